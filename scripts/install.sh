@@ -42,6 +42,7 @@ tool_facts() {
     openssl) echo "openssl openssl" ;;
     ceph-mon | ceph-osd | radosgw | memcached) echo "$1 $1" ;;
     swift-*) echo "$1 $1-server" ;;
+    debootstrap) echo "debootstrap debootstrap" ;;
     bindfs | mergerfs | rsync | sshfs) echo "$1 $1" ;;
     ext4) echo "e2fsprogs mkfs.ext4" ;;
     python) echo "python3 python3" ;;

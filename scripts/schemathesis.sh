@@ -36,6 +36,8 @@ started() {
 pids+=($!)
 endpoint=$(started s3 'listening on http://.*')
 key=schemathesis-0123456789012345678901234
+# The same one is in schemathesis.toml.
+admin_key=schemathesis-admin-0123456789012345678
 # The shortest name, so that the longest path of the description fits into a key.
 cat >"$work/server.yaml" <<YAML
 server: { host: "127.0.0.1", port: 0 }
@@ -43,6 +45,7 @@ s3: { endpoint: "$endpoint", region: us-east-1, bucket: backups, access_key_id: 
       secret_access_key: devstore-secret }
 database: { path: "$work/gateway.db" }
 clients: [{ name: w, api_key: "$key" }]
+admin_keys: ["$admin_key"]
 YAML
 chmod 600 "$work/server.yaml"
 "$programs/s3up-server" --config "$work/server.yaml" >"$work/gateway.log" 2>&1 &

@@ -4,6 +4,7 @@
 mod backup;
 mod gateway;
 mod restore;
+mod restore_files;
 mod scale;
 mod small_objects;
 
@@ -37,6 +38,8 @@ pub const ALL: &[Case] = &[
            about: "20,000 small objects from memory, directly and through the gateway" },
     Case { name: "files",             run: small_objects::files,          needs_btrfs: false,
            about: "20,000 small files through agent and gateway; peers" },
+    Case { name: "restore-files",     run: restore_files::restore,        needs_btrfs: false,
+           about: "20,000 small files through gateway and agent to the disk; peers" },
     Case { name: "file",              run: gateway::one_file,             needs_btrfs: false,
            about: "one long file through agent and gateway; a peer" },
     Case { name: "gateway-200",       run: gateway::concurrent_uploads,   needs_btrfs: false,

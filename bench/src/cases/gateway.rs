@@ -106,7 +106,7 @@ pub fn concurrent_uploads(workspace: &Workspace) -> anyhow::Result<Report> {
                 "--concurrency",
                 &concurrency.to_string(),
             ]);
-            command.args(["--folder", &format!("long-{round}")]);
+            command.args(["--directory", &format!("long-{round}")]);
             Ok(command)
         })
         .with_server(&gateway)

@@ -12,10 +12,10 @@ use crate::noise::write_noise;
 use crate::report::{Rate, Report};
 use crate::workspace::Workspace;
 
-const COUNT: u64 = 20_000;
+pub(super) const COUNT: u64 = 20_000;
 const FILES_PER_DIRECTORY: u64 = 500;
 
-fn bytes() -> u64 {
+pub(super) fn bytes() -> u64 {
     (0..COUNT).map(length).sum()
 }
 
@@ -37,7 +37,7 @@ pub fn objects(workspace: &Workspace) -> anyhow::Result<Report> {
             let mut command = workspace.command("s3up-bench", &url);
             command.args(["put", "--gateway", &url, "--api-key", API_KEY]);
             command.args(["--count", &COUNT.to_string()]);
-            command.args(["--folder", &format!("{directory}-{round}")]);
+            command.args(["--directory", &format!("{directory}-{round}")]);
             command.args(digest.then_some("--digest"));
             Ok(command)
         })

@@ -7,13 +7,11 @@
 mod raw;
 mod show;
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use jiff::civil::Time;
-use reqwest::Url;
 use s3up_cli::config::{AbsolutePath, ConfigError, LoadedConfig, Source};
 use s3up_core::part::MIB;
 use s3up_core::{KeyPrefix, Sha256Digest};
@@ -21,6 +19,7 @@ use s3up_core::{KeyPrefix, Sha256Digest};
 pub use self::raw::Raw;
 use self::raw::{OnMaxAttempts, RawReport, RawScan, RawServer, RawStability, RawUpload, RawWatch};
 use crate::files::watch::{Watch, WatchIndex};
+use crate::gateway::address::{self, AddressError};
 use crate::gateway::client::GatewayAccess;
 use crate::settling;
 use crate::uploading::stable_copy::Spool;
@@ -91,47 +90,20 @@ impl Config {
 }
 
 fn server(raw: &RawServer, source: &Source) -> Result<GatewayAccess, ConfigError> {
-    let url = Url::parse(&raw.url).map_err(|err| {
-        source.invalid("server.url", format_args!("expected a URL, found {:?}: {err}", raw.url))
+    let url = address::parse(&raw.url, raw.insecure).map_err(|err| {
+        let advice = match err {
+            AddressError::Plaintext => "; to allow that, set server.insecure: true",
+            AddressError::UserName => "; the key belongs in server.api_key",
+            AddressError::NoUrl { .. }
+            | AddressError::Scheme
+            | AddressError::NoHost
+            | AddressError::Query => "",
+        };
+        source.invalid("server.url", format_args!("{err}{advice}"))
     })?;
-    let wrong = |what: &str| Err(source.invalid("server.url", what));
-    match url.scheme() {
-        "https" => {}
-        "http" if raw.insecure || is_loopback(&url) => {}
-        "http" => {
-            return wrong(
-                "expected https, found http, which would send the client key in the clear; to allow \
-                 that, set server.insecure: true",
-            );
-        }
-        _ => return wrong("expected a URL that starts with https://"),
-    }
-    if !url.has_host() {
-        return wrong("expected a URL with a host name");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return wrong("expected a URL without a user name; the key belongs in server.api_key");
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return wrong("expected a URL without ? and #");
-    }
-    if !is_header_text(raw.api_key.expose()) {
-        let what = "expected a key of printable ASCII without spaces; create one with `s3up-server keygen`";
-        return Err(source.invalid("server.api_key", what));
-    }
+    address::check_key(&raw.api_key).map_err(|err| source.invalid("server.api_key", err))?;
     let ca_file = raw.ca_file.clone().map(AbsolutePath::into_inner);
     Ok(GatewayAccess { url, api_key: raw.api_key.clone(), ca_file })
-}
-
-/// True for a loopback address and for `localhost`. Other names may lead elsewhere.
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn is_header_text(key: &str) -> bool {
-    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn watches(raw: &Raw, source: &Source) -> Result<Vec<Watch>, ConfigError> {

@@ -6,25 +6,36 @@
 mod destination;
 mod error;
 
-use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use s3up_core::wire::StoredFile;
-use s3up_core::{RemotePath, Sha256, Sha256Digest, escape};
+use jiff::Timestamp;
+use s3up_core::{Code, RemotePath, Sha256, Sha256Digest};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 pub use self::destination::Existing;
 use self::destination::{Destination, FileMetadata};
 pub use self::error::DownloadError;
 use crate::gateway::client::{Download, GatewayClient};
+use crate::gateway::error::GatewayError;
+use crate::remote_files::at_time::FilesAt;
+use crate::remote_files::local_names::local_name;
+use crate::remote_files::versioning::require_versions;
 
 /// Destination of the downloaded file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     File(PathBuf, Existing),
     Stdout,
+}
+
+/// The version of a file to download.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VersionChoice {
+    Newest,
+    Id(String),
+    /// The one that was the newest at a time.
+    At(Timestamp),
 }
 
 #[derive(Debug)]
@@ -45,27 +56,24 @@ impl Target {
         match output {
             Some(output) if destination::is_stdout(output) => Target::Stdout,
             Some(output) => Target::File(output.to_owned(), existing),
-            None => Target::File(local_name(path), existing),
+            None => Target::File(local_name(path.file_name()), existing),
         }
     }
 }
 
-/// Downloads `path` to `target`, which may be `stdout`. Calls `progress` with the
+/// Downloads a version of `path` to `target`, which may be `stdout`. Calls `progress` with the
 /// number of bytes received so far, and of all bytes.
 pub async fn download(
     gateway: &GatewayClient,
-    path: &RemotePath,
+    (path, version): (&RemotePath, &VersionChoice),
     target: &Target,
     stdout: &mut (impl AsyncWrite + Unpin),
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<DownloadResult, DownloadError> {
-    let failed = |source| DownloadError::Gateway { path: path.clone(), source };
-    let stored = gateway.exists(path).await.map_err(failed)?.file;
-    let stored = stored.ok_or_else(|| DownloadError::Missing { path: path.clone() })?;
-    let source = Source { path, stored };
+    let source = Source::find(gateway, path, version).await?;
     let (file, existing) = match target {
         Target::Stdout => {
-            let download = gateway.download(path).await.map_err(failed)?;
+            let download = source.start(gateway).await?;
             let name = Path::new("standard output");
             return receive(download, &source, stdout, name, progress).await;
         }
@@ -77,17 +85,14 @@ pub async fn download(
     });
     let replacement = match opened.await? {
         Destination::Stream(stream) => {
-            let download = gateway.download(path).await.map_err(failed)?;
+            let download = source.start(gateway).await?;
             let mut writer = tokio::fs::File::from_std(stream);
             return receive(download, &source, &mut writer, &file, progress).await;
         }
         Destination::File(replacement) => replacement,
     };
-    let download = gateway.download(path).await.map_err(failed)?;
-    let metadata = FileMetadata {
-        mtime_ns: download.mtime_ns.or(source.stored.mtime_ns),
-        mode: download.mode,
-    };
+    let download = source.start(gateway).await?;
+    let metadata = FileMetadata { mtime_ns: download.mtime_ns, mode: download.mode };
     let not_written = |source| DownloadError::Write { path: file.clone(), source };
     let clone = replacement.writer.try_clone().map_err(not_written)?;
     let mut writer = tokio::fs::File::from_std(clone);
@@ -106,36 +111,94 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(panicked)?
 }
 
-/// A file in the gateway, and what the gateway knows of it.
+/// A version of a file in the gateway.
 struct Source<'s> {
     path: &'s RemotePath,
-    stored: StoredFile,
+    version_id: Option<String>,
+}
+
+impl<'s> Source<'s> {
+    /// Finds the version, before the target is touched.
+    async fn find(
+        gateway: &GatewayClient,
+        path: &'s RemotePath,
+        version: &VersionChoice,
+    ) -> Result<Source<'s>, DownloadError> {
+        let failed = |source| DownloadError::Gateway { path: path.clone(), source };
+        let at = match version {
+            VersionChoice::Id(id) => {
+                return Ok(Source { path, version_id: Some(id.clone()) });
+            }
+            VersionChoice::Newest => {
+                let found = gateway.exists(path).await.map_err(failed)?;
+                return match found.exists {
+                    true => Ok(Source { path, version_id: None }),
+                    false => Err(DownloadError::Missing { path: path.clone() }),
+                };
+            }
+            VersionChoice::At(at) => *at,
+        };
+        require_versions(gateway).await?;
+        let versions = match gateway.versions(path).await {
+            Err(err) if is_not_found(&err) => {
+                return Err(DownloadError::Missing { path: path.clone() });
+            }
+            versions => versions.map_err(failed)?.versions,
+        };
+        let invalid = |what: String| failed(GatewayError::InvalidAnswer { what });
+        let mut files = FilesAt::new(at);
+        for mut version in versions {
+            // A gateway of an earlier version leaves it out.
+            version.path = path.to_string();
+            files.add(version).map_err(|err| invalid(err.to_string()))?;
+        }
+        let file = files.finish().map_err(|err| invalid(err.to_string()))?;
+        let file = file.ok_or_else(|| DownloadError::NotThen { path: path.clone(), at })?;
+        Ok(Source { path, version_id: file.version_id })
+    }
+
+    async fn start(&self, gateway: &GatewayClient) -> Result<Download, DownloadError> {
+        let path = self.path.clone();
+        match (
+            gateway.download_version(self.path, self.version_id.as_deref()).await,
+            &self.version_id,
+        ) {
+            (Err(err), Some(id)) if is_not_found(&err) => {
+                Err(DownloadError::NoVersion { path, version_id: id.clone() })
+            }
+            (Err(err), None) if is_not_found(&err) => Err(DownloadError::Missing { path }),
+            (started, _) => started.map_err(|source| DownloadError::Gateway { path, source }),
+        }
+    }
+}
+
+fn is_not_found(err: &GatewayError) -> bool {
+    matches!(err, GatewayError::Refused(refusal) if refusal.code == Code::NotFound)
 }
 
 async fn receive(
     mut download: Download,
-    Source { path, stored }: &Source<'_>,
+    Source { path, .. }: &Source<'_>,
     writer: &mut (impl AsyncWrite + Unpin),
     name: &Path,
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<DownloadResult, DownloadError> {
     let failed = |source| DownloadError::Gateway { path: (*path).clone(), source };
     let not_written = |source| DownloadError::Write { path: name.to_owned(), source };
-    let expected = download.bytes.unwrap_or(stored.size);
+    let (expected, expected_sha256) = (download.bytes, download.sha256);
     let (mut hasher, mut bytes) = (Sha256::default(), 0);
     while let Some(chunk) = download.next().await.map_err(failed)? {
         bytes += chunk.len() as u64;
         hasher.update(&chunk);
         writer.write_all(&chunk).await.map_err(not_written)?;
-        progress(bytes, expected);
+        progress(bytes, expected.unwrap_or(bytes));
     }
     writer.flush().await.map_err(not_written)?;
-    if bytes != expected || bytes != stored.size {
-        let expected = if bytes == expected { stored.size } else { expected };
+    if let Some(expected) = expected.filter(|expected| *expected != bytes) {
         return Err(DownloadError::Length { path: (*path).clone(), expected, found: bytes });
     }
     let sha256 = hasher.finish();
-    match stored.sha256 {
+    match expected_sha256 {
         Some(expected) if expected != sha256 => {
             Err(DownloadError::Digest { path: (*path).clone(), expected, found: sha256 })
         }
@@ -143,14 +206,6 @@ async fn receive(
             Ok(DownloadResult { bytes, sha256, verified: known.is_some(), metadata_error: None })
         }
     }
-}
-
-/// Returns the name that the file had on its host. Escapes that no agent writes
-/// could spell a path (`%2F`); such a name stays escaped.
-fn local_name(path: &RemotePath) -> PathBuf {
-    let name = escape::decode(path.file_name());
-    let is_name = !name.contains(&b'/') && !name.contains(&0) && name != b"." && name != b"..";
-    if is_name { PathBuf::from(OsString::from_vec(name)) } else { PathBuf::from(path.file_name()) }
 }
 
 /// Parses a remote path as a person types it.

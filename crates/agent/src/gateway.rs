@@ -5,6 +5,7 @@
 //! other authority. A transfer may take as long as it needs, but it has to make
 //! progress.
 
+pub mod address;
 pub mod client;
 pub mod error;
 mod handshake;

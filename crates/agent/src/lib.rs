@@ -18,6 +18,10 @@
 //!
 //! Beside them, [`reporting`] sends heartbeats and daily reports to the gateway.
 //!
+//! The way back needs no daemon: [`remote_files`] lists what the gateway has, [`download`] gets one
+//! file, and [`restore`] all files of a directory. [`verify`] compares disk, database and gateway, and
+//! [`drill`] proves that files can be restored.
+//!
 //! Not here: S3. The agent has no credentials but its client key, and it is not
 //! linked with an S3 client.
 
@@ -28,13 +32,18 @@ pub mod config;
 pub mod daemon;
 pub mod database;
 pub mod download;
+pub mod drill;
 pub mod files;
 pub mod gateway;
 pub mod open_files;
+pub mod remote_files;
 pub mod reporting;
+pub mod restore;
+pub mod sample;
 pub mod scanning;
 pub mod settling;
 pub mod states;
 pub mod status;
 pub mod uploading;
+pub mod verify;
 pub mod watching;

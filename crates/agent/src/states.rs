@@ -5,6 +5,7 @@
 pub mod agent_fact;
 pub mod counts;
 pub mod decide;
+pub mod drill_record;
 pub mod existing_files;
 pub mod gateway_state;
 pub mod origin;

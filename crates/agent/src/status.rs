@@ -19,6 +19,7 @@ use crate::scanning::scan::{Scan, ScanError, ScanReport};
 use crate::states::agent_fact::AgentFact;
 use crate::states::counts::StateCounts;
 use crate::states::decide::{FilePolicy, RetryProblems};
+use crate::states::drill_record::DrillRecord;
 use crate::states::existing_files::{WatchState, confirm_before_ns, upload_existing};
 use crate::states::gateway_state::GatewayState;
 use crate::states::watcher_state::WatcherState;
@@ -36,6 +37,7 @@ pub struct Status {
     /// State of the gateway, as the running agent sees it.
     pub gateway: Option<GatewayState>,
     pub last_upload_at: Option<i64>,
+    pub last_drill: Option<DrillRecord>,
     /// Time since when the oldest pending file has been pending.
     pub oldest_pending_at: Option<i64>,
     pub total: StateCounts,
@@ -102,6 +104,7 @@ impl StatusReader {
                 AgentFact::Watcher(state) => status.watcher = running.then_some(state),
                 AgentFact::Gateway(state) => status.gateway = running.then_some(state),
                 AgentFact::AliveAt(at) => status.alive_at = Some(at),
+                AgentFact::Drill(drill) => status.last_drill = Some(drill),
             }
         }
         status.last_upload_at = self.reader.last_upload_at().await?;
@@ -135,7 +138,7 @@ impl StatusReader {
 }
 
 /// Returns the policy by which a file is only reported.
-fn policy(config: &Config, state: Option<&WatchState>) -> FilePolicy {
+pub(crate) fn policy(config: &Config, state: Option<&WatchState>) -> FilePolicy {
     FilePolicy {
         upload_existing: upload_existing(config.upload_existing, state),
         confirm_before_ns: confirm_before_ns(state),

@@ -21,6 +21,8 @@ use std::time::Duration;
 use rustix::fs::{IFlags, OFlags, SeekFrom, ioctl_getflags, seek};
 use s3up_core::{Size, Stopwatch};
 
+use crate::filesystem::STAT_BLOCK_BYTES;
+
 /// Maximum number of files that a warning names.
 const NAMED_MAX: usize = 5;
 /// Short compared with a first full, which takes hours.
@@ -42,8 +44,6 @@ const PREALLOCATED_MIN: u64 = 16 << 20;
 /// Maximum number of extents of a file that are counted; a file in more pieces is not
 /// reported.
 const EXTENTS_MAX: usize = 256;
-/// Unit of `st_blocks`, independent of the block size of the filesystem.
-const STAT_BLOCK_BYTES: u64 = 512;
 const BLOCK_BYTES: u64 = 4096;
 /// The last bytes of the first page of a swap file (mkswap(8)).
 const SWAP_MAGIC: &[u8; 10] = b"SWAPSPACE2";
@@ -51,7 +51,7 @@ const SWAP_MAGIC_AT: u64 = BLOCK_BYTES - SWAP_MAGIC.len() as u64;
 
 /// Some files, the first of them by name.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Found {
+struct PathTally {
     count: u64,
     first: Vec<PathBuf>,
 }
@@ -64,17 +64,17 @@ pub struct Attributes {
     searching: Stopwatch,
     looked_at: u64,
     is_complete: bool,
-    nocow: Found,
-    flagged: Found,
+    nocow: PathTally,
+    flagged: PathTally,
     flags: IFlags,
-    preallocated: Found,
+    preallocated: PathTally,
     preallocated_bytes: u64,
-    swap: Found,
+    swap: PathTally,
 }
 
 /// The properties of one inode that a stream loses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lost {
+struct UnsentProperties {
     flags: IFlags,
     preallocated_bytes: u64,
 }
@@ -89,12 +89,12 @@ impl Attributes {
             searching,
             looked_at: 0,
             is_complete: true,
-            nocow: Found::default(),
-            flagged: Found::default(),
+            nocow: PathTally::default(),
+            flagged: PathTally::default(),
             flags: IFlags::empty(),
-            preallocated: Found::default(),
+            preallocated: PathTally::default(),
             preallocated_bytes: 0,
-            swap: Found::default(),
+            swap: PathTally::default(),
         }
     }
 
@@ -115,11 +115,11 @@ impl Attributes {
         }
     }
 
-    fn add(&mut self, path: &Path, lost: Lost, file: &File) {
+    fn add(&mut self, path: &Path, lost: UnsentProperties, file: &File) {
         let parent = self.parent.as_ref().map(|parent| parent.join(path));
         // A parent that cannot be read hides nothing: the warning is repeated.
         let before = parent.and_then(|parent| self::lost(&parent).ok().flatten());
-        let before = before.map_or(Lost::NOTHING, |(lost, _)| lost);
+        let before = before.map_or(UnsentProperties::NOTHING, |(lost, _)| lost);
         let flags = lost.flags.difference(before.flags);
         if flags.contains(IFlags::NOCOW) {
             self.nocow.add(path);
@@ -151,8 +151,8 @@ impl Attributes {
                 count = nocow.count,
                 complete = is_complete,
                 first = nocow.named(),
-                "files or directories without copy-on-write (chattr +C): their content is backed up, \
-                 but not this flag"
+                "`btrfs send` does not carry the flag of these files or directories that turns off \
+                 copy-on-write: set it again after a restore (`chattr +C`, before they have content)"
             );
         }
         if flagged.count > 0 {
@@ -162,8 +162,8 @@ impl Attributes {
                 count = flagged.count,
                 flags = letters(self.flags),
                 first = flagged.named(),
-                "files or directories with flags of chattr that `btrfs send` does not carry: set them \
-                 again after a restore"
+                "`btrfs send` does not carry the flags of these files or directories: set them again \
+                 after a restore with `chattr`"
             );
         }
         if preallocated.count > 0 {
@@ -173,8 +173,8 @@ impl Attributes {
                 count = preallocated.count,
                 bytes = self.preallocated_bytes,
                 first = preallocated.named(),
-                "{} of preallocated space will be holes after a restore: reserve them again \
-                 with fallocate",
+                "`btrfs send` does not carry {} of preallocated space, which will be holes after a \
+                 restore: reserve it again with `fallocate`",
                 Size(self.preallocated_bytes)
             );
         }
@@ -184,25 +184,27 @@ impl Attributes {
                 %subvolume,
                 count = swap.count,
                 first = swap.named(),
-                "`swapon` refuses a swap file for as long as a snapshot holds it; move it to a \
-                 subvolume of its own that is not backed up"
+                "the snapshot holds a swap file, which `swapon` refuses until the snapshot is deleted: \
+                 move it to a subvolume of its own that is not backed up"
             );
         }
         if !is_complete {
             tracing::info!(
                 event = "attributes_check_incomplete",
                 %subvolume,
-                "not all files were searched for properties that `btrfs send` does not carry"
+                "the search for properties that `btrfs send` does not carry is not complete: not all \
+                 files were looked at"
             );
         }
     }
 }
 
-impl Lost {
-    const NOTHING: Lost = Lost { flags: IFlags::empty(), preallocated_bytes: 0 };
+impl UnsentProperties {
+    const NOTHING: UnsentProperties =
+        UnsentProperties { flags: IFlags::empty(), preallocated_bytes: 0 };
 }
 
-impl Found {
+impl PathTally {
     fn add(&mut self, path: &Path) {
         self.count += 1;
         if self.first.len() < NAMED_MAX {
@@ -219,7 +221,7 @@ impl Found {
 
 /// Returns what a stream loses of a file or directory, with the open file. Returns `None` if
 /// it loses nothing.
-fn lost(path: &Path) -> io::Result<Option<(Lost, File)>> {
+fn lost(path: &Path) -> io::Result<Option<(UnsentProperties, File)>> {
     let metadata = path.symlink_metadata()?;
     if !metadata.is_file() && !metadata.is_dir() {
         return Ok(None);
@@ -229,8 +231,8 @@ fn lost(path: &Path) -> io::Result<Option<(Lost, File)>> {
     let known = FLAGS.iter().fold(IFlags::NOCOW, |known, (_, flag)| known | *flag);
     let flags = ioctl_getflags(&file)?.intersection(known);
     let preallocated_bytes = if metadata.is_file() { preallocated(&file, &metadata)? } else { 0 };
-    let lost = Lost { flags, preallocated_bytes };
-    Ok((lost != Lost::NOTHING).then_some((lost, file)))
+    let lost = UnsentProperties { flags, preallocated_bytes };
+    Ok((lost != UnsentProperties::NOTHING).then_some((lost, file)))
 }
 
 /// Returns the space that is allocated and holds no data, which reads as a hole.

@@ -9,7 +9,7 @@
 use std::ffi::OsStr;
 use std::fs;
 
-use btrfs_sendstream::Protocol;
+use btrfs_sendstream::{PROTOCOL_2_FROM, ProgsRelease, Protocol};
 
 use crate::tool::Btrfs;
 
@@ -17,9 +17,6 @@ use crate::tool::Btrfs;
 /// protocol 1.
 const KERNEL_PROTOCOL: &str = "/sys/fs/btrfs/features/send_stream_version";
 const OPTION: &str = "--compressed-data";
-/// First release of btrfs-progs whose `btrfs receive` handles protocol 2 without damage:
-/// <https://btrfs.readthedocs.io/en/latest/CHANGES.html>, 6.2.
-const RECEIVES_PROTOCOL_2: (u32, u32) = (6, 2);
 
 /// The setting `send.compressed`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,7 +30,7 @@ pub enum Compressed {
 
 /// The setting `send.protocol`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WantedProtocol {
+pub enum ProtocolSetting {
     /// 2 if this host can send and receive it, else 1.
     #[default]
     Auto,
@@ -43,9 +40,9 @@ pub enum WantedProtocol {
 
 /// Both settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct FormSetting {
     pub compressed: Compressed,
-    pub protocol: WantedProtocol,
+    pub protocol: ProtocolSetting,
 }
 
 /// Form of a send stream.
@@ -87,36 +84,36 @@ struct Support {
 }
 
 /// Returns the form for this host. The log says why `auto` falls back.
-pub async fn form(wanted: Wanted, btrfs: &Btrfs) -> Result<Form, FormError> {
+pub async fn form(wanted: FormSetting, btrfs: &Btrfs) -> Result<Form, FormError> {
     let mut support = Support { compressed: Ok(()), protocol_2: Ok(()) };
     if wanted.compressed != Compressed::Never {
         support.compressed = look_for_compressed(btrfs).await;
     }
-    if wanted.protocol != WantedProtocol::One {
+    if wanted.protocol != ProtocolSetting::One {
         support.protocol_2 = look_for_protocol_2(btrfs).await;
     }
     if let (Compressed::Auto, Err(missing)) = (wanted.compressed, support.compressed) {
         tracing::info!(event = "send_not_compressed", "{missing}");
     }
-    if let (WantedProtocol::Auto, Err(missing)) = (wanted.protocol, support.protocol_2) {
+    if let (ProtocolSetting::Auto, Err(missing)) = (wanted.protocol, support.protocol_2) {
         tracing::info!(event = "send_protocol_1", "{missing}; punched holes are sent as zeros");
     }
     decide(wanted, support)
 }
 
-fn decide(wanted: Wanted, support: Support) -> Result<Form, FormError> {
+fn decide(wanted: FormSetting, support: Support) -> Result<Form, FormError> {
     match (wanted.compressed, support.compressed) {
         (Compressed::Always, Err(missing)) => return Err(FormError::Compressed(missing)),
         (Compressed::Always, Ok(())) => return Ok(Form::Compressed),
-        (Compressed::Auto, Ok(())) if wanted.protocol != WantedProtocol::One => {
+        (Compressed::Auto, Ok(())) if wanted.protocol != ProtocolSetting::One => {
             return Ok(Form::Compressed);
         }
         (Compressed::Auto | Compressed::Never, _) => {}
     }
     match (wanted.protocol, support.protocol_2) {
-        (WantedProtocol::One, _) | (WantedProtocol::Auto, Err(_)) => Ok(Form::Plain),
-        (WantedProtocol::Auto | WantedProtocol::Two, Ok(())) => Ok(Form::Protocol2),
-        (WantedProtocol::Two, Err(missing)) => Err(FormError::Protocol(missing)),
+        (ProtocolSetting::One, _) | (ProtocolSetting::Auto, Err(_)) => Ok(Form::Plain),
+        (ProtocolSetting::Auto | ProtocolSetting::Two, Ok(())) => Ok(Form::Protocol2),
+        (ProtocolSetting::Two, Err(missing)) => Err(FormError::Protocol(missing)),
     }
 }
 
@@ -150,12 +147,9 @@ fn has_protocol_2(text: &str) -> bool {
     text.trim().parse().is_ok_and(|version: u32| version >= 2)
 }
 
-/// Parses `6.2`, `5.10.1` or `6.2-rc1`.
 fn receives_protocol_2(version: &str) -> bool {
-    let mut numbers = version.split(|c: char| !c.is_ascii_digit());
-    let mut number = || numbers.next()?.parse::<u32>().ok();
-    let release = number().zip(number());
-    release.is_some_and(|release| release >= RECEIVES_PROTOCOL_2)
+    let release = ProgsRelease::parse(version);
+    release.is_some() && release >= ProgsRelease::parse(PROTOCOL_2_FROM)
 }
 
 impl Compressed {
@@ -201,8 +195,8 @@ mod tests {
     #[test]
     fn the_form_follows_settings_and_host() {
         use Compressed::{Always, Auto, Never};
+        use ProtocolSetting::{Auto as Any, One, Two};
         use Unsupported::{Kernel, Program, Receive};
-        use WantedProtocol::{Auto as Any, One, Two};
         const YES: Result<(), Unsupported> = Ok(());
         #[rustfmt::skip]
         let cases = [
@@ -223,7 +217,7 @@ mod tests {
             (Always, Any, Err(Program), YES,          None),
         ];
         for (compressed, protocol, with_compressed, protocol_2, want) in cases {
-            let wanted = Wanted { compressed, protocol };
+            let wanted = FormSetting { compressed, protocol };
             let support = Support { compressed: with_compressed, protocol_2 };
             assert_eq!(decide(wanted, support).ok(), want, "{wanted:?} {support:?}");
         }

@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 /// Inode of the root of every btrfs subvolume, and of nothing else:
 /// BTRFS_FIRST_FREE_OBJECTID in the kernel's btrfs_tree.h.
 pub const SUBVOLUME_INODE: u64 = 256;
+/// Unit of `st_blocks`, independent of the block size of the filesystem.
+pub const STAT_BLOCK_BYTES: u64 = 512;
+/// Maximum size of one attribute, and of all attribute names of a file: xattr(7).
+pub const XATTR_BYTES_MAX: usize = 1 << 16;
 /// A directory for each mounted btrfs filesystem, named by its UUID.
 const SYSFS: &str = "/sys/fs/btrfs";
 
@@ -40,9 +44,9 @@ pub struct MountPoint {
 pub enum MountPointError {
     #[error("read the metadata of {path:?}")]
     Io { path: PathBuf, source: io::Error },
-    #[error("{path:?} is not a directory")]
+    #[error("{path:?}: expected a directory, found something else")]
     NoDir { path: PathBuf },
-    #[error("{path:?} is on {filesystem}, not on btrfs")]
+    #[error("{path:?}: expected a directory on btrfs, found one on {filesystem}")]
     NotBtrfs { path: PathBuf, filesystem: String },
     #[error("no mount in /proc/self/mountinfo contains {path:?}")]
     NoMount { path: PathBuf },
@@ -185,7 +189,7 @@ mod tests {
     fn only_a_directory_on_btrfs_is_accepted() {
         let directory = Path::new("/proc");
         let err = on_btrfs(directory).unwrap_err().to_string();
-        assert_eq!(err, "\"/proc\" is on proc, not on btrfs");
+        assert_eq!(err, "\"/proc\": expected a directory on btrfs, found one on proc");
         assert!(matches!(on_btrfs(Path::new("/proc/version")), Err(MountPointError::NoDir { .. })));
         assert!(matches!(on_btrfs(Path::new("/no/such")), Err(MountPointError::Io { .. })));
     }

@@ -51,8 +51,8 @@ pub async fn log_unreadable(btrfs: &Btrfs, name: &str, snapshot: &Path) {
             subvolume = %name,
             inode,
             %path,
-            "a block of this file cannot be read (see BTRFS in the kernel log, `dmesg`); replace \
-             the file from an earlier backup, or delete it, and check the disk"
+            "a block of this file cannot be read (see BTRFS in the kernel log, `dmesg`); restore it \
+             from an earlier backup, and check the disk with `btrfs scrub`"
         );
     }
 }

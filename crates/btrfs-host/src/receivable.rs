@@ -93,7 +93,7 @@ struct Host {
 }
 
 impl Host {
-    /// Decides; pure.
+    /// Returns what `btrfs receive` can do on this host. Pure.
     fn receivable(&self) -> Receivable {
         let mut found = Receivable::default();
         if self.options.split(',').any(|option| option == "noacl") {

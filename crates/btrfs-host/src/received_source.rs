@@ -22,7 +22,7 @@ pub async fn warn(btrfs: &Btrfs, name: &str, path: &Path) {
                     received_uuid = %uuid,
                     "the subvolume was received and then made writable, so all its snapshots have \
                      this UUID: only btrfs-to-s3 can restore its incrementals, `btrfs receive` by \
-                     hand cannot; to cure it, replace the subvolume by a writable snapshot of it"
+                     hand cannot; to fix this, replace the subvolume with a writable snapshot of it"
                 );
             }
         }

@@ -21,7 +21,7 @@ use tokio::process::ChildStdout;
 use crate::child::Running;
 use crate::compressed::Form;
 use crate::exit_report::ExitReport;
-use crate::identity::Identity;
+use crate::identity::SnapshotIdentity;
 use crate::tool::{Btrfs, shown};
 
 /// Fewer switches between two busy processes. The kernel grants an ordinary user no
@@ -80,7 +80,7 @@ impl SendError {
 }
 
 /// The identity of the snapshot, known once the stream has named it.
-pub type Named = Arc<OnceLock<Identity>>;
+pub type Named = Arc<OnceLock<SnapshotIdentity>>;
 
 pub struct SendStream {
     command: String,
@@ -243,7 +243,7 @@ impl AsyncRead for SendStream {
 /// Returns the identity that a send of `snapshot` would write: its UUID and ctransid as
 /// they are on disk now. It is read from the first bytes of a stream without file data,
 /// because the kernel writes the same into the header of an incremental.
-pub async fn identity(btrfs: &Btrfs, snapshot: &Path) -> Result<Identity, SendError> {
+pub async fn identity(btrfs: &Btrfs, snapshot: &Path) -> Result<SnapshotIdentity, SendError> {
     let arguments =
         [OsStr::new("send"), OsStr::new("-q"), OsStr::new("--no-data"), snapshot.as_ref()];
     let mut stream = start(btrfs, &arguments)?;
@@ -252,11 +252,11 @@ pub async fn identity(btrfs: &Btrfs, snapshot: &Path) -> Result<Identity, SendEr
     found
 }
 
-fn identity_of(snapshot: &Snapshot) -> Identity {
-    Identity { uuid: snapshot.uuid.to_string(), ctransid: snapshot.ctransid }
+fn identity_of(snapshot: &Snapshot) -> SnapshotIdentity {
+    SnapshotIdentity { uuid: snapshot.uuid.to_string(), ctransid: snapshot.ctransid }
 }
 
-async fn read_identity(stream: &mut SendStream) -> Result<Identity, SendError> {
+async fn read_identity(stream: &mut SendStream) -> Result<SnapshotIdentity, SendError> {
     let command = stream.command.clone();
     let State::Reading { stdout, verifier, running } = &mut stream.state else {
         return Err(SendError::Read { command, source: io::Error::other("it has ended") });

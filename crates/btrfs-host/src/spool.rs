@@ -32,7 +32,7 @@ const PIECES_AHEAD: usize = 2;
 
 /// Reads `R` through a spool. It ends where `R` ends. An error of `R` is passed on
 /// unchanged, before the data that still waits.
-pub struct Spooled<R> {
+pub struct SpoolReader<R> {
     spool: Arc<Spool>,
     items: mpsc::Receiver<Item>,
     bytes: Bytes,
@@ -55,7 +55,7 @@ enum Waiting {
 
 impl Spool {
     /// Starts to read `source`.
-    pub fn start<R>(&self, mut source: R) -> Spooled<R>
+    pub fn start<R>(&self, mut source: R) -> SpoolReader<R>
     where
         R: AsyncRead + Unpin + Send + 'static,
     {
@@ -82,11 +82,11 @@ impl Spool {
             }
             source
         });
-        Spooled { spool, items, bytes: Bytes::new(), has_ended: false, filling }
+        SpoolReader { spool, items, bytes: Bytes::new(), has_ended: false, filling }
     }
 }
 
-impl<R> Spooled<R> {
+impl<R> SpoolReader<R> {
     /// Stops reading and returns the source. The source is at its end if the stream was
     /// read to its own.
     pub async fn end(self) -> Option<R> {
@@ -95,7 +95,7 @@ impl<R> Spooled<R> {
     }
 }
 
-impl<R> AsyncRead for Spooled<R> {
+impl<R> AsyncRead for SpoolReader<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -10,7 +10,7 @@ const BUSY: &str = "Text file busy";
 
 /// The fields of `btrfs subvolume show` that we use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub struct SubvolumeInfo {
     pub uuid: String,
     pub parent_uuid: Option<String>,
     /// UUID of the snapshot that was sent. `None` if this one was not received, or not
@@ -32,7 +32,7 @@ pub enum SubvolumeError {
     Show { path: PathBuf, field: &'static str },
 }
 
-pub async fn show(btrfs: &Btrfs, path: &Path) -> Result<Shown, SubvolumeError> {
+pub async fn show(btrfs: &Btrfs, path: &Path) -> Result<SubvolumeInfo, SubvolumeError> {
     let text = btrfs.run(&[OsStr::new("subvolume"), OsStr::new("show"), path.as_ref()]).await?;
     parse_shown(&text).map_err(|field| SubvolumeError::Show { path: path.to_owned(), field })
 }
@@ -62,7 +62,7 @@ pub async fn delete(btrfs: &Btrfs, path: &Path) -> Result<(), ToolError> {
     Ok(())
 }
 
-fn parse_shown(text: &str) -> Result<Shown, &'static str> {
+fn parse_shown(text: &str) -> Result<SubvolumeInfo, &'static str> {
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.trim_start().strip_prefix(name));
         line.and_then(|rest| rest.strip_prefix(':')).map(str::trim)
@@ -76,7 +76,7 @@ fn parse_shown(text: &str) -> Result<Shown, &'static str> {
     let uuid = optional("UUID")?.ok_or("UUID")?;
     let parent_uuid = optional("Parent UUID")?;
     let received_uuid = optional("Received UUID")?;
-    Ok(Shown {
+    Ok(SubvolumeInfo {
         uuid,
         parent_uuid,
         send_transid: number("Send transid").filter(|_| received_uuid.is_some()),
@@ -97,7 +97,7 @@ mod tests {
         let shown = parse_shown(RECEIVED).unwrap();
         assert_eq!(
             shown,
-            Shown {
+            SubvolumeInfo {
                 uuid: "7bc7a40d-cc4f-fc49-bd00-8a80b120c474".to_owned(),
                 parent_uuid: None,
                 received_uuid: Some("a52774ec-fb18-4a43-b645-459222f96360".to_owned()),

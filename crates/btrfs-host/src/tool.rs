@@ -42,9 +42,9 @@ pub enum ToolError {
     #[error("`{command}` failed: {outcome}")]
     Failed { command: String, outcome: ExitReport },
     #[error(
-        "`{command}` failed: {outcome}; a swap file in it is in use, of which the kernel makes no \
-         snapshot: move it to a subvolume of its own that is not backed up (`swapon --show` names \
-         it)"
+        "`{command}` failed: {outcome}; the kernel makes no snapshot of a subvolume with a swap file \
+         in use: move the file to a subvolume of its own that is not backed up (`swapon --show` \
+         names it)"
     )]
     SwapFile { command: String, outcome: ExitReport },
 }

@@ -29,7 +29,7 @@ use crate::backup::after_failure::{AfterFailure, after_failure};
 use crate::backup::context::Job;
 pub use crate::backup::context::{Backup, BackupOptions};
 use crate::backup::error::Failure;
-use crate::backup::planner::{Planned, Planner};
+use crate::backup::planner::{Planner, RunPlan};
 pub use crate::backup::report::Report;
 use crate::plan::decide::Step;
 use crate::plan::resume::Resumption;
@@ -56,7 +56,7 @@ impl Backup {
     }
 
     /// Carries out a plan. One failure does not stop the other subvolumes.
-    pub async fn run(&self, planned: Planned<'_>, state: &mut LastRuns) -> Report {
+    pub async fn run(&self, planned: RunPlan<'_>, state: &mut LastRuns) -> Report {
         let mut report = Report::default();
         for (name, failure) in planned.failed {
             report.add(name, failure, state, self.now());

@@ -5,7 +5,7 @@
 //! measurement, at the end, and after a signal. The next benchmark removes what a
 //! killed one left. The caller holds the lock, so no other run is affected.
 
-mod measured;
+mod measurement;
 mod noise;
 pub mod suggest;
 
@@ -22,7 +22,7 @@ use s3up_repository::manifest::CHUNK_COUNT_MAX;
 use s3up_store::{Overwrite, PutChunks, Store, StoreError, UploadError};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-pub use self::measured::{Measured, Phase};
+pub use self::measurement::{Measurement, Phase};
 use self::noise::Noise;
 use self::suggest::{Suggestion, suggest};
 use crate::snapshots::record::RunId;
@@ -55,7 +55,7 @@ pub struct Benchmark<'a> {
 
 #[derive(Debug)]
 pub struct Report {
-    pub measured: Vec<Measured>,
+    pub measured: Vec<Measurement>,
     pub suggestion: Suggestion,
 }
 
@@ -133,7 +133,7 @@ impl Benchmark<'_> {
         Ok(Report { measured, suggestion })
     }
 
-    async fn send(&self, snapshot: &std::path::Path) -> Result<Measured, BenchmarkError> {
+    async fn send(&self, snapshot: &std::path::Path) -> Result<Measurement, BenchmarkError> {
         let began = self.clock.start();
         let mut stream = SendStream::start(self.btrfs, snapshot, None, Form::Plain)?;
         let counted = count(&mut stream, self.bytes).await;
@@ -147,7 +147,7 @@ impl Benchmark<'_> {
         phase: Phase,
         concurrency: usize,
         source: impl AsyncRead + Unpin + Send,
-    ) -> Result<Measured, BenchmarkError> {
+    ) -> Result<Measurement, BenchmarkError> {
         let began = self.clock.start();
         let directory = format!("{}{}/", self.directory(), self.run);
         let key_of = |number| {
@@ -203,9 +203,9 @@ impl Benchmark<'_> {
     }
 }
 
-fn measured(phase: Phase, concurrency: Option<usize>, bytes: u64, began: Stopwatch) -> Measured {
+fn measured(phase: Phase, concurrency: Option<usize>, bytes: u64, began: Stopwatch) -> Measurement {
     let throughput = Throughput { bytes, elapsed: began.elapsed() };
-    Measured { phase, concurrency, throughput }
+    Measurement { phase, concurrency, throughput }
 }
 
 /// Counts the bytes of `source`, up to `bytes_max`.
@@ -220,7 +220,7 @@ async fn count(source: impl AsyncRead + Unpin, bytes_max: u64) -> std::io::Resul
     }
 }
 
-async fn hash(bytes: u64, clock: Clock) -> Result<Measured, BenchmarkError> {
+async fn hash(bytes: u64, clock: Clock) -> Result<Measurement, BenchmarkError> {
     let hashing = move || {
         let piece = vec![0x5a; HASH_PIECE_BYTES];
         let began = clock.start();

@@ -23,8 +23,8 @@ mod walk;
 pub use self::difference::{Difference, Differences, Mismatch, Side};
 pub use self::hard_links::LINKED_MAX;
 pub use self::proof::{CompareOptions, Proof, Source, find_source};
-pub use self::request::{Extent, Request, Restored, SampleLimits};
-pub use self::result::{CompareError, Compared};
+pub use self::request::{Extent, Request, RestoredTree, SampleLimits};
+pub use self::result::{CompareError, Comparison};
 pub use self::run::compare;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use btrfs_host::compressed::Wanted;
+use btrfs_host::compressed::FormSetting;
 use btrfs_host::spool::Spool;
 use jiff::civil::Time;
 use s3up_cli::config::{AbsolutePath, ConfigError, LoadedConfig, Setting, Source};
@@ -57,7 +57,7 @@ pub struct Config {
     /// Directory for drills. `None` means that no drills are configured.
     pub drill_dir: Option<PathBuf>,
     /// Form that send streams should have.
-    pub stream_form: Wanted,
+    pub stream_form: FormSetting,
     pub notify: Option<Notify>,
     /// Rules for the backups that stay in the bucket.
     pub retention: Retention,
@@ -118,7 +118,7 @@ fn schedule(raw: &raw::Schedule, source: &Source) -> Result<Schedule, ConfigErro
         if (1..=EVERY_DAYS_MAX).contains(&days) {
             return Ok(days);
         }
-        Err(source.invalid(key, format_args!("is {days}, expected 1 to {EVERY_DAYS_MAX}")))
+        Err(source.invalid(key, format_args!("expected 1 to {EVERY_DAYS_MAX}, found {days}")))
     };
     let run_at = match &raw.run_at {
         None => RUN_AT,

@@ -29,7 +29,7 @@ pub struct Drill<'a> {
 
 /// The result of a good drill.
 #[derive(Debug)]
-pub struct Drilled {
+pub struct DrillResult {
     pub manifest: String,
     pub backups: usize,
     pub total_bytes: u64,
@@ -53,21 +53,21 @@ pub enum DrillError {
 
 impl Drill<'_> {
     /// Runs a drill, and leaves nothing behind.
-    pub async fn run(&self, subvolume: &SubvolumeName) -> Result<Drilled, DrillError> {
+    pub async fn run(&self, subvolume: &SubvolumeName) -> Result<DrillResult, DrillError> {
         let began = self.restore.clock.start();
         self.scratch.clear().await?;
         let outcome = self.restore(subvolume, began).await;
         let cleared = self.scratch.clear().await;
         let drilled = outcome?;
         cleared?;
-        Ok(Drilled { elapsed: began.elapsed(), ..drilled })
+        Ok(DrillResult { elapsed: began.elapsed(), ..drilled })
     }
 
     async fn restore(
         &self,
         subvolume: &SubvolumeName,
         began: Stopwatch,
-    ) -> Result<Drilled, DrillError> {
+    ) -> Result<DrillResult, DrillError> {
         let (bucket, layout) = (self.restore.bucket, self.restore.layout);
         let chain_reader = ChainReader { bucket, layout, subvolume };
         let chain = tokio::select! {
@@ -85,7 +85,7 @@ impl Drill<'_> {
             keep: Keep::No,
         };
         let restored = self.restore.run(&request).await?;
-        Ok(Drilled {
+        Ok(DrillResult {
             manifest: restored.manifest.as_str().to_owned(),
             backups: restored.backups,
             total_bytes,

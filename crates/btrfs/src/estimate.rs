@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use btrfs_host::filesystem::STAT_BLOCK_BYTES;
 use btrfs_host::walk::{Walk, WalkItem};
 use jiff::Timestamp;
 use s3up_repository::names::SubvolumeName;
@@ -20,8 +21,6 @@ use serde::Serialize;
 const LINKED_MAX: usize = 1 << 20;
 /// Maximum number of unreadable entries that are named. All are counted.
 const NAMED_MAX: usize = 20;
-/// Unit of `st_blocks`, independent of the block size of the filesystem.
-const STAT_BLOCK_BYTES: u64 = 512;
 
 /// Estimate for one subvolume. The JSON output has these fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -42,7 +42,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// One word.
+    /// Returns the decision as one word, for JSON and tables.
     pub fn word(&self) -> &'static str {
         match &self.decision {
             Decision::Due(Step::Full(_)) => "full",

@@ -19,7 +19,6 @@
 //! stays in the staging directory, and the same command resumes from it. A restore that was
 //! killed is resumed in the same way.
 
-pub mod at_time;
 mod compare_received;
 mod context;
 pub mod error;
@@ -61,7 +60,7 @@ use crate::restore::staging::{ReceivedBackup, Staging};
 
 /// The result of a restore.
 #[derive(Debug)]
-pub struct Restored {
+pub struct RestoreResult {
     pub manifest: Key,
     pub backups: usize,
     pub total_bytes: u64,
@@ -73,7 +72,7 @@ pub struct Restored {
 
 impl Restore<'_> {
     /// Checks everything, downloads and receives the chain, and creates the target.
-    pub async fn run(&self, request: &Request) -> Result<Restored, RestoreError> {
+    pub async fn run(&self, request: &Request) -> Result<RestoreResult, RestoreError> {
         let began = self.clock.start();
         let finished = self.finished(&request.target).await?;
         let choose = async || self.choose(request).await;
@@ -103,7 +102,7 @@ impl Restore<'_> {
                 }
             }
         };
-        Ok(Restored {
+        Ok(RestoreResult {
             manifest: chain.newest().key.clone(),
             backups: chain.entries().len(),
             total_bytes: chain.total_bytes(),
@@ -178,7 +177,7 @@ impl Restore<'_> {
         let receiving = async {
             let last = self.receive_all(plan, staging).await?;
             let received =
-                compare::Restored { path: staging.path_of(&last), root_times: last.root_times };
+                compare::RestoredTree { path: staging.path_of(&last), root_times: last.root_times };
             let proof = self.prove(chain.newest(), received).await?;
             self.create_target(&last, staging, &request.target).await?;
             Ok((last, proof))
@@ -227,8 +226,8 @@ impl Restore<'_> {
             path = %staging.directory().display(),
             backups = received,
             of,
-            "{received} of {of} backups in the chain are received; run the same command again to \
-             resume, or delete the subvolume in `received` and then this directory to start over"
+            "kept {received} of {of} backups of the chain, which were received; run the same command \
+             again to resume"
         );
         staging.keep(self.btrfs).await;
     }

@@ -15,25 +15,26 @@ use s3up_repository::names::{Subvolume, SubvolumeName};
 pub enum SelectionError {
     #[error("subvolume {requested:?} is not in the configuration; expected one of {known}")]
     Unknown { requested: String, known: String },
-    #[error("snapshots.base_dir")]
+    #[error("check `snapshots.base_dir`")]
     BaseDir(#[source] MountPointError),
-    #[error("snapshots.base_dir: create {path:?}")]
+    #[error("create `snapshots.base_dir` {path:?}")]
     Create { path: PathBuf, source: io::Error },
     #[error(
-        "global.spool_dir {path:?}: expected an existing directory, because `s3.spool_enabled` is \
-         on"
+        "`global.spool_dir` {path:?}: expected an existing directory, because `s3.spool_enabled` is \
+         true"
     )]
     Spool { path: PathBuf, source: io::Error },
     #[error("subvolume {name}")]
     MountPoint { name: SubvolumeName, source: MountPointError },
     #[error(
-        "subvolume {name}: {path:?} is a directory, not a subvolume; \
-         create one with `btrfs subvolume create`"
+        "subvolume {name}: {path:?}: expected a subvolume, found a plain directory; create one with \
+         `btrfs subvolume create`"
     )]
     NoSubvolume { name: SubvolumeName, path: PathBuf },
     #[error(
-        "subvolume {name}: {path:?} is on another filesystem than `snapshots.base_dir` \
-         ({base_dir:?}); snapshots cannot cross filesystems"
+        "subvolume {name}: {path:?}: expected the filesystem of `snapshots.base_dir` ({base_dir:?}), \
+         which snapshots cannot leave, found another one; back it up with a configuration of its \
+         own, whose `snapshots.base_dir` is on the filesystem of the subvolume"
     )]
     OtherFilesystem { name: SubvolumeName, path: PathBuf, base_dir: PathBuf },
 }

@@ -6,6 +6,7 @@ pub mod history;
 pub mod last_drills;
 pub mod last_runs;
 pub mod last_verified;
+pub mod states;
 
 use std::path::Path;
 
@@ -33,6 +34,7 @@ use crate::status::history::Entry;
 use crate::status::last_drills::{Drills, LastDrill};
 use crate::status::last_runs::{LastRun, LastRuns};
 use crate::status::last_verified::LastVerifies;
+use crate::status::states::{BackupState, PointerState};
 
 /// The sources of the status of a subvolume.
 pub struct Sources<'a> {
@@ -58,7 +60,7 @@ pub struct Status {
     /// `null` if this host remembers no run.
     pub last_run: Option<LastRun>,
     /// `published`, `nothing`, or `broken`.
-    pub backups: &'static str,
+    pub backups: PointerState,
     /// The reason why `backups` is `broken`, or what makes a restore slower than it has to be.
     pub problem: Option<String>,
     /// Backups that retention keeps and that cannot be restored, oldest first.
@@ -73,7 +75,7 @@ pub struct Status {
     pub due: bool,
     pub next_due_at: Option<String>,
     pub next_due_kind: Option<String>,
-    /// Same time as `next_due_at`.
+    /// The time of `next_due_at`, not formatted.
     #[serde(skip)]
     pub due_at: Option<Timestamp>,
     /// `null` if this host remembers no successful drill.
@@ -108,7 +110,7 @@ pub enum StatusError {
 pub struct Line {
     pub kind: String,
     pub created_at: String,
-    pub state: &'static str,
+    pub state: BackupState,
     /// True if the listing and the manifests show everything that a restore needs.
     pub restorable: bool,
     /// The reason why the backup cannot be restored.
@@ -144,13 +146,15 @@ pub async fn status(
     let broken = broken(&catalogue, *retention, now.timestamp());
     let next = decide::due_by_schedule(schedule, &published, now.time_zone());
     let (backups, problem) = match &published {
-        Published::Nothing => ("nothing", None),
+        Published::Nothing => (PointerState::Nothing, None),
         Published::Chain(_) => {
-            ("published", archived_problem(&catalogue.archived_documents(layout)))
+            let problem = archived_problem(&catalogue.archived_documents(layout));
+            (PointerState::Published, problem)
         }
-        Published::Broken { reason } => ("broken", Some(reason.clone())),
+        Published::Broken { reason } => (PointerState::Broken, Some(reason.clone())),
         Published::ManifestMissing { key } => {
-            ("broken", Some(format!("manifest {key} is missing in the bucket")))
+            let problem = format!("manifest {key} is missing in the bucket");
+            (PointerState::Broken, Some(problem))
         }
     };
     let lineage = observe::lineage(&published, pointer.as_ref());
@@ -255,7 +259,7 @@ impl Line {
         Line {
             kind: backup.listed.kind.to_string(),
             created_at: seconds(backup.listed.stamp.time()),
-            state: history::word(publication),
+            state: BackupState::of(publication),
             restorable: reason.is_none(),
             reason,
             last_verified_at: proofs.verified_at(catalogue, *n).map(seconds),

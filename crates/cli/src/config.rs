@@ -32,6 +32,8 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+use crate::secret::Secret;
+
 pub use self::absolute_path::{AbsolutePath, RelativePathError};
 pub use self::env_file::EnvFile;
 pub use self::error::ConfigError;
@@ -185,4 +187,9 @@ impl Format {
 #[expect(clippy::disallowed_methods, reason = "the only access to the environment")]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// Returns a secret from the environment.
+pub fn secret_from_environment(name: &str) -> Option<Secret> {
+    environment(name).map(Secret::new)
 }

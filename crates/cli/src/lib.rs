@@ -11,6 +11,7 @@
 //! them in its own `config.rs`.
 
 mod age;
+pub mod at_time;
 pub mod config;
 mod confined;
 mod exit;
@@ -23,6 +24,7 @@ mod open_files;
 pub mod progress;
 mod secret;
 mod service;
+mod shell_files;
 mod shutdown;
 mod table;
 mod terminal;
@@ -37,5 +39,6 @@ pub use one_line::one_line;
 pub use open_files::raise_open_files;
 pub use secret::Secret;
 pub use service::{ServiceState, feed_watchdog, notify, notify_status};
+pub use shell_files::ShellFilesCommand;
 pub use shutdown::{ShutdownSignal, Signal};
 pub use table::table;

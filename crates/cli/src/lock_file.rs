@@ -19,6 +19,9 @@ const CONTENT_BYTES_MAX: u64 = 64;
 /// Refuses a symlink, which somebody else may have put there.
 const NOFOLLOW: i32 = OFlags::NOFOLLOW.bits() as i32;
 
+/// Attempts to take a lock while other processes ask whether it is held.
+const ATTEMPTS_MAX: usize = 1000;
+
 /// An open lock file. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct LockFile(File);
@@ -32,8 +35,26 @@ impl LockFile {
     }
 
     /// Takes the lock. Returns false if another process holds it.
+    ///
+    /// [`LockFile::is_held`] takes a shared lock for an instant, which is no holder: `status` must
+    /// not stop an agent from starting.
     pub fn try_lock(&self) -> io::Result<bool> {
-        match flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+        for _ in 0..ATTEMPTS_MAX {
+            if self.flock(FlockOperation::NonBlockingLockExclusive)? {
+                return Ok(true);
+            }
+            if !self.flock(FlockOperation::NonBlockingLockShared)? {
+                return Ok(false);
+            }
+            self.flock(FlockOperation::NonBlockingUnlock)?;
+            std::thread::yield_now();
+        }
+        Ok(false)
+    }
+
+    /// Returns false if the lock of another process is in the way.
+    fn flock(&self, operation: FlockOperation) -> io::Result<bool> {
+        match flock(&self.0, operation) {
             Ok(()) => Ok(true),
             Err(Errno::WOULDBLOCK) => Ok(false),
             Err(errno) => Err(errno.into()),
@@ -89,6 +110,27 @@ mod tests {
         assert!(!LockFile::is_held(&path));
         assert!(second.try_lock().unwrap());
         assert_eq!(second.content().unwrap(), "");
+    }
+
+    #[test]
+    fn who_asks_for_the_holder_does_not_hold_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        LockFile::open(&path).unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                        LockFile::is_held(&path);
+                    }
+                });
+            }
+            let taken = (0..2000).filter(|_| LockFile::open(&path).unwrap().try_lock().unwrap());
+            let taken = taken.count();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(taken, 2000);
+        });
     }
 
     #[test]

@@ -112,8 +112,10 @@ impl LogArgs {
         let StderrFeatures { is_terminal, has_colours, .. } = features;
         let level = self.log_level.unwrap_or(LogLevel::Info);
         let format = self.log_format.unwrap_or(default_format(is_terminal));
-        tracing_subscriber::registry()
-            .with(layer(format, writer, has_colours).with_filter(targets(level)))
+        // The filter is one of the whole subscriber. One of the layer loses the next line whenever a crate
+        // asks whether a level is enabled and then logs nothing, as sqlx does:
+        // https://github.com/tokio-rs/tracing/issues/2519
+        tracing_subscriber::registry().with(layer(format, writer, has_colours)).with(targets(level))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Progress bars for a terminal: bytes, rate and remaining time.
+//! Progress bars for a terminal: bytes or a count, rate and remaining time.
 //!
 //! Bars are drawn on stderr, so that stdout holds data only. Nothing is drawn if
 //! stderr is no terminal, or a `dumb` one. Log lines that are written while a bar is shown
@@ -20,6 +20,7 @@ static BARS: LazyLock<MultiProgress> = LazyLock::new(|| match is_dumb() {
 const WITH_TOTAL: &str = "{msg} [{bar:30}] {binary_bytes}/{binary_total_bytes}, \
                           {binary_bytes_per_sec}, {eta} left";
 const WITHOUT_TOTAL: &str = "{msg} {spinner} {binary_bytes}, {binary_bytes_per_sec}";
+const COUNT: &str = "{msg} {spinner} {human_pos}, {per_sec}";
 
 /// A progress bar. It is removed from the screen when it is dropped.
 pub struct Progress(ProgressBar);
@@ -30,16 +31,35 @@ pub fn bytes(label: &str, total: Option<u64>) -> Progress {
         Some(total) => (ProgressBar::new(total), WITH_TOTAL),
         None => (ProgressBar::no_length(), WITHOUT_TOTAL),
     };
-    let style = ProgressStyle::with_template(template).expect("the templates above are valid");
-    let bar = BARS.add(bar.with_style(style.progress_chars("=> ")));
+    shown(bar, template, label)
+}
+
+/// Shows a counter of things whose number is unknown.
+pub fn count(label: &str) -> Progress {
+    shown(ProgressBar::no_length(), COUNT, label)
+}
+
+fn shown(bar: ProgressBar, template: &str, label: &str) -> Progress {
+    let bar = BARS.add(bar.with_style(style(template)));
     bar.set_message(one_line(label));
     Progress(bar)
 }
 
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).expect("the templates above are valid");
+    style.progress_chars("=> ")
+}
+
 impl Progress {
-    /// Adds `count` processed bytes.
+    /// Adds `count` processed bytes or things.
     pub fn inc(&self, count: u64) {
         self.0.inc(count);
+    }
+
+    /// Shows how many bytes are left of `bytes`, from now on.
+    pub fn total(&self, bytes: u64) {
+        self.0.set_length(bytes);
+        self.0.set_style(style(WITH_TOTAL));
     }
 
     /// Replaces the label.
@@ -74,8 +94,13 @@ mod tests {
             assert_eq!(progress.0.position(), 3);
             assert_eq!(progress.0.message(), "get a\\nb");
             progress.label("get c");
+            progress.total(20);
+            assert_eq!((progress.0.length(), progress.0.position()), (Some(20), 3));
             assert_eq!(progress.0.message(), "get c");
             progress.done();
         }
+        let progress = count("rebuild web");
+        progress.inc(2);
+        assert_eq!((progress.0.position(), progress.0.length()), (2, None));
     }
 }

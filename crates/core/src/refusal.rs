@@ -30,6 +30,8 @@ pub enum Code {
     Exists,
     /// A newer upload of the same path cancelled this one.
     Superseded,
+    /// The file is archived in S3 and has to be thawed before it can be downloaded.
+    Archived,
     TooLarge,
     /// The body is compressed or encoded, and the gateway would lose how.
     UnsupportedEncoding,
@@ -66,7 +68,7 @@ impl Code {
             Code::NotFound => 404,
             Code::MethodNotAllowed => 405,
             Code::TooSlow => 408,
-            Code::Exists | Code::Superseded => 409,
+            Code::Exists | Code::Superseded | Code::Archived => 409,
             Code::LengthRequired => 411,
             Code::TooLarge => 413,
             Code::UnsupportedEncoding => 415,
@@ -96,6 +98,7 @@ impl Code {
             Code::TooSlow => "request body sent too slowly",
             Code::Exists => "the file exists and may not be overwritten",
             Code::Superseded => "superseded by a newer upload of the same path",
+            Code::Archived => "archived in S3",
             Code::TooLarge => "the content is too large",
             Code::UnsupportedEncoding => "unsupported encoding of the content",
             Code::RangeNotSatisfiable => "range outside the file",
@@ -146,7 +149,7 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             (Code::BadPath, false), (Code::TooLarge, false), (Code::Forbidden, false),
-            (Code::Exists, false), (Code::DigestMismatch, false), (Code::Quota, false),
+            (Code::Exists, false), (Code::Archived, false), (Code::DigestMismatch, false), (Code::Quota, false),
             (Code::LengthRequired, false), (Code::UnsupportedEncoding, false), (Code::NotImplemented, false),
             (Code::Overloaded, true), (Code::StoreUnavailable, true), (Code::StoreRefused, true),
             (Code::RateLimited, true), (Code::Superseded, true), (Code::Unauthorized, true),

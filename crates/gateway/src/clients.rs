@@ -44,7 +44,10 @@ impl Client {
     pub(crate) fn upload_slot(&self) -> Result<UploadSlot, Refusal> {
         let limit = self.policy.uploads_max;
         self.resources.upload_slot(limit).ok_or_else(|| {
-            let what = format!("this client has {limit} uploads in progress, its limit; try later");
+            let what = format!(
+                "this client has {limit} uploads in progress, the limit of `max_concurrent_uploads`; try \
+                 again later"
+            );
             Refusal::new(Code::RateLimited, what)
         })
     }
@@ -53,8 +56,10 @@ impl Client {
     pub(crate) fn count_request(&self) -> Result<(), Refusal> {
         let Some(limit) = self.policy.requests_per_second_max else { return Ok(()) };
         self.resources.count_request(limit).map_err(|wait| {
-            let what =
-                format!("this client makes more than {limit} requests per second, its limit");
+            let what = format!(
+                "expected at most {limit} requests per second of this client \
+                 (`max_requests_per_second`), found more; try again later"
+            );
             Refusal::new(Code::RateLimited, what).retry_after(wait)
         })
     }

@@ -9,14 +9,17 @@ mod doctor;
 mod exit_code;
 mod fleet;
 mod keygen;
+mod rebuild;
 mod serve;
 mod show;
 mod sweep;
 
+use clap::CommandFactory;
 use s3up_cli::Exit;
 
 pub use self::args::Args;
 use self::args::Command;
+use self::rebuild::RebuildArgs;
 use self::sweep::SweepArgs;
 use crate::config::ConfigFiles;
 
@@ -31,6 +34,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Sweep { older_than, dry_run, json } => {
             sweep::run(&files, args.log, SweepArgs { older_than, dry_run, json })
         }
+        Command::Rebuild { client, dry_run, json } => {
+            rebuild::run(&files, args.log, RebuildArgs { client, dry_run, json })
+        }
         Command::Keygen { name } => keygen::run(name.as_ref()),
+        Command::ShellFiles(command) => command.run(Args::command()),
     }
 }

@@ -3,9 +3,10 @@
 
 mod clients;
 mod database;
-mod fixed;
 mod fleet;
+mod keys;
 mod raw;
+mod reloaded;
 mod s3;
 #[cfg(test)]
 mod tests;
@@ -19,10 +20,10 @@ use s3up_core::KeyPrefix;
 use s3up_core::part::{MIB, PART_BYTES_MIN, PART_COUNT_MAX};
 use s3up_store::Settings;
 
-pub(crate) use self::fixed::FixedSettings;
 use self::raw::Raw;
 use crate::clients::{AdminKeys, Clients};
 use crate::database::DatabaseSettings;
+use crate::network::Network;
 use crate::tls::{self, TlsFiles};
 use crate::uploads::admission::BUFFERS_PER_UPLOAD_MIN;
 use crate::webhook::Alerts;
@@ -43,6 +44,7 @@ pub struct Config {
     pub listen: SocketAddr,
     pub tls: Option<TlsFiles>,
     pub connections_max: usize,
+    pub trusted_proxies: Vec<Network>,
     pub store: Settings,
     pub prefix: KeyPrefix,
     pub part_bytes: u64,
@@ -102,6 +104,7 @@ impl Config {
             listen,
             tls: tls_files(&raw, &source)?,
             connections_max: raw.server.max_connections.unwrap_or(CONNECTIONS_MAX),
+            trusted_proxies: trusted_proxies(&raw, &source)?,
             store: s3::settings(&raw.s3, &source, buffer_budget_bytes)?,
             prefix,
             part_bytes,
@@ -126,15 +129,26 @@ fn listen(raw: &Raw, source: &Source) -> Result<SocketAddr, ConfigError> {
     };
     if !raw.server.tls.enabled && !host.is_loopback() && !raw.server.tls.allow_plaintext {
         return Err(source.invalid(
-            "server.tls.enabled",
+            "server.host",
             format!(
-                "without TLS the gateway listens only on loopback, not on {host}; enable TLS, \
-                 set `server.host: 127.0.0.1` to serve this host only, or set \
+                "expected a loopback address without TLS, found {host}; enable `server.tls`, set \
+                 `server.host: 127.0.0.1` to serve this host only, or set \
                  `server.tls.allow_plaintext: true` if a proxy in front of it has TLS"
             ),
         ));
     }
     Ok(SocketAddr::new(host, raw.server.port.unwrap_or(PORT)))
+}
+
+fn trusted_proxies(raw: &Raw, source: &Source) -> Result<Vec<Network>, ConfigError> {
+    let networks = raw.server.trusted_proxies.iter().enumerate();
+    let parsed = networks.map(|(n, text)| {
+        Network::parse(text).ok_or_else(|| {
+            let what = format!("expected an address or a network like 10.0.0.0/8, found {text:?}");
+            source.invalid(&format!("server.trusted_proxies[{n}]"), what)
+        })
+    });
+    parsed.collect()
 }
 
 /// Returns the part length and the buffer budget.
@@ -175,7 +189,9 @@ fn tls_files(raw: &Raw, source: &Source) -> Result<Option<TlsFiles>, ConfigError
     if !tls.enabled {
         return Ok(None);
     }
-    let missing = |key| source.invalid(key, "is required if `server.tls.enabled` is true");
+    let missing = |key| {
+        source.invalid(key, "expected a file, since `server.tls.enabled` is true; found none")
+    };
     let cert = tls.cert_file.as_ref().ok_or_else(|| missing("server.tls.cert_file"))?;
     let key = tls.key_file.as_ref().ok_or_else(|| missing("server.tls.key_file"))?;
     Ok(Some(TlsFiles { cert: cert.to_path_buf(), key: key.to_path_buf() }))

@@ -17,9 +17,11 @@ mod order_clock;
 mod prune;
 mod read;
 pub(crate) mod read_fleet;
+pub(crate) mod rebuild;
 pub(crate) mod record;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod unwritten;
 pub(crate) mod usage;
 mod write;
@@ -41,9 +43,11 @@ use self::client_facts::ClientFacts;
 pub use self::connect::Location;
 pub use self::error::DatabaseError;
 use self::record::{CatalogueEntry, RECORD_BYTES, Record, ReportRecord};
+pub(crate) use self::turns::Turn;
+use self::turns::Turns;
 use self::unwritten::Unwritten;
 use self::usage::Usage;
-use self::writer::{Queued, Status, Writer};
+use self::writer::{QueuedRecord, Status, Writer};
 use crate::alert::{Alert, Channel};
 use crate::clock::{Millis, millis};
 use crate::outage::Outage;
@@ -77,7 +81,7 @@ pub struct DatabaseSettings {
 pub(crate) struct Database(Arc<Shared>);
 
 struct Shared {
-    queue: mpsc::Sender<Queued>,
+    queue: mpsc::Sender<QueuedRecord>,
     records_memory: Arc<Semaphore>,
     bodies_memory: Arc<Semaphore>,
     readers: AnyPool,
@@ -90,6 +94,7 @@ struct Shared {
     key_uses: Mutex<HashMap<Sha256Digest, Millis>>,
     usage: Usage,
     unwritten: Unwritten,
+    turns: Turns,
     read_outage: Mutex<Outage>,
 }
 
@@ -104,6 +109,7 @@ impl Database {
         let DatabaseSettings { location, keep_days } = settings;
         let readers = location.readers()?;
         let running = clock.start();
+        let turns = Turns::new(&location, running)?;
         let mut writer = Writer::new(name, location, keep_days, clock, running);
         writer.open().await?;
         let (queue, queued) = mpsc::channel(QUEUE_MAX);
@@ -124,6 +130,7 @@ impl Database {
             key_uses: Mutex::default(),
             usage,
             unwritten,
+            turns,
             read_outage: Mutex::default(),
         })))
     }
@@ -171,8 +178,8 @@ impl Database {
             | Record::Download { .. } => &shared.records_memory,
         };
         let memory = memory.clone().try_acquire_many_owned(bytes);
-        let sent =
-            memory.is_ok_and(|memory| shared.queue.try_send(Queued { record, memory }).is_ok());
+        let sent = memory
+            .is_ok_and(|memory| shared.queue.try_send(QueuedRecord { record, memory }).is_ok());
         if !sent {
             shared.status.pending.fetch_sub(1, Ordering::Relaxed);
             shared.status.dropped.fetch_add(1, Ordering::Relaxed);
@@ -226,7 +233,7 @@ impl Database {
         if self.record(record) { Ok(()) } else { Err(not_recorded("the heartbeat")) }
     }
 
-    /// Returns what the catalogue knows of `paths`. Nothing, if the database does not answer.
+    /// Returns the catalogue entries of `paths`, or none if the database does not answer.
     pub(crate) async fn entries(
         &self,
         client: &ClientName,
@@ -246,12 +253,17 @@ impl Database {
                     tracing::warn!(
                         event = "database_read_failed",
                         error = error_chain(&err),
-                        "answering without the database: no SHA-256 of long files, no upload times"
+                        "the database does not answer; answering without the SHA-256 of long files"
                     );
                 }
                 BTreeMap::new()
             }
         }
+    }
+
+    /// Takes the newest turn of a path, for an upload that begins. Gateways that share the database see it.
+    pub(crate) async fn take_turn(&self, client: &ClientName, path: &RemotePath) -> Turn {
+        self.0.turns.take(client, path).await
     }
 
     /// Returns the facts about all clients, without a running gateway.
@@ -351,7 +363,7 @@ impl Database {
                         tracing::warn!(
                             event = "database_read_failed",
                             error = error_chain(&err),
-                            "quotas are checked with older numbers, or not at all"
+                            "cannot read the usage of a client; its quota is checked with an older number, or not at all"
                         );
                     }
                 }
@@ -378,7 +390,8 @@ impl Database {
                 "stopped before all records were written to the database; files are safe"
             );
         }
-        if tokio::time::timeout(FLUSH_WAIT_MAX, self.0.readers.close()).await.is_err() {
+        let pools = async { tokio::join!(self.0.readers.close(), self.0.turns.close()) };
+        if tokio::time::timeout(FLUSH_WAIT_MAX, pools).await.is_err() {
             let error = "connections of readers are open";
             tracing::debug!(event = "database_close_failed", error, "cannot close the database");
         }

@@ -3,7 +3,6 @@
 //! Not here: routes and sockets (`server`), the calls (`handlers`).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use s3up_core::wire::{Part, Readiness};
@@ -12,19 +11,20 @@ use s3up_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bucket::{self, BucketChecked};
 use crate::clients::Client;
 use crate::clock::CLOCK;
 use crate::config::Config;
 use crate::database::Database;
 use crate::database::record::{Record, UploadOutcome, UploadRecord};
+use crate::failed_keys::FailedKeys;
 use crate::live::{Live, LiveConfig};
 use crate::readiness::ReadinessCheck;
 use crate::refusal::Refusal;
-use crate::reload::ReloadStatus;
+use crate::reload::status::ReloadStatus;
 use crate::request::json_memory::JsonMemory;
-use crate::start_checks::PROBE_RETRY_FOR;
-use crate::start_error::StartError;
+use crate::start::checks::START_RETRY_FOR;
+use crate::start::error::StartError;
+use crate::start::retry::{self, BucketChecked};
 use crate::sweep;
 use crate::tls::Certificate;
 use crate::uploads::Uploads;
@@ -42,9 +42,10 @@ struct Shared {
     uploads: Uploads,
     database: Database,
     readiness: ReadinessCheck,
-    bucket_checked: BucketChecked,
+    bucket_checked: Arc<BucketChecked>,
     certificate: Arc<Certificate>,
     reloads: ReloadStatus,
+    failed_keys: FailedKeys,
     json_memory: JsonMemory,
     prefix: KeyPrefix,
     /// Tasks that end when the gateway stops.
@@ -57,12 +58,12 @@ impl Gateway {
     /// gateway starts all the same, and checks the bucket until it does.
     pub async fn start(config: Config) -> Result<Gateway, StartError> {
         let (database, prefix) = (config.database.clone(), config.prefix.clone());
-        let live = Live::connect(config).await?;
-        let checked = bucket::check(&live, &prefix, PROBE_RETRY_FOR).await;
+        let live = Live::connect(config.into_live()).await?;
+        let checked = retry::check(&live, &prefix, START_RETRY_FOR).await;
         let is_checked = match checked {
             Ok(()) => true,
-            Err(err) if bucket::may_pass(&err) => {
-                bucket::log_unreached(&err);
+            Err(err) if retry::is_transient(&err) => {
+                retry::log_unreached(&err);
                 false
             }
             Err(err) => return Err(err),
@@ -76,28 +77,24 @@ impl Gateway {
             live,
             database,
             readiness: ReadinessCheck::default(),
-            bucket_checked: BucketChecked::default(),
+            bucket_checked: Arc::default(),
             certificate: Arc::default(),
             reloads: ReloadStatus::default(),
+            failed_keys: FailedKeys::default(),
             json_memory: JsonMemory::default(),
             prefix,
             background: TaskTracker::new(),
             closing: CancellationToken::new(),
         }));
         gateway.record_keys();
+        let Shared { live, prefix, bucket_checked, .. } = &*gateway.0;
         if is_checked {
-            gateway.0.bucket_checked.set();
+            bucket_checked.set();
         } else {
-            gateway.spawn(bucket::check_until_reached(gateway.clone()));
+            let (live, prefix) = (live.clone(), prefix.clone());
+            gateway.spawn(retry::check_until_reached(live, prefix, bucket_checked.clone()));
         }
         Ok(gateway)
-    }
-
-    /// Checks the bucket, after which uploads are accepted.
-    pub(crate) async fn check_bucket(&self, retry_for: Duration) -> Result<(), StartError> {
-        bucket::check(&self.live(), &self.0.prefix, retry_for).await?;
-        self.0.bucket_checked.set();
-        Ok(())
     }
 
     /// Records all client keys of the configuration.
@@ -134,6 +131,10 @@ impl Gateway {
 
     pub(crate) fn reloads(&self) -> &ReloadStatus {
         &self.0.reloads
+    }
+
+    pub(crate) fn failed_keys(&self) -> &FailedKeys {
+        &self.0.failed_keys
     }
 
     pub(crate) fn json_memory(&self) -> &JsonMemory {
@@ -270,6 +271,7 @@ impl Gateway {
             ready: found.ready && is_checked,
             s3: if is_checked { found.s3 } else { Part::Failing },
             config: reloads.part(),
+            configs_refused: reloads.refusals(),
             ..found
         }
     }

@@ -5,11 +5,11 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use s3up_store::Store;
+use s3up_store::{Settings, Store};
 
 use crate::clients::{AdminKeys, Clients};
-use crate::config::Config;
-use crate::start_error::StartError;
+use crate::network::Network;
+use crate::start::error::StartError;
 use crate::webhook::Alerts;
 
 pub(crate) struct Live {
@@ -20,19 +20,34 @@ pub(crate) struct Live {
     pub part_bytes: u64,
     pub parts_max: u64,
     pub require_versioning: bool,
+    pub trusted_proxies: Vec<Network>,
+}
+
+/// The same part before it is in force.
+#[derive(Debug)]
+pub(crate) struct LiveSettings {
+    pub store: Settings,
+    pub clients: Clients,
+    pub admin_keys: AdminKeys,
+    pub alerts: Alerts,
+    pub part_bytes: u64,
+    pub parts_max: u64,
+    pub require_versioning: bool,
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl Live {
     /// Creates the connection to S3, and sends no request yet.
-    pub(crate) async fn connect(config: Config) -> Result<Live, StartError> {
+    pub(crate) async fn connect(settings: LiveSettings) -> Result<Live, StartError> {
         Ok(Live {
-            store: Store::connect(config.store).await?,
-            clients: config.clients,
-            admin_keys: config.admin_keys,
-            alerts: config.alerts,
-            part_bytes: config.part_bytes,
-            parts_max: config.parts_max,
-            require_versioning: config.require_versioning,
+            store: Store::connect(settings.store).await?,
+            clients: settings.clients,
+            part_bytes: settings.part_bytes,
+            parts_max: settings.parts_max,
+            require_versioning: settings.require_versioning,
+            trusted_proxies: settings.trusted_proxies,
+            admin_keys: settings.admin_keys,
+            alerts: settings.alerts,
         })
     }
 }
@@ -62,6 +77,7 @@ impl LiveConfig {
             clients: now.clients.clone(),
             admin_keys: now.admin_keys.clone(),
             alerts: now.alerts.clone(),
+            trusted_proxies: now.trusted_proxies.clone(),
             ..*now
         });
     }

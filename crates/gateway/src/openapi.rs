@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use s3up_core::wire::{PROBLEM_TYPE, Problem};
 use s3up_core::{Code, KEY_BYTES_MAX, Sha256Digest};
+use serde_json::Value;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -28,8 +29,34 @@ const PATH_CHARS_MAX: usize = KEY_BYTES_MAX - 2;
 const SEGMENT: &str = r"(?:[^./\\\x00-\x1f\x7f-\x9f][^/\\\x00-\x1f\x7f-\x9f]*|\.[^./\\\x00-\x1f\x7f-\x9f][^/\\\x00-\x1f\x7f-\x9f]*|\.\.[^/\\\x00-\x1f\x7f-\x9f]+)";
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
-    serde_json::to_string(&Api::openapi()).expect("the description has only texts as keys")
+    let document = serde_json::to_value(Api::openapi());
+    let mut document = document.expect("the description has only texts as keys");
+    for path in children(&mut document, "paths") {
+        for operation in path.as_object_mut().into_iter().flat_map(|path| path.values_mut()) {
+            let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+            let schemas = parameters.into_iter().flatten().filter_map(|it| it.get_mut("schema"));
+            schemas.for_each(without_null);
+        }
+    }
+    document.to_string()
 });
+
+fn children<'v>(value: &'v mut Value, key: &str) -> impl Iterator<Item = &'v mut Value> {
+    let object = value.get_mut(key).and_then(Value::as_object_mut);
+    object.into_iter().flat_map(|object| object.values_mut())
+}
+
+/// Removes `null` from the schema of a header or a parameter, which can be absent and not null.
+fn without_null(schema: &mut Value) {
+    if let Some(types) = schema.get_mut("type").and_then(Value::as_array_mut) {
+        types.retain(|name| name != "null");
+    }
+    let Some(choices) = schema.get_mut("oneOf").and_then(Value::as_array_mut) else { return };
+    choices.retain(|choice| choice.get("type").is_none_or(|name| name != "null"));
+    if let [only] = choices.as_mut_slice() {
+        *schema = only.take();
+    }
+}
 
 #[derive(OpenApi)]
 #[openapi(
@@ -128,7 +155,7 @@ text_schema!(
     PATH_CHARS_MAX,
     "A remote path that is a directory, with or without a slash at its end"
 );
-text_schema!(CursorText, "^[A-Za-z0-9_-]+$", 1, 1366, "A cursor that the gateway returned");
+text_schema!(CursorText, "^[A-Za-z0-9_-]+$", 1, 5600, "A cursor that the gateway returned");
 text_schema!(ModeText, "^[0-7]{1,4}$", 1, 4, "Permission bits in octal");
 text_schema!(ReprDigestText, "^sha-256=:[A-Za-z0-9+/]{43}=:$", 54, 54, "SHA-256 in base64");
 
@@ -153,10 +180,33 @@ pub(crate) struct UploadForm {
     path: PathText,
     #[schema(inline)]
     file: FileBytes,
+    #[schema(nullable = false)]
     sha256: Option<Sha256Digest>,
+    #[schema(nullable = false)]
     mtime_ns: Option<i64>,
-    #[schema(inline)]
+    #[schema(inline, nullable = false)]
     mode: Option<ModeText>,
+    /// The file had not settled: `overwrite: never` lets its next version replace it
+    #[schema(nullable = false)]
+    hot: Option<bool>,
+}
+
+/// The answer to `GET /exists`. Without such a file it has only `exists`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct ExistsAnswer {
+    exists: bool,
+    #[schema(nullable = false)]
+    size: Option<u64>,
+    /// Null if neither S3 nor the database knows it
+    sha256: Option<Sha256Digest>,
+    /// In nanoseconds since 1970
+    mtime_ns: Option<i64>,
+    /// RFC 3339, UTC
+    #[schema(nullable = false)]
+    uploaded_at: Option<String>,
+    /// Null if the bucket keeps no versions
+    version_id: Option<String>,
 }
 
 /// Returns a response for each status of `codes`.
@@ -196,17 +246,18 @@ refusals_of!(
     UploadRefusals:
     BadRequest BadPath Incomplete Unauthorized Forbidden TooSlow Exists Superseded LengthRequired TooLarge
     UnsupportedEncoding DigestMismatch RateLimited Internal NotImplemented StoreRefused StoreUnavailable
-    Overloaded
+    Overloaded Quota
 );
 refusals_of!(
     /// The refusals of calls that ask S3 about files.
     FileRefusals:
-    BadRequest BadPath Unauthorized Forbidden NotFound Internal StoreRefused StoreUnavailable
+    BadRequest BadPath Unauthorized Forbidden NotFound RateLimited Internal StoreRefused StoreUnavailable
 );
 refusals_of!(
     /// The refusals of a download.
     DownloadRefusals:
-    BadRequest BadPath Unauthorized Forbidden NotFound RangeNotSatisfiable Internal StoreRefused
+    BadRequest BadPath Unauthorized Forbidden NotFound Archived RangeNotSatisfiable RateLimited Internal
+    StoreRefused
     StoreUnavailable Overloaded TooLarge
 );
 refusals_of!(
@@ -218,8 +269,8 @@ refusals_of!(
 refusals_of!(
     /// The refusals of calls with a body in JSON.
     JsonRefusals:
-    BadRequest Incomplete Unauthorized Forbidden TooSlow TooLarge Internal StoreRefused StoreUnavailable
-    DatabaseUnavailable
+    BadRequest Incomplete Unauthorized Forbidden TooSlow TooLarge RateLimited Internal StoreRefused
+    StoreUnavailable DatabaseUnavailable Overloaded
 );
 
 #[cfg(test)]
@@ -241,6 +292,17 @@ mod tests {
         for reference in references {
             assert!(document.pointer(reference).is_some(), "{reference}");
         }
+    }
+
+    #[test]
+    fn no_parameter_may_be_null() {
+        let document: Value = serde_json::from_str(&DOCUMENT).unwrap();
+        let put = &document["paths"]["/files/{path}"]["put"]["parameters"];
+        let parameters = put.as_array().unwrap();
+        assert!(parameters.len() >= 5, "{parameters:?}");
+        assert!(!put.to_string().contains("null"), "{put}");
+        let hot = parameters.iter().find(|it| it["name"] == "X-Hot").unwrap();
+        assert_eq!((&hot["in"], &hot["required"]), (&"header".into(), &false.into()));
     }
 
     proptest! {

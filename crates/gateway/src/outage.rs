@@ -12,7 +12,7 @@ pub(crate) struct Outage {
 }
 
 impl Outage {
-    /// Counts a failure `at` this time since any fixed moment. Returns true if it has to be logged.
+    /// Counts a failure at the time `at`, measured from any fixed moment. Returns true if it has to be logged.
     pub(crate) fn failed(&mut self, at: Duration) -> bool {
         self.failures += 1;
         let log = self.logged_at.is_none_or(|last| at.saturating_sub(last) >= LOG_EVERY);

@@ -68,8 +68,9 @@ fn readiness(versioning: Option<Versioning>, database_ok: bool) -> Readiness {
         s3: part(versioning.is_some()),
         database: part(database_ok),
         versioning: versioning_name.to_owned(),
-        // The gateway adds it.
+        // The gateway adds them.
         config: Part::Ok,
+        configs_refused: 0,
     }
 }
 
@@ -91,7 +92,7 @@ mod tests {
         ];
         for (found, database_ok, ready, s3, database, versioning) in cases {
             let (versioning, config) = (versioning.to_owned(), Part::Ok);
-            let want = Readiness { ready, s3, database, versioning, config };
+            let want = Readiness { ready, s3, database, versioning, config, configs_refused: 0 };
             assert_eq!(readiness(found, database_ok), want);
         }
     }

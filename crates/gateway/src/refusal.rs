@@ -24,6 +24,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// The sentence for a client whose upload was cancelled by a newer one.
 pub(crate) const SUPERSEDED: &str =
     "a newer upload of this path was started; this one is cancelled";
+/// The sentence for a client that may not overwrite the file of this path.
+pub(crate) const EXISTS: &str = "the path holds a file with other content, and this client may not overwrite \
+                                 files (`overwrite: never`); use another path";
 
 /// A request that is not fulfilled, and why.
 #[derive(Debug)]
@@ -57,7 +60,10 @@ impl Refusal {
     }
 
     pub(crate) fn too_large(limit: u64) -> Refusal {
-        let what = format!("the file is larger than the limit of {} ({limit} bytes)", Size(limit));
+        let what = format!(
+            "expected a file of at most {} ({limit} bytes), found a longer one",
+            Size(limit)
+        );
         Refusal::new(Code::TooLarge, what)
     }
 

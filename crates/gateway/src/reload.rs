@@ -2,64 +2,35 @@
 //!
 //! SIGHUP reads the configuration again. It is not watched: a file that is half written may be
 //! valid YAML with half of the clients. A configuration that is not valid, or with which S3 refuses
-//! the gateway, is refused, and the one before stays in force.
+//! the gateway, is refused, and the previous one stays in force.
 //!
 //! Files that other programs renew (the certificate, credentials) are watched (`renewal`).
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) mod fixed;
+pub(crate) mod status;
+
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use s3up_cli::ServiceState;
 use s3up_cli::config::ConfigError;
 use s3up_core::error_chain;
-use s3up_core::wire::Part;
 use s3up_store::{ConnectError, Store, StoreError};
 use tokio::signal::unix::Signal;
 
-use crate::bucket;
-use crate::config::{Config, ConfigFiles, FixedSettings};
+use self::fixed::FixedSettings;
 use crate::gateway::Gateway;
-use crate::live::Live;
-use crate::renewal;
-use crate::start_checks::check_versioning;
-use crate::start_error::StartError;
-use crate::tls;
+use crate::live::{Live, LiveSettings};
+use crate::start::checks::check_versioning;
+use crate::start::error::StartError;
+use crate::start::retry::is_transient_kind;
+use crate::tls::{self, TlsFiles};
 use crate::uploads::admission::BUFFERS_PER_UPLOAD_MIN;
 
-/// Time for which the first request with new settings is retried.
-const PROBE_RETRY_FOR: Duration = Duration::from_secs(2);
-
-/// The state of reloads, as `/ready` tells it.
-#[derive(Debug, Default)]
-pub(crate) struct ReloadStatus {
-    /// The reason why the last configuration was refused.
-    refused: Mutex<Option<String>>,
-    /// Number of configurations that were refused since the start.
-    refusals: AtomicU64,
-    /// One reload or renewal at a time.
-    pub turn: tokio::sync::Mutex<()>,
-}
-
-impl ReloadStatus {
-    pub(crate) fn part(&self) -> Part {
-        match *self.lock() {
-            None => Part::Ok,
-            Some(_) => Part::Failing,
-        }
-    }
-
-    fn set(&self, refused: Option<String>) {
-        if refused.is_some() {
-            self.refusals.fetch_add(1, Ordering::Relaxed);
-        }
-        *self.lock() = refused;
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
+/// Time for which the first request with new settings is retried: requests are served meanwhile, but the
+/// operator waits.
+const RELOAD_RETRY_FOR: Duration = Duration::from_secs(2);
 
 /// The reason why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
@@ -74,45 +45,39 @@ pub(crate) enum ReloadError {
     Bucket(StartError),
     #[error("server.tls: {0}")]
     Certificate(#[from] tls::TlsError),
-    #[error("read the configuration")]
+    #[error("run the task that reads the configuration")]
     Task(#[from] tokio::task::JoinError),
 }
 
+/// A configuration, as it is in the file now.
+pub(crate) struct LoadedConfig {
+    pub live: LiveSettings,
+    pub tls: Option<TlsFiles>,
+    pub fixed: FixedSettings,
+}
+
+/// Reads the configuration.
+pub(crate) type Load = dyn Fn() -> Result<LoadedConfig, ConfigError> + Send + Sync;
+
 /// Reloads the configuration of a running gateway.
 #[derive(Clone)]
-pub struct Reloader {
-    pub(crate) gateway: Gateway,
-    pub(crate) files: ConfigFiles,
-    fixed: FixedSettings,
-}
-
-/// Creates a [`Reloader`] from the configuration with which a gateway is started.
-#[derive(Debug)]
-pub struct ReloadSource {
-    files: ConfigFiles,
-    fixed: FixedSettings,
-}
-
-impl ReloadSource {
-    pub fn new(files: ConfigFiles, config: &Config) -> ReloadSource {
-        ReloadSource { files, fixed: config.fixed_settings() }
-    }
-
-    /// Reloads at each of `hangups` until the gateway stops, and watches the files that are renewed.
-    pub fn start(self, gateway: &Gateway, mut hangups: Signal) {
-        let ReloadSource { files, fixed } = self;
-        let reloader = Reloader { gateway: gateway.clone(), files, fixed };
-        let watching = reloader.clone();
-        gateway.spawn(async move { renewal::watch(watching).await });
-        gateway.spawn(async move {
-            while hangups.recv().await.is_some() {
-                reloader.reload().await;
-            }
-        });
-    }
+pub(crate) struct Reloader {
+    pub gateway: Gateway,
+    /// The file with variables for the configuration.
+    pub env_file: Option<PathBuf>,
+    pub load: Arc<Load>,
+    /// The settings with which the gateway was started.
+    pub fixed: FixedSettings,
 }
 
 impl Reloader {
+    /// Reloads at each of `hangups`.
+    pub(crate) async fn reload_at(self, mut hangups: Signal) {
+        while hangups.recv().await.is_some() {
+            self.reload().await;
+        }
+    }
+
     /// Reads the configuration again and puts it into force, or refuses it.
     async fn reload(&self) {
         let reloads = self.gateway.reloads();
@@ -127,8 +92,8 @@ impl Reloader {
                 tracing::error!(
                     event = "config_refused",
                     error,
-                    "the new configuration is not used; the one before stays in force: correct it \
-                     and send SIGHUP again"
+                    "the new configuration is not used and the previous one stays in force; correct the \
+                     file and send SIGHUP again"
                 );
                 reloads.set(Some(error));
             }
@@ -136,12 +101,12 @@ impl Reloader {
     }
 
     async fn try_reload(&self) -> Result<(), ReloadError> {
-        let config = self.load().await?;
-        let needs_restart = self.fixed.differences(&config.fixed_settings());
+        let LoadedConfig { live: config, tls, fixed } = self.load().await?;
+        let needs_restart = self.fixed.differences(&fixed);
         let (before, prefix) = (self.gateway.live(), self.gateway.prefix());
         let store = before.store.reconnect(config.store).await?;
         check_store(&store, prefix, config.require_versioning).await?;
-        if let Some(files) = config.tls.filter(|_| !needs_restart.contains(&"server.tls.enabled")) {
+        if let Some(files) = tls.filter(|_| !needs_restart.contains(&"server.tls.enabled")) {
             let loading = files.clone();
             let key = tokio::task::spawn_blocking(move || tls::load(&loading)).await??;
             self.gateway.certificate().replace(files, key);
@@ -158,6 +123,7 @@ impl Reloader {
             part_bytes: config.part_bytes.min(part_bytes_max),
             parts_max: config.parts_max,
             require_versioning: config.require_versioning,
+            trusted_proxies: config.trusted_proxies,
         });
         self.gateway.record_keys();
         let names = |clients: &[s3up_core::ClientName]| {
@@ -175,16 +141,16 @@ impl Reloader {
             tracing::warn!(
                 event = "config_needs_restart",
                 keys = needs_restart.join(","),
-                "these keys keep their value until the gateway is restarted"
+                "restart the gateway to apply the new values of these keys"
             );
         }
         Ok(())
     }
 
     /// Reads the configuration, away from the runtime.
-    pub(crate) async fn load(&self) -> Result<Config, ReloadError> {
-        let files = self.files.clone();
-        Ok(tokio::task::spawn_blocking(move || files.load()).await??)
+    pub(crate) async fn load(&self) -> Result<LoadedConfig, ReloadError> {
+        let load = self.load.clone();
+        Ok(tokio::task::spawn_blocking(move || load()).await??)
     }
 }
 
@@ -195,20 +161,20 @@ async fn check_store(
     prefix: &s3up_core::KeyPrefix,
     require_versioning: bool,
 ) -> Result<(), ReloadError> {
-    let err = match store.probe(prefix, PROBE_RETRY_FOR).await {
+    let err = match store.probe(prefix, RELOAD_RETRY_FOR).await {
         Ok(versioning) => {
             return check_versioning(versioning, store.bucket(), require_versioning)
                 .map_err(ReloadError::Bucket);
         }
         Err(err) => err,
     };
-    if !bucket::may_recover(err.kind) {
+    if !is_transient_kind(err.kind) {
         return Err(ReloadError::Refused(err));
     }
     tracing::warn!(
         event = "config_not_verified",
         error = error_chain(&err),
-        "S3 does not answer, so the new settings are used without a test"
+        "S3 does not answer; using the new S3 settings without verifying them"
     );
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! files with S3 credentials.
 //!
 //! They are looked at every few seconds. New ones are put into force only if they work: a
-//! certificate must match its key, and S3 must accept the credentials. Otherwise those before stay
+//! certificate must match its key, and S3 must accept the credentials. Otherwise the previous ones stay
 //! in force, and a warning follows if the files do not change again soon: a renewal may write
 //! several files one after the other.
 
@@ -19,15 +19,27 @@ use crate::tls;
 const LOOK_EVERY: Duration = Duration::from_secs(4);
 /// Number of failures in a row with the same files after which they are reported.
 const FAILURES_SILENT: u32 = 1;
-const PROBE_RETRY_FOR: Duration = Duration::ZERO;
+/// Files that fail are tried again at the next look.
+const RENEWAL_RETRY_FOR: Duration = Duration::ZERO;
 
-/// The state of some files; equal states mean that none of them was written.
+/// The state of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct FileStamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    mtime_ns: i128,
+    ctime_ns: i128,
+}
+
+/// The states of some files; `None` for one that cannot be examined. Equal states mean that none of them
+/// was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct FileStates(Vec<Option<[i128; 5]>>);
+struct FileStates(Vec<Option<FileStamp>>);
 
 /// Decides when files are loaded, and which failures are reported. Pure.
 #[derive(Debug, Default)]
-struct Watched {
+struct FileRenewal {
     /// `None`: the files that are in use are not known, so the first look loads them.
     used: Option<FileStates>,
     failed: Option<(FileStates, u32)>,
@@ -39,27 +51,27 @@ impl FileStates {
     }
 }
 
-/// Returns `None` for a file that cannot be looked at.
-fn state_of(path: &Path) -> Option<[i128; 5]> {
+/// Returns `None` for a file that cannot be examined.
+fn state_of(path: &Path) -> Option<FileStamp> {
     let found = std::fs::metadata(path).ok()?;
     let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-    Some([
-        found.dev().into(),
-        found.ino().into(),
-        found.size().into(),
-        nanos(found.mtime(), found.mtime_nsec()),
-        nanos(found.ctime(), found.ctime_nsec()),
-    ])
+    Some(FileStamp {
+        device: found.dev(),
+        inode: found.ino(),
+        size: found.size(),
+        mtime_ns: nanos(found.mtime(), found.mtime_nsec()),
+        ctime_ns: nanos(found.ctime(), found.ctime_nsec()),
+    })
 }
 
-impl Watched {
+impl FileRenewal {
     /// Returns true if the files have to be loaded.
     fn is_due(&self, found: &FileStates) -> bool {
         self.used.as_ref() != Some(found)
     }
 
     fn succeeded(&mut self, loaded: FileStates) {
-        *self = Watched { used: Some(loaded), failed: None };
+        *self = FileRenewal { used: Some(loaded), failed: None };
     }
 
     /// Returns true if the failure has to be reported. Files that fail are tried again at each look.
@@ -73,9 +85,9 @@ impl Watched {
 
 /// Watches the files of the running configuration.
 pub(crate) async fn watch(reloader: Reloader) {
-    let mut certificate = Watched::default();
+    let mut certificate = FileRenewal::default();
     let used = states_of(reloader.credential_files()).await;
-    let mut credentials = Watched { used: Some(used), failed: None };
+    let mut credentials = FileRenewal { used: Some(used), failed: None };
     loop {
         certificate.renew_certificate(&reloader).await;
         credentials.renew_credentials(&reloader).await;
@@ -83,7 +95,7 @@ pub(crate) async fn watch(reloader: Reloader) {
     }
 }
 
-impl Watched {
+impl FileRenewal {
     async fn renew_certificate(&mut self, reloader: &Reloader) {
         let Some(files) = reloader.gateway.certificate().files() else { return };
         let found = states_of(vec![files.cert.clone(), files.key.clone()]).await;
@@ -107,7 +119,7 @@ impl Watched {
                         event = "certificate_not_renewed",
                         cert_file,
                         error = error_chain(&err),
-                        "the certificate before stays in use; it is tried again"
+                        "the previous certificate stays in use; trying the new one again"
                     );
                 }
             }
@@ -130,7 +142,7 @@ impl Watched {
                     tracing::warn!(
                         event = "credentials_not_renewed",
                         error = error_chain(&err),
-                        "the credentials before stay in use; these are tried again"
+                        "the previous credentials and CA stay in use; trying the new ones again"
                     );
                 }
             }
@@ -143,7 +155,7 @@ impl Reloader {
     fn credential_files(&self) -> Vec<PathBuf> {
         let store = self.gateway.store();
         let mut paths = store.credential_files();
-        paths.extend(self.files.env.clone());
+        paths.extend(self.env_file.clone());
         paths.extend(store.settings().ca_file.clone());
         paths
     }
@@ -153,11 +165,11 @@ impl Reloader {
     async fn renew_credentials(&self) -> Result<(), ReloadError> {
         let live = self.gateway.live();
         let mut renewed = live.store.settings().clone();
-        if self.files.env.is_some() {
-            renewed.credentials = self.load().await?.store.credentials;
+        if self.env_file.is_some() {
+            renewed.credentials = self.load().await?.live.store.credentials;
         }
         let store = live.store.reconnect(renewed).await?;
-        let probed = store.probe(self.gateway.prefix(), PROBE_RETRY_FOR).await;
+        let probed = store.probe(self.gateway.prefix(), RENEWAL_RETRY_FOR).await;
         probed.map_err(ReloadError::Refused)?;
         live.store.adopt_credentials(&store);
         self.gateway.live_config().replace_store(store);
@@ -175,8 +187,11 @@ mod tests {
 
     #[test]
     fn files_are_loaded_when_they_change_and_reported_when_they_fail_twice() {
-        let state = |n| FileStates(vec![Some([n, 0, 0, 0, 0])]);
-        let mut watched = Watched::default();
+        let state = |size| {
+            let stamp = FileStamp { device: 0, inode: 0, size, mtime_ns: 0, ctime_ns: 0 };
+            FileStates(vec![Some(stamp)])
+        };
+        let mut watched = FileRenewal::default();
 
         assert!(watched.is_due(&state(1)), "it is not known which ones the start has loaded");
         watched.succeeded(state(1));

@@ -1,6 +1,7 @@
 //! Accepts connections until the shutdown signal, then finishes the requests in
 //! progress.
 
+mod client_address;
 mod early_answer;
 mod lingering;
 mod router;

@@ -7,11 +7,10 @@
 use std::time::{Duration, SystemTime};
 
 use s3up_core::{ClientName, KeyPrefix, error_chain};
-use s3up_store::{AbandonedUpload, SWEEP_AGE, Store, StoreError};
+use s3up_store::{AbandonedUpload, SWEEP_AGE, Settings, Store, StoreError};
 
 use crate::clock::CLOCK;
-use crate::config::Config;
-use crate::start_error::StartError;
+use crate::start::error::StartError;
 
 /// Time for which a failing request is retried.
 const RETRY_FOR: Duration = Duration::from_secs(30);
@@ -26,12 +25,11 @@ pub(crate) struct Sweeper {
 impl Sweeper {
     /// Connects to S3. An upload that is older than `older_than` is abandoned.
     pub(crate) async fn connect(
-        config: Config,
+        settings: Settings,
+        prefixes: Vec<String>,
         older_than: Duration,
     ) -> Result<Sweeper, StartError> {
-        let names = config.clients.policies().map(|policy| policy.name.clone());
-        let prefixes = prefixes(&config.prefix, names);
-        Ok(Sweeper::new(Store::connect(config.store).await?, prefixes, older_than))
+        Ok(Sweeper::new(Store::connect(settings).await?, prefixes, older_than))
     }
 
     pub(crate) fn new(store: Store, prefixes: Vec<String>, older_than: Duration) -> Sweeper {
@@ -67,16 +65,14 @@ impl Sweeper {
 pub(crate) async fn sweep_at_start(store: Store, prefixes: Vec<String>) {
     match Sweeper::new(store, prefixes, SWEEP_AGE).sweep(true, |_| {}).await {
         Ok(0) => {}
-        Ok(uploads) => tracing::info!(
-            event = "uploads_swept",
-            uploads,
-            "aborted multipart uploads that an earlier run left behind"
-        ),
+        Ok(uploads) => {
+            tracing::info!(event = "uploads_swept", uploads, "aborted abandoned multipart uploads")
+        }
         Err(err) => tracing::warn!(
             event = "sweep_failed",
             error = error_chain(&err),
-            "cannot look for multipart uploads that an earlier run left behind; a lifecycle rule of the \
-             bucket has to abort them"
+            "cannot list multipart uploads of earlier runs; give the bucket a lifecycle rule that aborts \
+             them (AbortIncompleteMultipartUpload)"
         ),
     }
 }

@@ -38,7 +38,9 @@ pub enum TlsError {
          extensions, as `openssl req -x509` does"
     )]
     Version1 { cert: String },
-    #[error("the certificate in {cert} cannot be used")]
+    #[error(
+        "the certificate in {cert} cannot be used; examine it with `openssl x509 -noout -text -in {cert}`"
+    )]
     Certificate { cert: String, source: rustls::Error },
 }
 
@@ -58,7 +60,7 @@ impl TlsError {
 pub(crate) struct Certificate(RwLock<Option<(TlsFiles, Arc<CertifiedKey>)>>);
 
 impl Certificate {
-    /// Puts a certificate into force. Returns true if it differs from the one before.
+    /// Puts a certificate into force. Returns true if it differs from the previous one.
     pub(crate) fn replace(&self, files: TlsFiles, key: CertifiedKey) -> bool {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let differs = current.as_ref().is_none_or(|(_, current)| current.cert != key.cert);

@@ -16,11 +16,11 @@ use s3up_store::{
 pub use self::problem::{Finding, Problem};
 use crate::chain::ChainEntry;
 use crate::documents::{Bucket, ReadChainError};
+use crate::layout::STANDARD;
 use crate::manifest::{ChunkRecord, DocumentError};
 
 /// Hides the latency of each call, and stays far below the limits of S3.
 const HEADS_IN_FLIGHT: usize = 16;
-const STANDARD: &str = "STANDARD";
 
 /// The properties that objects must have besides their content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub enum Expected {
 
 /// Result of an audit.
 #[derive(Debug, Default)]
-pub struct Checked {
+pub struct AuditReport {
     pub objects: usize,
     /// Length of all chunks.
     pub bytes: u64,
@@ -71,8 +71,8 @@ pub async fn check(
     bucket: &Bucket,
     manifest: Key,
     expected: &Expected,
-) -> Result<Checked, AuditError> {
-    let mut checked = Checked::default();
+) -> Result<AuditReport, AuditError> {
+    let mut checked = AuditReport::default();
     let entry = match bucket.entry(manifest.clone()).await {
         Ok(entry) => entry,
         Err(ReadChainError::Store(err)) if err.kind == StoreKind::Archived => {
@@ -130,7 +130,7 @@ fn wanted(entry: &ChainEntry) -> Result<Vec<AuditTarget>, DocumentError> {
     Ok(wanted)
 }
 
-impl Checked {
+impl AuditReport {
     /// Returns the first finding that makes the backup unrestorable.
     pub fn damage(&self) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.problem.is_damage())

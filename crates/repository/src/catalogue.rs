@@ -72,7 +72,7 @@ pub struct Backup {
     pub chunk_count: usize,
     /// Storage classes of the chunks, from the listing.
     pub classes: BTreeSet<Arc<str>>,
-    pub absent: Absent,
+    pub absent: MissingObjects,
     pub parent: Option<usize>,
     /// Index of its full, or why the chain does not lead to one.
     pub full: Result<usize, Unrestorable>,
@@ -89,7 +89,7 @@ pub struct ManifestKey {
 /// Objects that a manifest names and that are missing or have another size in the
 /// listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Absent {
+pub struct MissingObjects {
     pub count: usize,
     /// The first of them, as messages.
     pub names: Vec<String>,
@@ -134,7 +134,7 @@ pub struct Generation {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{directory} has more than {OBJECTS_MAX} objects, the limit; longer chunks make fewer")]
+#[error("list {directory}: expected at most {OBJECTS_MAX} objects, found more; use longer chunks")]
 pub struct TooManyObjects {
     pub directory: String,
 }

@@ -25,7 +25,7 @@ pub struct Chain(Vec<ChainEntry>);
 
 /// The newest entries of a chain whose full has not been reached yet, newest first.
 #[derive(Debug, Default)]
-pub struct Partial(Vec<ChainEntry>);
+pub struct PartialChain(Vec<ChainEntry>);
 
 /// The next step after an entry was added.
 #[derive(Debug)]
@@ -65,9 +65,9 @@ impl ChainError {
     }
 }
 
-impl Partial {
+impl PartialChain {
     /// Adds the next older entry.
-    pub fn with(mut self, entry: ChainEntry) -> Result<(Partial, Next), ChainError> {
+    pub fn with(mut self, entry: ChainEntry) -> Result<(PartialChain, Next), ChainError> {
         if let Some(child) = self.0.last() {
             fits(child, &entry)?;
         }

@@ -9,7 +9,7 @@ use s3up_store::{
 };
 use serde::Serialize;
 
-use crate::chain::{Chain, ChainEntry, ChainError, Next, Partial};
+use crate::chain::{Chain, ChainEntry, ChainError, Next, PartialChain};
 use crate::manifest::{
     DocumentError, MANIFEST_BYTES_MAX, Manifest, PARTS_BYTES_MAX, POINTER_BYTES_MAX, Parts,
     PartsRecord, Pointer, to_json,
@@ -77,7 +77,7 @@ impl Bucket {
 
     /// Reads the chain that ends with `newest`.
     pub async fn chain(&self, newest: Key) -> Result<Chain, ReadChainError> {
-        let mut partial = Partial::default();
+        let mut partial = PartialChain::default();
         let mut key = newest;
         loop {
             let entry = self.entry(key).await?;

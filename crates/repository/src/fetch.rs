@@ -124,8 +124,8 @@ impl<'c> FetchPlan<'c> {
         FetchPlan::check_entries(bucket, chain.entries(), concurrency).await
     }
 
-    /// Does the same although part indexes are archived. Only describes a restore: what it
-    /// downloads would be verified less closely.
+    /// Checks the chain like [`FetchPlan::check`], and tolerates archived part indexes. It serves to
+    /// describe a restore: downloads by it would be verified less closely.
     pub async fn survey(
         bucket: &Bucket,
         chain: &'c Chain,
@@ -165,7 +165,7 @@ impl<'c> FetchPlan<'c> {
 
     /// Downloads all chunks of the entries from number `from` on, one after the other. Every
     /// part is verified before it is returned.
-    pub fn row(&self, from: usize) -> DownloadSequence {
+    pub fn sequence(&self, from: usize) -> DownloadSequence {
         let gets = self
             .entries
             .iter()
@@ -174,8 +174,8 @@ impl<'c> FetchPlan<'c> {
         self.store.download_sequence(gets.collect())
     }
 
-    /// Returns the chunk that is object number `object` of that row.
-    pub fn chunk_of_row(&self, from: usize, object: usize) -> Option<&Key> {
+    /// Returns the chunk that is object number `object` of that sequence.
+    pub fn chunk_of_object(&self, from: usize, object: usize) -> Option<&Key> {
         let mut chunks = self.entries.iter().skip(from).flat_map(|planned| &planned.chunks);
         chunks.nth(object).map(|(chunk, _)| &chunk.key)
     }

@@ -16,6 +16,9 @@ use crate::names::{Kind, SnapshotName, SubvolumeName};
 /// prefix.
 const BELOW_PREFIX_BYTES_MAX: usize = 300;
 
+/// Storage class of an object whose class S3 does not report.
+pub const STANDARD: &str = "STANDARD";
+
 /// The layout of a repository: builds all keys below its prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -23,7 +26,7 @@ pub struct Layout {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the prefix is {bytes} bytes long, the limit is {max}")]
+#[error("expected a prefix of at most {max} bytes, found {bytes}")]
 pub struct PrefixTooLong {
     bytes: usize,
     max: usize,

@@ -5,6 +5,7 @@
 //! null or missing, because other tools write this format, too. Each document is
 //! checked once, when it is read.
 
+use btrfs_sendstream::PROTOCOL_2_FROM;
 use jiff::Timestamp;
 use s3up_core::part::PART_BYTES_MAX;
 use s3up_core::{Crc64Nvme, Key, Sha256Digest};
@@ -23,9 +24,6 @@ pub const MANIFEST_BYTES_MAX: u64 = 16 << 20;
 /// Enough for two million parts at 67 bytes each.
 pub const PARTS_BYTES_MAX: u64 = 160 << 20;
 pub const POINTER_BYTES_MAX: u64 = 64 << 10;
-/// First release of btrfs-progs whose `btrfs receive` handles protocol 2. Earlier ones lose and
-/// damage data: <https://btrfs.readthedocs.io/en/latest/CHANGES.html>, 6.2.
-const PROTOCOL_2_FROM: &str = "6.2";
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -160,7 +158,7 @@ pub struct Pointer {
 pub enum DocumentError {
     #[error("not valid JSON for this document")]
     Json(#[from] serde_json::Error),
-    #[error("longer than {limit} bytes, the limit")]
+    #[error("expected a document of at most {limit} bytes, found a longer one")]
     TooLong { limit: u64 },
     #[error("expected version {VERSION}, found {found}; use a newer version of btrfs-to-s3")]
     Version { found: u64 },

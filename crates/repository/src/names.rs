@@ -24,7 +24,7 @@ pub struct SubvolumeName(String);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubvolumeNameError {
-    #[error("the name {text:?} is {bytes} bytes long, the limit is {SUBVOLUME_NAME_BYTES_MAX}")]
+    #[error("the name {text:?}: expected at most {SUBVOLUME_NAME_BYTES_MAX} bytes, found {bytes}")]
     TooLong { text: String, bytes: usize },
     #[error("the name {text:?} cannot be one segment of a key: {rule}")]
     NoSegment { text: String, rule: String },

@@ -99,7 +99,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Decides. `published` is the origin of the newest published backup.
+/// Returns how a run of `ours` relates to the published chain. `published` is the origin of the newest published backup.
 pub fn relation(
     ours: &Origin,
     published: Option<&Origin>,

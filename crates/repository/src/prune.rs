@@ -1,15 +1,15 @@
 //! Deletes old generations from the bucket, as [`retention`] decided.
 //!
 //! Before the first delete, every object of the published chain is audited, and the
-//! pointer is read once more. The keys to delete are written to a [`Journal`] on this
-//! host first, so that the next prune can finish an interrupted one. If the journal is
+//! pointer is read once more. The keys to delete are written to a [`PendingDeletions`] on this
+//! host first, so that the next prune can finish an interrupted one. If that file is
 //! lost, the remaining objects are listed as unknown.
 //!
 //! Not here: what may be deleted ([`retention`]), and snapshots on disk, which the program
 //! `btrfs-to-s3` cleans up.
 
-pub mod journal;
 pub mod orphans;
+pub mod pending;
 
 use std::time::SystemTime;
 
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use s3up_core::Key;
 use s3up_store::{Kind as StoreKind, NotDeleted, SWEEP_AGE, StoreError};
 
-use self::journal::{Journal, JournalError};
+use self::pending::{PendingDeletions, PendingError};
 use crate::audit::{self, Expected, Finding};
 use crate::catalogue::Catalogue;
 use crate::catalogue::read::CatalogueError;
@@ -35,14 +35,14 @@ pub struct Prune<'a> {
 
 /// Contents of the bucket for one subvolume, and what of it to delete.
 #[derive(Debug)]
-pub struct Planned {
+pub struct SubvolumePrune {
     pub catalogue: Catalogue,
     pub plan: PrunePlan,
 }
 
 /// The numbers of deleted backups and objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pruned {
+pub struct PruneCounts {
     pub backups: usize,
     pub objects: usize,
 }
@@ -54,7 +54,7 @@ pub enum PruneError {
     #[error(transparent)]
     Audit(#[from] audit::AuditError),
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    PendingDeletions(#[from] PendingError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(
@@ -75,7 +75,7 @@ impl PruneError {
             }
             PruneError::Catalogue(_)
             | PruneError::Audit(_)
-            | PruneError::Journal(_)
+            | PruneError::PendingDeletions(_)
             | PruneError::Changed { .. } => false,
         }
     }
@@ -87,18 +87,18 @@ impl Prune<'_> {
     pub async fn plan(
         &self,
         subvolume: &SubvolumeName,
-        journal: &Journal,
+        pending: &PendingDeletions,
         now: Timestamp,
-    ) -> Result<Planned, PruneError> {
+    ) -> Result<SubvolumePrune, PruneError> {
         let catalogue = Catalogue::read(self.bucket, self.layout, subvolume).await?;
-        let begun = journal.keys(subvolume, self.layout);
+        let begun = pending.keys(subvolume, self.layout);
         let plan = |audited| retention::plan(&catalogue, self.retention, audited, &begun, now);
         let mut planned = plan(None);
         if !planned.is_empty() {
             let problem = self.audit_chain(&catalogue).await?;
             planned = plan(problem.as_ref());
         }
-        Ok(Planned { catalogue, plan: planned })
+        Ok(SubvolumePrune { catalogue, plan: planned })
     }
 
     /// Returns what the prune after these backups of one subvolume will delete, if the bucket
@@ -107,11 +107,11 @@ impl Prune<'_> {
         &self,
         subvolume: &SubvolumeName,
         backups: &[&SnapshotName],
-        journal: &Journal,
+        pending: &PendingDeletions,
         now: Timestamp,
     ) -> Result<PrunePlan, PruneError> {
         let catalogue = Catalogue::read(self.bucket, self.layout, subvolume).await?;
-        let begun = journal.keys(subvolume, self.layout);
+        let begun = pending.keys(subvolume, self.layout);
         let publish = |catalogue: Catalogue, backup: &&SnapshotName| {
             catalogue.with_published(backup, self.layout)
         };
@@ -137,22 +137,22 @@ impl Prune<'_> {
     /// Deletes. If it is killed at any moment, the next prune continues.
     pub async fn apply(
         &self,
-        planned: &Planned,
-        journal: &mut Journal,
-    ) -> Result<Pruned, PruneError> {
-        let Planned { catalogue, plan } = planned;
-        let mut pruned = Pruned::default();
+        planned: &SubvolumePrune,
+        pending: &mut PendingDeletions,
+    ) -> Result<PruneCounts, PruneError> {
+        let SubvolumePrune { catalogue, plan } = planned;
+        let mut pruned = PruneCounts::default();
         if plan.is_empty() {
             return Ok(pruned);
         }
         let subvolume = &catalogue.subvolume;
         self.check_unchanged(catalogue).await?;
-        journal.begin(subvolume, plan.objects())?;
+        pending.begin(subvolume, plan.objects())?;
         self.delete(&plan.leftovers, &mut pruned).await?;
         for step in &plan.steps {
             self.apply_step(step, &mut pruned).await?;
         }
-        journal.end(subvolume)?;
+        pending.end(subvolume)?;
         Ok(pruned)
     }
 
@@ -167,7 +167,7 @@ impl Prune<'_> {
     }
 
     /// A reader always finds the whole backup, or no manifest of it.
-    async fn apply_step(&self, step: &Step, pruned: &mut Pruned) -> Result<(), PruneError> {
+    async fn apply_step(&self, step: &Step, pruned: &mut PruneCounts) -> Result<(), PruneError> {
         self.bucket.store.delete(&step.manifest, self.bucket.retry_for).await?;
         pruned.backups += 1;
         pruned.objects += 1;
@@ -176,7 +176,7 @@ impl Prune<'_> {
         self.delete(chunks, pruned).await
     }
 
-    async fn delete(&self, keys: &[Key], pruned: &mut Pruned) -> Result<(), PruneError> {
+    async fn delete(&self, keys: &[Key], pruned: &mut PruneCounts) -> Result<(), PruneError> {
         if keys.is_empty() {
             return Ok(());
         }

@@ -54,7 +54,7 @@ pub enum PublishError {
     #[error(transparent)]
     Upload(UploadError),
     #[error(
-        "the {what} would be {bytes} bytes long, the limit is {limit}; use longer chunks or parts"
+        "write the {what}: expected at most {limit} bytes, found {bytes}; use longer chunks or parts"
     )]
     TooLong { what: &'static str, bytes: u64, limit: u64 },
     #[error(

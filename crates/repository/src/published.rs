@@ -26,7 +26,7 @@ pub enum Published {
 }
 
 impl Published {
-    /// The chain, where there is one to build on.
+    /// Returns the chain, if an incremental can be based on it.
     pub fn chain(&self) -> Option<&Chain> {
         match self {
             Published::Chain(chain) => Some(chain),

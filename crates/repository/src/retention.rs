@@ -9,7 +9,7 @@
 //! A generation is deleted from its newest backup to its full, and of each backup first
 //! the manifest, then the objects that it named. So every manifest that a reader finds
 //! has its objects, and every incremental its parent. If a prune stops after a
-//! manifest, its [journal](crate::prune) remembers the rest.
+//! manifest, the list of [pending deletions](crate::prune::pending) remembers the rest.
 //!
 //! The restore window is what can be restored: back to each moment of the last
 //! `retention.keep_days` there is a backup to restore from, as far as there was one
@@ -75,13 +75,14 @@ impl MinAge {
     }
 }
 
-/// Decides. `problem` is what the audit of the published chain found; `journal` lists the
+/// Returns what is deleted and kept. `problem` is the finding of the audit of the published chain;
+/// `pending` lists the
 /// objects that an earlier prune started to delete.
 pub fn plan(
     catalogue: &Catalogue,
     retention: Retention,
     problem: Option<&Finding>,
-    journal: &[Key],
+    pending: &[Key],
     now: Timestamp,
 ) -> PrunePlan {
     let generations = catalogue.generations();
@@ -104,7 +105,7 @@ pub fn plan(
         steps: steps(catalogue, &to_delete),
         verdicts: generations.iter().zip(decisions).map(verdict).collect(),
         broken: broken.map(|backup| backup.listed.key.clone()).collect(),
-        leftovers: if blocked.is_some() { Vec::new() } else { leftovers(catalogue, journal) },
+        leftovers: if blocked.is_some() { Vec::new() } else { leftovers(catalogue, pending) },
         blocked,
     }
 }

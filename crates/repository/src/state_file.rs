@@ -49,11 +49,11 @@ struct VersionOnly {
 /// The reason why a file is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
-    #[error("the file does not exist yet")]
+    #[error("there is no state file yet")]
     Missing,
     #[error("the file cannot be read: {0}")]
     Io(#[source] io::Error),
-    #[error("the file is longer than {0} bytes, the limit")]
+    #[error("expected a file of at most {0} bytes, found a longer one")]
     TooLong(u64),
     #[error("the file is damaged: {0}")]
     Json(#[from] serde_json::Error),

@@ -8,7 +8,7 @@
 //! Not here: the S3 requests (`s3up_store::Thaw`).
 
 mod need;
-mod wanted;
+mod required_objects;
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use s3up_core::{Clock, Key, Stopwatch, error_chain};
 use s3up_store::{StoreError, Thaw as ThawRequest, Tier};
 
 pub use self::need::{Need, ThawState, need};
-pub use self::wanted::Wanted;
+pub use self::required_objects::RequiredObjects;
 use crate::documents::Bucket;
 
 /// Pause before the chunks are listed again after a request. Each later pause is twice as long.
@@ -66,7 +66,7 @@ pub struct Thaw<'a> {
 
 /// The result of a thaw. Chunks that are not readable yet are not an error.
 #[derive(Clone, Debug)]
-pub struct Thawed {
+pub struct ThawResult {
     pub state: ThawState,
     /// Number of chunks whose thaw was requested.
     pub requested: usize,
@@ -82,8 +82,8 @@ pub enum ThawError {
     #[error("check which chunks are readable")]
     Observe(#[source] StoreError),
     #[error(
-        "request {wanted} thaws: S3 refused {failed} and accepted {}; cure the cause and run the \
-         command again to repeat what was refused", wanted - failed
+        "request {wanted} thaws: S3 refused {failed} and accepted {}; fix the cause and run the \
+         command again to repeat the refused ones", wanted - failed
     )]
     Request { failed: usize, wanted: usize, source: StoreError },
     /// S3 accepted no request.
@@ -94,9 +94,9 @@ pub enum ThawError {
 impl Thaw<'_> {
     /// Thaws as far as `mode` allows, until everything is readable or the time is over. May be
     /// dropped at any moment and run again.
-    pub async fn run(&self, wanted: &Wanted, mode: Mode) -> Result<Thawed, ThawError> {
+    pub async fn run(&self, wanted: &RequiredObjects, mode: Mode) -> Result<ThawResult, ThawError> {
         let began = self.clock.start();
-        let mut thawed = Thawed {
+        let mut thawed = ThawResult {
             state: self.observe(wanted).await?,
             requested: 0,
             extended: 0,
@@ -129,7 +129,7 @@ impl Thaw<'_> {
 
     /// Extends copies that would expire too early. Runs during a download until it is dropped.
     /// A failure is a warning, because the copies still exist.
-    pub async fn keep(&self, wanted: &Wanted) -> Infallible {
+    pub async fn keep(&self, wanted: &RequiredObjects) -> Infallible {
         loop {
             tokio::time::sleep(KEEP_EVERY).await;
             if let Err(err) = self.keep_once(wanted).await {
@@ -140,15 +140,15 @@ impl Thaw<'_> {
     }
 
     /// Extends once for [`keep`](Thaw::keep). Returns the number of requests.
-    pub async fn keep_once(&self, wanted: &Wanted) -> Result<usize, ThawError> {
+    pub async fn keep_once(&self, wanted: &RequiredObjects) -> Result<usize, ThawError> {
         let state = self.observe(wanted).await?;
         let mut thawed =
-            Thawed { state, requested: 0, extended: 0, sped_up: 0, waited: Duration::ZERO };
+            ThawResult { state, requested: 0, extended: 0, sped_up: 0, waited: Duration::ZERO };
         self.request(&mut thawed).await?;
         Ok(thawed.requested + thawed.extended)
     }
 
-    async fn observe(&self, wanted: &Wanted) -> Result<ThawState, ThawError> {
+    async fn observe(&self, wanted: &RequiredObjects) -> Result<ThawState, ThawError> {
         let keys = wanted.keys();
         let (now, retry_for) = (self.clock.now(), self.bucket.retry_for);
         let states = self.bucket.store.archive_states(&keys, REQUESTS_IN_FLIGHT, retry_for, now);
@@ -156,7 +156,7 @@ impl Thaw<'_> {
         Ok(ThawState::of(wanted, &states, self.terms.days, now))
     }
 
-    async fn request(&self, thawed: &mut Thawed) -> Result<(), ThawError> {
+    async fn request(&self, thawed: &mut ThawResult) -> Result<(), ThawError> {
         let state = &thawed.state;
         let wanted: Vec<_> = state.to_request.iter().chain(&state.to_extend).cloned().collect();
         if wanted.is_empty() {
@@ -180,7 +180,7 @@ impl Thaw<'_> {
 
 impl Thaw<'_> {
     /// Requests the thaws in progress again with a faster tier, if the terms say so.
-    async fn speed_up(&self, thawed: &mut Thawed) -> Result<(), ThawError> {
+    async fn speed_up(&self, thawed: &mut ThawResult) -> Result<(), ThawError> {
         let (tier, count) = (self.terms.tier.word(), thawed.state.under_way.len());
         if !self.terms.speeds_up {
             tracing::info!(
@@ -227,7 +227,7 @@ impl Thaw<'_> {
     }
 }
 
-impl Thawed {
+impl ThawResult {
     /// Returns whether every chunk is readable.
     pub fn is_ready(&self) -> bool {
         self.state.is_ready()
@@ -252,12 +252,12 @@ impl Waiting {
         Waiting { bar, ready, ready_bytes, clock, reported: clock.start() }
     }
 
-    fn report(&mut self, thawed: &Thawed) {
+    fn report(&mut self, thawed: &ThawResult) {
         let state = &thawed.state;
         self.bar.inc(state.ready_bytes.saturating_sub(self.ready_bytes));
         self.ready_bytes = self.ready_bytes.max(state.ready_bytes);
         let waited_seconds = thawed.waited.as_secs();
-        let label = format!("thaw: {} of {} {} ready", state.ready, state.total, state.noun());
+        let label = format!("thaw: {} of {} ready", state.ready, state.count());
         self.bar.label(&format!("{label}, waited {} min", waited_seconds / 60));
         if state.ready == self.ready && self.reported.elapsed() < REPORT_EVERY {
             return;

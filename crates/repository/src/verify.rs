@@ -38,7 +38,7 @@ pub struct Verify<'a> {
 
 /// Result for one subvolume.
 #[derive(Debug)]
-pub struct Verified {
+pub struct VerifyReport {
     pub subvolume: SubvolumeName,
     pub backups: usize,
     pub objects: usize,
@@ -74,16 +74,16 @@ pub enum VerifyError {
     Read(#[from] deep::Unread),
 }
 
-impl Verified {
+impl VerifyReport {
     fn found(&mut self, key: &Key, problem: Problem) {
         self.findings.push(Finding { key: key.as_str().to_owned(), problem });
     }
 }
 
 impl Verify<'_> {
-    pub async fn run(&self, subvolume: &SubvolumeName) -> Result<Verified, VerifyError> {
+    pub async fn run(&self, subvolume: &SubvolumeName) -> Result<VerifyReport, VerifyError> {
         let catalogue = Catalogue::read(self.bucket, self.layout, subvolume).await?;
-        let mut verified = Verified {
+        let mut verified = VerifyReport {
             subvolume: subvolume.clone(),
             backups: catalogue.backups.len(),
             objects: 0,
@@ -131,7 +131,7 @@ impl Verify<'_> {
     async fn check_backup(
         &self,
         manifest: &Key,
-        verified: &mut Verified,
+        verified: &mut VerifyReport,
     ) -> Result<(), VerifyError> {
         let checked = audit::check(self.bucket, manifest.clone(), &self.expected).await?;
         verified.objects += checked.objects;

@@ -31,6 +31,7 @@ mod error;
 mod forecast;
 mod kind;
 mod path;
+mod progs_release;
 mod protocol;
 mod summary;
 pub mod trial;
@@ -46,6 +47,7 @@ pub use error::{CommandLocation, Defect, Location, StreamError};
 pub use forecast::Forecast;
 pub use kind::Kind;
 pub use path::PathRule;
+pub use progs_release::{PROTOCOL_2_FROM, ProgsRelease};
 pub use protocol::{COMMAND_BYTES_MAX_V1, COMMAND_BYTES_MAX_V2, Protocol};
 pub use summary::{
     LargeXattr, Parent, Snapshot, StreamSummary, StreamVerdict, Time, Times, Unreceivable,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use s3up_core::Key;
 
 use crate::download::get::Get;
-use crate::error::{Kind, StoreError, UploadError};
+use crate::error::{Kind, Operation, StoreError, UploadError};
 use crate::objects::facts::ObjectFacts;
 use crate::overwrite::Overwrite;
 use crate::transport::connect::Store;
@@ -63,7 +63,7 @@ impl Store {
         let Some(facts) = self.head(key, None, retry_for).await? else { return Ok(None) };
         if facts.size > bytes_max {
             let what = format!("expected at most {bytes_max} bytes, found {}", facts.size);
-            return Err(StoreError::new("read", key, Kind::TooLong).with_cause(what));
+            return Err(StoreError::new(Operation::Read, key, Kind::TooLong).with_cause(what));
         }
         let mut bytes = Vec::with_capacity(facts.size as usize);
         let mut download = self.download(Get {

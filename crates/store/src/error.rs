@@ -1,10 +1,14 @@
 //! Errors of the store, by what a caller can do about them.
 //!
+//! Advice names the settings of a store ([`Settings`](crate::Settings)), by which programs call
+//! the keys of their configuration, too.
+//!
 //! `Display` prints one layer, and the cause is in `source()`. The code and message
 //! of S3 are only ever the cause. No error contains a secret.
 
 pub(crate) mod codes;
 mod kind;
+mod operation;
 
 use std::error::Error;
 use std::fmt;
@@ -14,16 +18,17 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use s3up_core::{Key, Sha256Digest, Size};
 
-use self::codes::{action_of, kind_of_answer};
+use self::codes::kind_of_answer;
 pub use self::kind::Kind;
+pub use self::operation::Operation;
 use crate::buffers::pool::PoolError;
 
 /// A failed operation: what was tried, on what, and the kind of failure. Callers
 /// branch on [`Kind`], never on the text.
 #[derive(Debug, thiserror::Error)]
-#[error("{op} {subject}: {}", advice(*kind, op))]
+#[error("{op} {subject}: {}", advice(*kind, *op))]
 pub struct StoreError {
-    pub op: &'static str,
+    pub op: Operation,
     /// The key or the bucket.
     pub subject: String,
     pub kind: Kind,
@@ -35,9 +40,9 @@ pub struct StoreError {
 
 /// Returns the advice for a failed call; for one that was denied, the right that it
 /// needs.
-fn advice(kind: Kind, op: &str) -> String {
+fn advice(kind: Kind, op: Operation) -> String {
     if kind == Kind::Denied {
-        return format!("{kind}; it needs {}", action_of(op));
+        return format!("{kind}; it needs {}", op.action());
     }
     kind.to_string()
 }
@@ -55,7 +60,7 @@ impl fmt::Display for Cause {
 impl Error for Cause {}
 
 impl StoreError {
-    pub(crate) fn new(op: &'static str, subject: &impl fmt::Display, kind: Kind) -> StoreError {
+    pub(crate) fn new(op: Operation, subject: &impl fmt::Display, kind: Kind) -> StoreError {
         StoreError { op, subject: subject.to_string(), kind, retry_after: None, source: None }
     }
 
@@ -65,7 +70,7 @@ impl StoreError {
     }
 
     pub(crate) fn of_sdk<E>(
-        op: &'static str,
+        op: Operation,
         subject: &impl fmt::Display,
         err: &SdkError<E, HttpResponse>,
     ) -> StoreError
@@ -134,12 +139,12 @@ fn deepest(err: &(dyn Error + 'static)) -> String {
 pub enum UploadError {
     #[error("upload {key}: cannot read the source")]
     Source { key: Key, source: std::io::Error },
-    #[error("upload {key}: the source is longer than the limit of {} ({limit} bytes)", Size(*limit))]
+    #[error("upload {key}: expected a source of at most {limit} bytes ({}), found more", Size(*limit))]
     TooLong { key: Key, limit: u64 },
     /// An existing chunk is of another stream, and so may be everything after it.
     #[error("chunk {chunk}: {key} belongs to another stream than the one being uploaded")]
     ForeignChunk { key: Key, chunk: u64 },
-    #[error("the stream needs more than {limit} chunks; raise `s3.chunk_size_bytes`")]
+    #[error("upload the stream: expected at most {limit} chunks, found more; use longer chunks")]
     TooManyChunks { limit: u64 },
     #[error("upload {key}: the source ended early: expected {expected} bytes, found {found}")]
     TooShort { key: Key, expected: u64, found: u64 },
@@ -154,9 +159,9 @@ pub enum UploadError {
 /// The reason why a store cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    #[error("read CA certificates from {path}; check `s3.ca_file`")]
+    #[error("read CA certificates from {path}; check `ca_file`")]
     CaFile { path: String, source: std::io::Error },
-    #[error("read CA certificates from {path}: {what}; check `s3.ca_file`")]
+    #[error("read CA certificates from {path}: {what}; check `ca_file`")]
     CaContent { path: String, what: String },
 }
 
@@ -166,12 +171,18 @@ mod tests {
 
     #[test]
     fn a_message_names_the_operation_its_subject_and_what_to_check() {
-        let err = StoreError::new("list", &"bucket photos", Kind::NoBucket)
+        let err = StoreError::new(Operation::List, &"bucket photos", Kind::NoBucket)
             .with_cause("NoSuchBucket: gone");
         assert_eq!(
             err.to_string(),
-            "list bucket photos: no such bucket; check `s3.bucket`, `s3.region` and `s3.endpoint`, or create it"
+            "list bucket photos: no such bucket; check `bucket`, `region` and `endpoint`, or create it"
         );
         assert_eq!(err.source().map(ToString::to_string).as_deref(), Some("NoSuchBucket: gone"));
+    }
+
+    #[test]
+    fn a_denied_operation_names_the_right_that_it_needs() {
+        let err = StoreError::new(Operation::ListVersions, &"a", Kind::Denied).to_string();
+        assert!(err.ends_with("it needs s3:ListBucketVersions"), "{err}");
     }
 }

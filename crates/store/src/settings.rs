@@ -93,7 +93,7 @@ pub enum EndpointError {
 pub enum SseError {
     #[error("expected \"AES256\", \"aws:kms\" or \"none\", found {0:?}")]
     Unknown(String),
-    #[error("is only used with `s3.sse: \"aws:kms\"`")]
+    #[error("expected only with the encryption \"aws:kms\"")]
     KeyWithoutKms,
 }
 

@@ -14,6 +14,7 @@
 //! - [`CLOCK`]: the clock of this machine.
 //! - [`golden`]: texts that a person sees (help, tables, transcripts in the
 //!   documents), compared with files.
+//! - [`SwappedBody`], [`StatusRecorder`]: interceptors of the AWS SDK.
 //! - [`AwsBucket`]: a real bucket, for tests that `./check --aws` runs.
 //! - [`Foreign`]: S3 servers that we did not write, for tests that `./check --full` runs.
 //!
@@ -26,6 +27,7 @@ mod differences;
 mod filesystem;
 mod foreign;
 pub mod golden;
+mod interceptors;
 mod kill;
 mod noise;
 mod observe;
@@ -35,6 +37,7 @@ mod processes;
 mod program;
 mod requirements;
 mod s3;
+mod s3_client;
 mod small_disk;
 mod stand_in;
 mod tree;
@@ -45,6 +48,7 @@ pub use clock::CLOCK;
 pub use differences::{assert_same_tree, differences};
 pub use filesystem::{BtrfsFs, delete_subvolume, set_read_only, set_received_uuid};
 pub use foreign::{Foreign, ForeignServer};
+pub use interceptors::{StatusRecorder, SwappedBody};
 pub use kill::{Checkpoint, ProgramEnd, kill_at_each_call, kill_when, run_to_success};
 pub use noise::noise;
 pub use observe::{Entry, Kind, Observed, observe};
@@ -54,6 +58,7 @@ pub use processes::{Process, ProcessTag, processes_with_env};
 pub use program::find as find_program;
 pub use requirements::{btrfs_or_skip, root_or_skip};
 pub use s3::TestS3;
+pub use s3_client::S3Client;
 pub use small_disk::SmallDisk;
 pub use stand_in::{BtrfsFault, Call, Calls, ExitAs, InjectedFault, StandIn};
 pub use tree::{Node, Tree, char_device, dir, fifo, file, hard_link, sparse, symlink};

@@ -6,7 +6,15 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
-use s3up_cli::LogArgs;
+use s3up_cli::{LogArgs, ShellFilesCommand};
+
+use super::drill::{self, DrillArgs};
+use super::find::{self, FindArgs};
+use super::gateway_args::GatewayArgs;
+use super::get::{self, GetArgs};
+use super::list::{self, ListArgs};
+use super::restore::{self, RestoreArgs};
+use super::verify::{self, VerifyArgs};
 
 /// Watch directories and upload their files through the gateway
 #[derive(Parser)]
@@ -40,25 +48,8 @@ pub enum Command {
     /// Scan once, upload all pending files, then exit
     #[command(after_help = SCAN_EXAMPLES)]
     Scan,
-    /// Download one file and verify it
-    #[command(after_help = GET_EXAMPLES)]
-    Get {
-        /// Remote path of the file, as in uploads/a.jpg
-        path: String,
-        /// Write to FILE, or to standard output if FILE is -
-        /// (default: the name of the remote file)
-        #[arg(
-            short,
-            long,
-            value_name = "FILE",
-            verbatim_doc_comment,
-            help_heading = OUTPUT
-        )]
-        output: Option<PathBuf>,
-        /// Replace FILE if it exists
-        #[arg(long, help_heading = OUTPUT)]
-        overwrite: bool,
-    },
+    #[command(flatten)]
+    Remote(RemoteCommand),
     /// Show how many files are protected, and list problems
     #[command(after_help = STATUS_EXAMPLES)]
     Status {
@@ -74,6 +65,12 @@ pub enum Command {
         #[arg(long, help_heading = OUTPUT)]
         json: bool,
     },
+    /// Compare disk, database and gateway
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(VerifyArgs),
+    /// Restore files into a scratch directory and compare them
+    #[command(after_help = drill::EXAMPLES)]
+    Drill(DrillArgs),
     /// Ask the running agent to retry files with a problem
     #[command(after_help = RETRY_EXAMPLES)]
     Retry {
@@ -82,14 +79,44 @@ pub enum Command {
         #[arg(verbatim_doc_comment)]
         path: Option<PathBuf>,
     },
+    #[command(flatten)]
+    ShellFiles(ShellFilesCommand),
     /// Check the configuration file and print the effective settings
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig,
 }
 
+/// Commands that need nothing of this host but a way to the gateway.
+#[derive(Subcommand)]
+pub enum RemoteCommand {
+    /// List the files that the gateway has
+    #[command(after_help = list::EXAMPLES)]
+    List(ListArgs),
+    /// Find files by a pattern of their names
+    #[command(after_help = find::EXAMPLES)]
+    Find(FindArgs),
+    /// Download one file and verify it
+    #[command(after_help = get::EXAMPLES)]
+    Get(GetArgs),
+    /// Restore all files of a remote directory
+    #[command(after_help = restore::EXAMPLES)]
+    Restore(RestoreArgs),
+}
+
+impl RemoteCommand {
+    pub(super) fn gateway(&self) -> &GatewayArgs {
+        match self {
+            RemoteCommand::List(args) => &args.gateway,
+            RemoteCommand::Find(args) => &args.gateway,
+            RemoteCommand::Get(args) => &args.gateway,
+            RemoteCommand::Restore(args) => &args.gateway,
+        }
+    }
+}
+
 const GLOBAL_OPTIONS: &str = "Global options";
 
-const OUTPUT: &str = "Output";
+pub(super) const OUTPUT: &str = "Output";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -122,21 +149,6 @@ Examples:
 
   # From cron, without a log of what went well
   s3up scan --config client.yaml --log-level warning";
-
-const GET_EXAMPLES: &str = "\
-FILE appears under its name only after its length and SHA-256 are verified. It
-gets the mode and the modification time of the original. A pipe or a device is
-written to while the content arrives.
-
-Examples:
-  # Write a.jpg in the current directory
-  s3up get uploads/a.jpg
-
-  # Write to another file
-  s3up get uploads/a.jpg -o /tmp/b.jpg
-
-  # Write to standard output
-  s3up get uploads/dump.sql -o - | psql";
 
 const STATUS_EXAMPLES: &str = "\
 States: protected (stored in S3), pending (to be uploaded), baseline (existed

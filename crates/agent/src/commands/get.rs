@@ -5,27 +5,78 @@ use std::path::PathBuf;
 use s3up_cli::{Exit, progress};
 use s3up_core::Size;
 
-use crate::config::Config;
-use crate::download::{self, Existing, Target};
+use super::at_arg::moment;
+use super::gateway_args::GatewayArgs;
+use crate::download::{self, Existing, Target, VersionChoice};
 use crate::gateway::client::GatewayClient;
+use crate::remote_files::pages::Moment;
 
-pub(super) async fn run(
-    config: Config,
-    path: &str,
+pub(super) const EXAMPLES: &str = "\
+FILE appears under its name only after its length and SHA-256 are verified. It
+gets the mode and the modification time of the original. A pipe or a device is
+written to while the content arrives.
+
+Examples:
+  # Write a.jpg in the current directory
+  s3up get uploads/a.jpg
+
+  # Write to another file, as it was at the end of a day
+  s3up get uploads/a.jpg --at 2026-01-31 -o /tmp/b.jpg
+
+  # Write to standard output
+  s3up get uploads/dump.sql -o - | psql";
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct GetArgs {
+    /// Remote path of the file, as in uploads/a.jpg
+    path: String,
+    /// Write to FILE, or to standard output if FILE is -
+    /// (default: the name of the remote file)
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        verbatim_doc_comment,
+        help_heading = super::args::OUTPUT
+    )]
     output: Option<PathBuf>,
-    existing: Existing,
-) -> anyhow::Result<Exit> {
-    let path = download::parse_path(path)?;
-    let gateway = GatewayClient::new(&config.server)?;
-    let target = Target::of(output.as_deref(), &path, existing);
+    /// Download an earlier version
+    /// (`s3up list PATH --versions` lists them)
+    #[arg(long, value_name = "ID", conflicts_with = "at", verbatim_doc_comment)]
+    version: Option<String>,
+    /// Download the file as it was at TIME
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// Replace FILE if it exists
+    #[arg(long, help_heading = super::args::OUTPUT)]
+    overwrite: bool,
+    #[command(flatten)]
+    pub(super) gateway: GatewayArgs,
+}
+
+pub(super) async fn run(gateway: GatewayClient, args: &GetArgs) -> anyhow::Result<Exit> {
+    let path = download::parse_path(&args.path)?;
+    let existing = if args.overwrite { Existing::Overwrite } else { Existing::Keep };
+    let version = match (&args.version, moment(args.at.as_deref())?) {
+        (Some(id), _) => VersionChoice::Id(id.clone()),
+        (None, Moment::At(at)) => VersionChoice::At(at),
+        (None, Moment::Newest) => VersionChoice::Newest,
+    };
+    let target = Target::of(args.output.as_deref(), &path, existing);
     let (mut bar, mut shown) = (None, 0);
     let mut progress = |received: u64, expected: u64| {
         let bar = bar.get_or_insert_with(|| progress::bytes(path.file_name(), Some(expected)));
         bar.inc(received - shown);
         shown = received;
     };
-    let result =
-        download::download(&gateway, &path, &target, &mut tokio::io::stdout(), &mut progress).await;
+    let result = download::download(
+        &gateway,
+        (&path, &version),
+        &target,
+        &mut tokio::io::stdout(),
+        &mut progress,
+    )
+    .await;
     drop(bar);
     let file = result?;
     let checked = if file.verified { "sha256" } else { "length" };

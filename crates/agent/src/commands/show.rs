@@ -1,6 +1,8 @@
 //! Texts that the commands print on standard output.
 
 pub(super) mod check;
+mod drill;
+mod restore;
 mod status;
 pub(super) mod status_json;
 mod summary;

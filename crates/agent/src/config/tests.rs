@@ -169,3 +169,9 @@ fn load(text: &str) -> Result<LoadedConfig<Raw>, ConfigError> {
 fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::check(load(text)?)
 }
+
+#[test]
+fn the_example_of_the_package_is_valid() {
+    let config = parse(include_str!("../../../../packaging/examples/s3up.yaml")).unwrap();
+    assert_eq!(config.watches.len(), 1);
+}

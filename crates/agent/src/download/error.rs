@@ -3,9 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use s3up_core::{PathRule, RemotePath, Sha256Digest};
 
 use crate::gateway::error::GatewayError;
+use crate::remote_files::versioning::VersioningError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
@@ -13,6 +15,18 @@ pub enum DownloadError {
     Path { path: String, source: PathRule },
     #[error("download {:?}: the gateway has no such file; check the remote path", path.as_str())]
     Missing { path: RemotePath },
+    #[error(
+        "download {:?}: it has no version {version_id:?}; `s3up list PATH --versions` lists them",
+        path.as_str()
+    )]
+    NoVersion { path: RemotePath, version_id: String },
+    #[error(
+        "download {:?}: it did not exist at {at}; `s3up list PATH --versions` shows its history",
+        path.as_str()
+    )]
+    NotThen { path: RemotePath, at: Timestamp },
+    #[error(transparent)]
+    Versioning(#[from] VersioningError),
     #[error("download {:?}", path.as_str())]
     Gateway { path: RemotePath, source: GatewayError },
     #[error("download {:?}: expected {expected} bytes, found {found}; run the command again", path.as_str())]

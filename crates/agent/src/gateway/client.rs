@@ -8,11 +8,11 @@ use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
-use reqwest::{Body, Certificate, RequestBuilder, Response, Url, redirect};
+use reqwest::{Body, Certificate, Method, RequestBuilder, Response, Url, redirect};
 use s3up_cli::Secret;
 use s3up_core::wire::{
     Accepted, ExistsQuery, ExistsResponse, HOT_HEADER, Heartbeat, Listing, MODE_HEADER,
-    MTIME_NS_HEADER, REPR_DIGEST_HEADER, Report, UploadResponse, Verdicts,
+    MTIME_NS_HEADER, REPR_DIGEST_HEADER, Readiness, Report, UploadResponse, Verdicts, Versions,
 };
 use s3up_core::{RemotePath, Sha256Digest, error_chain};
 
@@ -27,7 +27,8 @@ const DRAINED_BYTES: u64 = 1 << 20;
 /// not report `100 Continue`, so an accepted upload waits for all of it.
 const BODY_DELAY: Duration = Duration::from_secs(1);
 
-/// Maximum length of a page of `GET /list`: a thousand of the longest paths, escaped in JSON.
+/// Maximum length of a page of `GET /list` and `GET /versions`: a thousand of the longest paths,
+/// escaped in JSON.
 const LISTING_BYTES_MAX: usize = 8 << 20;
 /// Maximum length of the answer of `POST /exists`, for the same reason.
 const VERDICTS_BYTES_MAX: usize = 8 << 20;
@@ -101,6 +102,8 @@ pub struct Download {
     /// Metadata of the file on its host; `None` if the gateway does not tell it.
     pub mtime_ns: Option<i64>,
     pub mode: Option<u32>,
+    /// SHA-256 of this version; `None` if the gateway does not know it.
+    pub sha256: Option<Sha256Digest>,
 }
 
 impl GatewayClient {
@@ -210,6 +213,33 @@ impl GatewayClient {
         response::json_of(send(request).await?, LISTING_BYTES_MAX).await
     }
 
+    /// Returns the versions of one file, the newest first.
+    pub async fn versions(&self, path: &RemotePath) -> Result<Versions, GatewayError> {
+        let request =
+            self.http.get(format!("{}/versions", self.base)).query(&[("path", path.as_str())]);
+        response::json_of(send(request).await?, LISTING_BYTES_MAX).await
+    }
+
+    /// Returns one page of the versions of all files below `prefix`.
+    pub async fn versions_below(
+        &self,
+        prefix: &str,
+        cursor: Option<&str>,
+    ) -> Result<Versions, GatewayError> {
+        let request = self.http.get(format!("{}/versions", self.base)).query(&[("prefix", prefix)]);
+        let request = match cursor {
+            Some(cursor) => request.query(&[("cursor", cursor)]),
+            None => request,
+        };
+        response::json_of(send(request).await?, LISTING_BYTES_MAX).await
+    }
+
+    /// Asks whether the gateway works and whether its bucket keeps versions.
+    pub async fn readiness(&self) -> Result<Readiness, GatewayError> {
+        let request = self.http.get(format!("{}/ready", self.base));
+        response::json_of_any_status(send(request).await?).await
+    }
+
     pub async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<Accepted, GatewayError> {
         let request = self.http.post(format!("{}/heartbeat", self.base)).json(heartbeat);
         response::json(send(request).await?).await
@@ -221,15 +251,48 @@ impl GatewayClient {
     }
 
     pub async fn download(&self, path: &RemotePath) -> Result<Download, GatewayError> {
-        let request =
-            self.http.get(format!("{}/download", self.base)).query(&[("path", path.as_str())]);
+        self.download_version(path, None).await
+    }
+
+    /// Downloads one version of a file; without `version_id`, the newest.
+    pub async fn download_version(
+        &self,
+        path: &RemotePath,
+        version_id: Option<&str>,
+    ) -> Result<Download, GatewayError> {
+        self.version(Method::GET, path, version_id).await
+    }
+
+    /// Returns the facts of one version of a file, without its content.
+    pub async fn head_version(
+        &self,
+        path: &RemotePath,
+        version_id: Option<&str>,
+    ) -> Result<Download, GatewayError> {
+        self.version(Method::HEAD, path, version_id).await
+    }
+
+    async fn version(
+        &self,
+        method: Method,
+        path: &RemotePath,
+        version_id: Option<&str>,
+    ) -> Result<Download, GatewayError> {
+        let url = format!("{}/download", self.base);
+        let request = self.http.request(method, url).query(&[("path", path.as_str())]);
+        let request = match version_id {
+            Some(id) => request.query(&[("version_id", id)]),
+            None => request,
+        };
         let response = response::check_status(send(request).await?).await?;
         let bytes = response.content_length();
         let header =
             |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let mtime_ns = header(MTIME_NS_HEADER).and_then(|text| text.parse().ok());
         let mode = header(MODE_HEADER).and_then(|text| u32::from_str_radix(text, 8).ok());
-        Ok(Download { bytes, mtime_ns, mode, response })
+        let digest = header(REPR_DIGEST_HEADER).map(Sha256Digest::parse_repr_digest);
+        let sha256 = digest.and_then(Result::ok).flatten();
+        Ok(Download { bytes, mtime_ns, mode, sha256, response })
     }
 
     fn url(&self, call: &str, path: &RemotePath) -> String {

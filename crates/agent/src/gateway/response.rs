@@ -29,6 +29,17 @@ pub(super) async fn json_of<T: DeserializeOwned>(
         .map_err(|err| GatewayError::InvalidAnswer { what: err.to_string() })
 }
 
+/// Parses an answer whose body has the same form with every status.
+pub(super) async fn json_of_any_status<T: DeserializeOwned>(
+    response: Response,
+) -> Result<T, GatewayError> {
+    let status = response.status();
+    let body = body(response, ANSWER_BYTES_MAX).await?;
+    serde_json::from_slice(&body).map_err(|err| GatewayError::InvalidAnswer {
+        what: format!("{err} (status {})", status.as_u16()),
+    })
+}
+
 /// Returns the response if its status is a success.
 pub(super) async fn check_status(response: Response) -> Result<Response, GatewayError> {
     let status = response.status();

@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use s3up_core::Count;
 use s3up_core::wire::{
-    AgentFacts, FLEET_VERSION, FileTotals, Heartbeat, PROBLEMS_MAX, Report, ReportedProblem,
+    AgentFacts, Drill, FLEET_VERSION, FileTotals, Heartbeat, PROBLEMS_MAX, Report, ReportedProblem,
     TEXT_BYTES_MAX, Total, Watcher,
 };
 
 use crate::states::counts::{FileCount, StateCounts};
+use crate::states::drill_record::DrillRecord;
 use crate::states::watcher_state::WatcherState;
 use crate::status::Status;
 
@@ -20,6 +21,7 @@ pub(super) fn heartbeat(agent: &AgentFacts, status: &Status, now: i64) -> Heartb
         oldest_pending_seconds: status.oldest_pending_seconds(now),
         last_scan_at: status.last_scan_at().map(time),
         watcher: watcher(status),
+        last_drill: status.last_drill.map(drill),
     }
 }
 
@@ -52,6 +54,7 @@ pub(super) fn report(
         oldest_pending_seconds: status.oldest_pending_seconds(now),
         last_scan_at: status.last_scan_at().map(time),
         watcher: watcher(status),
+        last_drill: status.last_drill.map(drill),
         problems: errors.chain(problems).take(PROBLEMS_MAX).collect(),
     }
 }
@@ -71,6 +74,11 @@ pub(super) fn service_status(status: &Status) -> String {
 /// Formats Unix seconds as RFC 3339.
 pub fn time(seconds: i64) -> String {
     Timestamp::from_second(seconds).unwrap_or_default().to_string()
+}
+
+fn drill(record: DrillRecord) -> Drill {
+    let DrillRecord { at, files, bytes, failed, last_good_at } = record;
+    Drill { at: time(at), files, bytes, failed, last_good_at: last_good_at.map(time) }
 }
 
 fn watcher(status: &Status) -> Watcher {

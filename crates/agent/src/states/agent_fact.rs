@@ -1,11 +1,13 @@
 //! Facts that only the running agent knows. It publishes them in its database for `s3up status`.
 
+use crate::states::drill_record::DrillRecord;
 use crate::states::gateway_state::GatewayState;
 use crate::states::watcher_state::WatcherState;
 
 const WATCHER: &str = "watcher";
 const GATEWAY: &str = "gateway";
 const ALIVE_AT: &str = "alive_at";
+const DRILL: &str = "drill";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentFact {
@@ -13,6 +15,8 @@ pub enum AgentFact {
     Gateway(GatewayState),
     /// Time at which the agent recorded that it works, in Unix seconds.
     AliveAt(i64),
+    /// The last drill. `s3up drill` records it, not the running agent.
+    Drill(DrillRecord),
 }
 
 impl AgentFact {
@@ -24,6 +28,9 @@ impl AgentFact {
                 (GATEWAY, serde_json::to_string(state).expect("plain data is JSON"))
             }
             AgentFact::AliveAt(at) => (ALIVE_AT, at.to_string()),
+            AgentFact::Drill(record) => {
+                (DRILL, serde_json::to_string(record).expect("plain data is JSON"))
+            }
         }
     }
 
@@ -33,6 +40,7 @@ impl AgentFact {
             WATCHER => Some(AgentFact::Watcher(WatcherState::parse(value))),
             GATEWAY => serde_json::from_str(value).ok().map(AgentFact::Gateway),
             ALIVE_AT => value.parse().ok().map(AgentFact::AliveAt),
+            DRILL => serde_json::from_str(value).ok().map(AgentFact::Drill),
             _ => None,
         }
     }
@@ -53,6 +61,7 @@ mod tests {
             AgentFact::Watcher(WatcherState::Degraded("degraded: y".to_owned())),
             AgentFact::Gateway(gateway),
             AgentFact::AliveAt(-3),
+            AgentFact::Drill(DrillRecord::after(None, 7, (3, 30, 0))),
         ];
         for fact in facts {
             let (name, value) = fact.to_row();

@@ -64,6 +64,7 @@ fn classify_gateway(refusal: &Refusal) -> FailureClass {
         | Code::BadPath
         | Code::Forbidden
         | Code::Exists
+        | Code::Archived
         | Code::TooLarge
         | Code::LengthRequired
         | Code::UnsupportedEncoding

@@ -232,7 +232,7 @@ async fn refusal(host: &Host) -> String {
     s3up_core::error_chain(&err)
 }
 
-async fn sql(host: &Host, statements: &[&str]) {
+pub async fn sql(host: &Host, statements: &[&str]) {
     let mut database = connect(host).await;
     for statement in statements {
         let statement = AssertSqlSafe((*statement).to_owned());

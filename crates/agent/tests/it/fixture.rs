@@ -15,6 +15,7 @@ use s3up_core::wire::StoredFile;
 use s3up_core::{RemotePath, Sha256Digest, escape};
 use s3up_devstore::{DevStore, Op, Options, Versioning};
 use s3up_server::{Gateway, ServeOptions, TlsFiles, serve};
+use s3up_testkit::S3Client;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -45,9 +46,13 @@ impl World {
     }
 
     pub async fn with_tls(tls: Option<TlsFiles>) -> World {
+        World::with(tls, Versioning::Enabled).await
+    }
+
+    pub async fn with(tls: Option<TlsFiles>, versioning: Versioning) -> World {
         let root = tempfile::tempdir().expect("a temporary directory");
         let s3 = DevStore::start(Options::new(root.path())).await.expect("an S3 server");
-        s3.create_bucket("backups", Versioning::Enabled).await.expect("a new bucket");
+        s3.create_bucket("backups", versioning).await.expect("a new bucket");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let client = "max_file_size_mb: 30".to_owned();
@@ -102,6 +107,11 @@ impl World {
     /// Returns the path of the gateway's database.
     pub fn database(&self) -> PathBuf {
         self.root.path().join("gateway.db")
+    }
+
+    /// Returns a client that changes the bucket past the gateway.
+    pub fn s3_client(&self) -> S3Client {
+        S3Client::new(&self.s3, self.bucket)
     }
 
     /// Stores an object of the client past the gateway, as another tool does: without a SHA-256.

@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::fixture::{Host, World, noise};
+use crate::process::Process;
 
 #[tokio::test]
 async fn a_file_with_the_longest_name_is_fetched_under_it() {
@@ -100,6 +101,38 @@ async fn the_time_and_the_mode_that_the_file_had_on_its_host_are_set() {
     let fetched = fs::metadata(host.dir.path().join("file")).unwrap();
     assert_eq!(fetched.modified().unwrap(), date);
     assert_eq!(fetched.permissions().mode() & 0o7777, 0o640);
+}
+
+#[tokio::test]
+async fn an_earlier_version_is_fetched_by_its_id_or_by_a_time() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("file", "old");
+    host.scan().await;
+    let at = crate::restore::next_second().await;
+    host.write("file", "newer");
+    host.scan().await;
+    let listed = Process::output(&host, &["list", "uploads/file", "--versions", "--json"]).await;
+    let version: serde_json::Value =
+        serde_json::from_str(listed.stdout.lines().nth(1).unwrap()).unwrap();
+    let id = version["version_id"].as_str().unwrap();
+
+    let by_id = get(&host, &["uploads/file", "-o", "-", "--version", id]).await;
+    let by_time = get(&host, &["uploads/file", "-o", "-", "--at", &at]).await;
+    let before = get(&host, &["uploads/file", "-o", "-", "--at", "2001-01-01"]).await;
+    let unknown = get(&host, &["uploads/file", "-o", "-", "--version", "none"]).await;
+
+    for output in [by_id, by_time] {
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "old", "{output:?}");
+    }
+    let messages = [
+        (before, "s3up: error: download \"uploads/file\": it did not exist at 2001-01-01T23:59:59"),
+        (unknown, "s3up: error: download \"uploads/file\": it has no version \"none\"; `s3up list"),
+    ];
+    for (output, want) in messages {
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && message.starts_with(want), "{message}");
+    }
 }
 
 async fn get(host: &Host, arguments: &[&str]) -> Output {

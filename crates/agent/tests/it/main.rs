@@ -2,16 +2,19 @@
 //! embedded S3 server.
 
 mod account;
+mod agent_page;
 mod baseline;
 mod commands;
 mod database;
 mod disk_full;
+mod drill;
 mod files;
 mod filesystems;
 mod fixture;
 mod get;
 mod help;
 mod hot_files;
+mod listing;
 mod lost_database;
 mod lying;
 mod metadata;
@@ -23,10 +26,13 @@ mod proxy;
 mod refusals;
 mod reload;
 mod reports;
+mod restore;
 mod scanning;
+mod shell_files;
 mod status;
 mod storm;
 mod tls;
 mod transport;
+mod verify;
 mod versions;
 mod watching;

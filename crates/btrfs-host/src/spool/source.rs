@@ -8,11 +8,11 @@ use btrfs_sendstream::StreamSummary;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::send::SendStream;
-use crate::spool::{Spool, Spooled};
+use crate::spool::{Spool, SpoolReader};
 
 pub enum Source {
     Straight(Box<SendStream>),
-    Spooled(Spooled<SendStream>),
+    Spooled(SpoolReader<SendStream>),
 }
 
 impl Source {

@@ -16,7 +16,7 @@ pub enum AfterFailure {
     Discard,
 }
 
-/// Decides. `acknowledged_bytes` is the number of bytes that S3 has of the backup.
+/// Returns what becomes of a failed backup. `acknowledged_bytes` is the number of bytes that S3 has of the backup.
 pub fn after_failure(
     failure: &Failure,
     work: &Resumption,
@@ -24,10 +24,8 @@ pub fn after_failure(
 ) -> AfterFailure {
     let of_store = |err: &UploadError| match err {
         UploadError::Store(err) => match err.kind {
-            StoreKind::Precondition
-            | StoreKind::Corrupt
-            | StoreKind::Permanent
-            | StoreKind::NotImplemented => AfterFailure::StartOver,
+            StoreKind::Precondition | StoreKind::Corrupt => AfterFailure::StartOver,
+            StoreKind::Permanent | StoreKind::NotImplemented => after_refusal(work),
             StoreKind::NotFound
             | StoreKind::NoUpload
             | StoreKind::ExpiredCredentials
@@ -87,6 +85,16 @@ pub fn after_failure(
     }
 }
 
+/// Decides after a request that S3 refuses for good, for example one part more than it
+/// takes. What it acknowledged before is paid for and stays, with its snapshot. If that
+/// backup is refused again, the cause may be in what was kept, so it is not kept twice.
+fn after_refusal(work: &Resumption) -> AfterFailure {
+    match work {
+        Resumption::Fresh => AfterFailure::KeepForResume,
+        Resumption::Resume { .. } | Resumption::PublishOnly { .. } => AfterFailure::StartOver,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt;
@@ -94,7 +102,7 @@ mod tests {
     use btrfs_host::exit_report::ExitReport;
     use btrfs_host::send::SendError;
     use s3up_core::Key;
-    use s3up_store::StoreError;
+    use s3up_store::{Operation, StoreError};
 
     use super::*;
     use crate::snapshots::record::RunId;
@@ -111,7 +119,7 @@ mod tests {
     fn a_failed_backup_is_kept_started_over_or_discarded() {
         use AfterFailure::{Discard, KeepForResume, StartOver};
         let store = |kind| {
-            let (op, subject) = ("put part of", "chunk".to_owned());
+            let (op, subject) = (Operation::PutPart, "chunk".to_owned());
             let err = StoreError { op, subject, kind, retry_after: None, source: None };
             UploadError::Store(err)
         };
@@ -143,6 +151,9 @@ mod tests {
             ("another host's key",   upload(StoreKind::Precondition),  Resumption::Fresh,  5,    Discard),
             ("was resumed",         upload(StoreKind::Precondition),  resume(),    5,    StartOver),
             ("not what was sent",   upload(StoreKind::Corrupt),       resume(),    5,    StartOver),
+            ("one part too many",   upload(StoreKind::Permanent),     Resumption::Fresh,  5,    KeepForResume),
+            ("the first part",      upload(StoreKind::Permanent),     Resumption::Fresh,  0,    Discard),
+            ("refused twice",       upload(StoreKind::Permanent),     resume(),    5,    StartOver),
             ("differs for ever",    differs(),                        resume(),    5,    StartOver),
             ("maybe published",     unknown(),                        Resumption::Fresh,  0,    KeepForResume),
             ("another host",        conflict(),                       Resumption::Fresh,  5,    Discard),

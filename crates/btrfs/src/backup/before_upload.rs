@@ -50,13 +50,13 @@ impl Backup {
             Ok(Err(err)) => tracing::warn!(
                 event = "upload_forecast_failed",
                 subvolume = %name,
-                "cannot say how much will be sent: {}",
+                "cannot forecast how much will be sent: {}",
                 error_chain(&err)
             ),
             Err(_) => tracing::warn!(
                 event = "upload_forecast_failed",
                 subvolume = %name,
-                "cannot say how much will be sent: `btrfs send --no-data` takes longer than {} \
+                "cannot forecast how much will be sent: `btrfs send --no-data` takes longer than {} \
                  minutes",
                 FORECAST_TIME_MAX.as_secs() / 60
             ),

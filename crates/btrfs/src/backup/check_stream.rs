@@ -1,6 +1,6 @@
 //! Checks that a stream is the one that was planned.
 
-use btrfs_host::identity::Identity;
+use btrfs_host::identity::SnapshotIdentity;
 use btrfs_sendstream::{Parent, StreamSummary};
 use s3up_repository::names::SnapshotName;
 
@@ -12,10 +12,10 @@ pub enum StreamMismatch {
     #[error("the stream: expected the snapshot {expected}, found {found:?}")]
     Name { expected: SnapshotName, found: String },
     #[error("parent of the stream: expected {}, found {}", shown(expected), shown(found))]
-    Parent { expected: Option<Identity>, found: Option<Identity> },
+    Parent { expected: Option<SnapshotIdentity>, found: Option<SnapshotIdentity> },
 }
 
-fn shown(parent: &Option<Identity>) -> String {
+fn shown(parent: &Option<SnapshotIdentity>) -> String {
     parent.as_ref().map_or_else(|| "no parent".to_owned(), ToString::to_string)
 }
 
@@ -36,7 +36,7 @@ pub fn check(
     let found = facts
         .snapshot
         .parent
-        .map(|Parent { uuid, ctransid }| Identity { uuid: uuid.to_string(), ctransid });
+        .map(|Parent { uuid, ctransid }| SnapshotIdentity { uuid: uuid.to_string(), ctransid });
     if found != expected {
         return Err(StreamMismatch::Parent { expected, found });
     }

@@ -133,8 +133,11 @@ impl Backup {
 }
 
 impl<'s> Job<'s> {
-    /// Returns the name of a subvolume that is not due, and when it will be, as an
-    /// error.
+    /// Returns the job of a subvolume that is due.
+    ///
+    /// # Errors
+    ///
+    /// The subvolume is not due: its name, and when it will be.
     pub(super) fn of(
         planned: planner::Job<'s>,
         run: &RunId,

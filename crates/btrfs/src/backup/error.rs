@@ -41,26 +41,28 @@ pub enum Failure {
     Upload(UploadError),
     #[error(transparent)]
     StreamMismatch(#[from] StreamMismatch),
-    #[error("the upload ended before the send stream did")]
+    #[error(
+        "the upload ended before the send stream did, which is a bug of btrfs-to-s3; report it"
+    )]
     Unfinished,
     #[error(transparent)]
     Publish(#[from] PublishError),
     /// Refused before anything was done.
     #[error(
-        "the newest backup below this prefix was made by {published}, which is another origin, \
-         and was not restored here: expected {ours}; give each host its own `s3.prefix`, or \
-         restore the backup on this host, or let this host take the prefix over with \
-         `backup --adopt`"
+        "expected the newest backup below this prefix to be from {ours}, found one from \
+         {published}, another origin, which was not restored here; give each host its own \
+         `s3.prefix`, or restore the backup on this host, or let this host take the prefix over \
+         with `backup --adopt`"
     )]
     OtherOrigin { published: Box<Origin>, ours: Box<Origin> },
     #[error(
-        "the interrupted backup is published, but what changed since is not backed up: no \
-         incremental can be based on it: {reason}; the next run makes a backup"
+        "published the interrupted backup, but cannot base an incremental with the later changes on \
+         it: {reason}; the next run backs them up"
     )]
     FollowUp { reason: String },
     #[error(
-        "refused, as `schedule.unplanned_full` says: {unplanned}; run `backup --full` to make the \
-         full, or set the key to `warn`"
+        "not making an unplanned full, because `schedule.unplanned_full` is `refuse`: {unplanned}; \
+         run `backup --full` to make it, or set the key to `warn`"
     )]
     UnplannedFull { unplanned: Box<Unplanned> },
     /// Refused before the first byte was sent.

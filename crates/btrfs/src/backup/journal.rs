@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
-use btrfs_host::identity::Identity;
+use btrfs_host::identity::SnapshotIdentity;
 use jiff::Timestamp;
 use s3up_core::Sha256Digest;
 use s3up_repository::location::RepositoryLocation;
@@ -48,7 +48,7 @@ pub struct Journal {
     pub header: Header,
     /// Identity of the snapshot as its stream names it. `None` if nothing was read from
     /// the stream.
-    pub identity: Option<Identity>,
+    pub identity: Option<SnapshotIdentity>,
     pub known: AlreadyUploaded,
     pub acknowledged_bytes: u64,
     /// Time at which the last line was written.
@@ -61,7 +61,7 @@ pub struct Journal {
 #[serde(tag = "line", rename_all = "lowercase")]
 pub(super) enum Line {
     Header(Header),
-    Snapshot(Identity),
+    Snapshot(SnapshotIdentity),
     Begun {
         chunk: u64,
         upload_id: String,

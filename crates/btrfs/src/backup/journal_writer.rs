@@ -147,7 +147,7 @@ fn line(acknowledged: ProgressEvent) -> Line {
 mod tests {
     use std::sync::Arc;
 
-    use btrfs_host::identity::Identity;
+    use btrfs_host::identity::SnapshotIdentity;
 
     use super::*;
 
@@ -161,7 +161,7 @@ mod tests {
         let lines = |path: &Path| fs::read_to_string(path).unwrap().lines().count();
 
         let writer = Writer::begin(&path, &header, Arc::clone(&named)).await.unwrap();
-        named.set(Identity { uuid: "u".to_owned(), ctransid: 1 }).unwrap();
+        named.set(SnapshotIdentity { uuid: "u".to_owned(), ctransid: 1 }).unwrap();
         writer.sender().send(begun(0)).await.unwrap();
         writer.finish().await;
         assert_eq!(lines(&path), 3, "header, snapshot, chunk");

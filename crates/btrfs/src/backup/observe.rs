@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use btrfs_host::subvolume::{self, Shown};
+use btrfs_host::subvolume::{self, SubvolumeInfo};
 use btrfs_host::tool::Btrfs;
 use btrfs_host::{filesystem, send};
 use s3up_core::error_chain;
@@ -147,7 +147,7 @@ async fn look(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
         Ok(identity) => identity,
         Err(err) => return ParentOnDisk::Unreadable { reason: error_chain(&err) },
     };
-    let Shown { received_uuid, send_transid, made_transid, .. } = shown;
+    let SubvolumeInfo { received_uuid, send_transid, made_transid, .. } = shown;
     match received_uuid {
         None => ParentOnDisk::Found(identity),
         Some(_) => {

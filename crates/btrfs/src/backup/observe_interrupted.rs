@@ -1,7 +1,7 @@
 //! Observes what an earlier run left of a backup: on disk, in its journal and in the
 //! bucket. It changes nothing and decides nothing.
 
-use btrfs_host::identity::Identity;
+use btrfs_host::identity::SnapshotIdentity;
 use s3up_core::error_chain;
 use s3up_repository::audit::{self, AuditError, Expected};
 use s3up_repository::chain::ChainEntry;
@@ -90,9 +90,10 @@ fn described(entry: &ChainEntry, backup: &SnapshotName) -> Result<CompleteBackup
     }
     let parent = manifest.parent_key().map_err(|err| error_chain(&err))?;
     match (&snapshot.uuid, snapshot.ctransid) {
-        (Some(uuid), Some(ctransid)) => {
-            Ok(CompleteBackup { identity: Identity { uuid: uuid.clone(), ctransid }, parent })
-        }
+        (Some(uuid), Some(ctransid)) => Ok(CompleteBackup {
+            identity: SnapshotIdentity { uuid: uuid.clone(), ctransid },
+            parent,
+        }),
         _ => Err("the manifest does not identify its snapshot (no UUID or ctransid)".to_owned()),
     }
 }

@@ -19,7 +19,7 @@ use crate::origin::HostIdentity;
 use crate::plan::Plan;
 use crate::plan::decide::{self, Decision, Step, Trigger, Why};
 use crate::plan::observed::{StreamSettings, newest_begun};
-use crate::plan::resume::{self, Now, Resumed, Resumption};
+use crate::plan::resume::{self, PlannedBackup, ResumePlan, Resumption};
 use crate::plan::schedule::Schedule;
 use crate::plan::schedule::UnplannedFull;
 use crate::plan::unplanned::Unplanned;
@@ -52,27 +52,32 @@ pub struct Job<'s> {
 }
 
 /// The interrupted backup of an earlier run.
-enum Found {
+enum InterruptedWork {
     Nothing,
-    Resumed(Resumed),
+    Resumed(ResumePlan),
     /// No backup is due, so it waits.
     Waits(SnapshotName),
 }
 
 /// The plans of one run.
 #[derive(Debug, Default)]
-pub struct Planned<'s> {
+pub struct RunPlan<'s> {
     pub jobs: Vec<Job<'s>>,
     /// Subvolumes that could not be observed.
     pub failed: Vec<(SubvolumeName, Failure)>,
 }
 
-impl<'s> Planned<'s> {
+impl<'s> RunPlan<'s> {
     /// Adds subvolumes that cannot be backed up, whatever is in the bucket.
     pub fn add_failed(&mut self, failed: Vec<(&'s Subvolume, SelectionError)>) {
         let failed =
             failed.into_iter().map(|(subvolume, err)| (subvolume.name.clone(), Failure::from(err)));
         self.failed.extend(failed);
+    }
+
+    /// Logs each decision. A command that only prints the plan does not.
+    pub fn log(&self) {
+        self.jobs.iter().for_each(|job| log(&job.plan));
     }
 
     /// Returns whether a full is to be made or resumed.
@@ -87,8 +92,8 @@ impl Planner<'_> {
         subvolumes: &[&'s Subvolume],
         trigger: Trigger,
         now: &Zoned,
-    ) -> Planned<'s> {
-        let mut planned = Planned::default();
+    ) -> RunPlan<'s> {
+        let mut planned = RunPlan::default();
         for subvolume in subvolumes {
             let job = tokio::select! {
                 job = self.plan_one(subvolume, trigger, now) => job,
@@ -124,7 +129,7 @@ impl Planner<'_> {
         let is_due = matches!(decision, Decision::Due(_));
         let (mut follow_up, mut waiting) = (None, None);
         let (snapshot, work) = match self.found(name, &observed, trigger, &decision, now).await? {
-            Found::Resumed(Resumed { backup, step, work }) => {
+            InterruptedWork::Resumed(ResumePlan { backup, step, work }) => {
                 if is_due {
                     let kind = Kind::Incremental;
                     follow_up = Some(self.new_snapshot(name, &observed, kind, now)?);
@@ -132,8 +137,8 @@ impl Planner<'_> {
                 decision = Decision::Due(step);
                 (Some(backup), work)
             }
-            found @ (Found::Waits(_) | Found::Nothing) => {
-                if let Found::Waits(backup) = found {
+            found @ (InterruptedWork::Waits(_) | InterruptedWork::Nothing) => {
+                if let InterruptedWork::Waits(backup) = found {
                     waiting = Some(backup);
                 }
                 let snapshot = match &decision {
@@ -156,7 +161,6 @@ impl Planner<'_> {
             waiting,
             unplanned,
         };
-        log(&plan);
         if let Some(unplanned) = &plan.unplanned
             && self.schedule.unplanned_full == UnplannedFull::Refuse
             // A full that an earlier run began was asked for then.
@@ -186,17 +190,17 @@ impl Planner<'_> {
         trigger: Trigger,
         decision: &Decision,
         now: &Zoned,
-    ) -> Result<Found, Failure> {
+    ) -> Result<InterruptedWork, Failure> {
         let records = self.records.of(name)?;
         let chain = observed.published.chain();
         let has_journal = |backup: &SnapshotName| self.records.journal(backup).exists();
         let Some((backup, record)) = newest_begun(&records, chain, has_journal) else {
-            return Ok(Found::Nothing);
+            return Ok(InterruptedWork::Nothing);
         };
         let found = self.observe_interrupted(backup, &record.run).await;
         let found = found.map_err(ObserveError::from)?;
         let newest = chain.map(|chain| chain.newest());
-        let now = Now {
+        let now = PlannedBackup {
             time: now.timestamp(),
             trigger,
             decision,
@@ -205,8 +209,8 @@ impl Planner<'_> {
             parent: chain.and_then(|chain| decide::on_parent(chain, &observed.parent).ok()),
         };
         match resume::decide(&now, &found) {
-            None => Ok(Found::Waits(backup.clone())),
-            Some(Ok(resumed)) => Ok(Found::Resumed(resumed)),
+            None => Ok(InterruptedWork::Waits(backup.clone())),
+            Some(Ok(resumed)) => Ok(InterruptedWork::Resumed(resumed)),
             Some(Err(reason)) => {
                 tracing::info!(
                     event = "backup_not_resumed",
@@ -214,7 +218,7 @@ impl Planner<'_> {
                     %backup,
                     "not resuming the interrupted backup, starting over: {reason}"
                 );
-                Ok(Found::Nothing)
+                Ok(InterruptedWork::Nothing)
             }
         }
     }

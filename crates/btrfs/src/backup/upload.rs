@@ -28,9 +28,9 @@ use crate::backup::journal_writer::{self, Writer};
 use crate::backup::resend::{self, Resend, SENDS_MAX};
 use crate::backup::unreceivable;
 use crate::plan::decide::Step;
-use crate::plan::observed::{Proof, StreamSettings};
+use crate::plan::observed::{ParentProof, StreamSettings};
 use crate::plan::resume::Resumption;
-use crate::snapshots::cleanup::{Cleared, CreatedBy};
+use crate::snapshots::cleanup::{CreatedBy, RemovalOutcome};
 
 impl Backup {
     /// Sends a snapshot until its stream is sound.
@@ -81,7 +81,7 @@ impl Backup {
     async fn prepare_replay(&self, job: &Job<'_>) -> bool {
         self.journal(job).await.is_some()
             || self.cleanup(job).clear(&job.backup, &job.run, CreatedBy::ThisRun).await
-                == Cleared::All
+                == RemovalOutcome::Removed
     }
 
     /// Removes a chunk of a different stream, and all later ones.
@@ -124,7 +124,7 @@ impl Backup {
             snapshot_path: snapshot.to_string_lossy().into_owned(),
             parent_manifest: parent_manifest.as_ref(),
             parent_received: match &job.step {
-                Step::Incremental { proof, .. } => *proof == Proof::Received,
+                Step::Incremental { proof, .. } => *proof == ParentProof::Received,
                 Step::Full(_) => false,
             },
             facts: &facts,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use s3up_core::Throughput;
 
-use super::measured::{Measured, Phase};
+use super::measurement::{Measurement, Phase};
 
 /// A smaller difference is noise.
 const GOOD_ENOUGH: f64 = 0.9;
@@ -29,7 +29,7 @@ pub enum Why {
 
 /// Suggests the lowest concurrency that keeps up with `btrfs send` or is about as fast
 /// as the best, because each part in flight needs memory.
-pub fn suggest(measured: &[Measured]) -> Suggestion {
+pub fn suggest(measured: &[Measurement]) -> Suggestion {
     let of = |phase| measured.iter().filter(move |found| found.phase == phase);
     let send = of(Phase::Send).map(|found| found.throughput).next();
     let mut uploads: Vec<_> = of(Phase::Upload)
@@ -95,15 +95,15 @@ mod tests {
     #[test]
     fn the_lowest_concurrency_that_is_fast_enough_is_suggested() {
         let second = Duration::from_secs(1);
-        let found = |phase, concurrency, bytes| Measured {
+        let found = |phase, concurrency, bytes| Measurement {
             phase,
             concurrency,
             throughput: Throughput { bytes, elapsed: second },
         };
-        let up = |rates: &[(usize, u64)]| -> Vec<Measured> {
+        let up = |rates: &[(usize, u64)]| -> Vec<Measurement> {
             rates.iter().map(|(n, rate)| found(Phase::Upload, Some(*n), *rate)).collect()
         };
-        let with_send = |rate, rates: &[(usize, u64)]| -> Vec<Measured> {
+        let with_send = |rate, rates: &[(usize, u64)]| -> Vec<Measurement> {
             [vec![found(Phase::Send, None, rate)], up(rates)].concat()
         };
         let rising = [(1, 100), (2, 200), (4, 380), (8, 400)];

@@ -42,16 +42,16 @@ pub enum Command {
     #[command(after_help = help::BACKUP)]
     Backup {
         /// Back up now, even if no backup is due
-        #[arg(long, help_heading = help::SELECTION)]
+        #[arg(long, help_heading = help::MODE)]
         once: bool,
         /// Make a full now, even if an incremental is possible
-        #[arg(long, help_heading = help::SELECTION)]
+        #[arg(long, help_heading = help::MODE)]
         full: bool,
         /// Only make local snapshots; do not contact S3
-        #[arg(long, conflicts_with_all = ["full", "dry_run"], help_heading = help::SELECTION)]
+        #[arg(long, conflicts_with_all = ["full", "dry_run"], help_heading = help::MODE)]
         no_s3: bool,
         /// Take over a prefix where another host has published
-        #[arg(long, conflicts_with = "no_s3", help_heading = help::SELECTION)]
+        #[arg(long, conflicts_with = "no_s3", help_heading = help::MODE)]
         adopt: bool,
         /// Back up only NAME; repeatable (default: all)
         #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
@@ -107,7 +107,7 @@ pub enum Command {
         )]
         history: usize,
     },
-    /// Forecast what a backup would send, and count what changed
+    /// Forecast the size of the next backups, and count changes
     #[command(after_help = help::ESTIMATE)]
     Estimate {
         /// Count files that changed in the last DAYS days
@@ -190,7 +190,7 @@ pub enum Command {
             long,
             requires = "older_than",
             verbatim_doc_comment,
-            help_heading = help::SELECTION
+            help_heading = help::MODE
         )]
         orphans: bool,
         /// With --orphans: only delete orphans older than
@@ -200,12 +200,12 @@ pub enum Command {
             value_name = "DAYS",
             requires = "orphans",
             verbatim_doc_comment,
-            help_heading = help::SELECTION,
+            help_heading = help::MODE,
             value_parser = clap::value_parser!(u32).range(1..)
         )]
         older_than: Option<u32>,
-        /// Apply retention to backups of another host, too
-        #[arg(long, conflicts_with = "orphans", help_heading = help::SELECTION)]
+        /// Also prune backups that another host made
+        #[arg(long, conflicts_with = "orphans", help_heading = help::MODE)]
         adopt: bool,
         /// Print what would be deleted and why; delete nothing
         #[arg(long, help_heading = help::OUTPUT)]

@@ -67,6 +67,7 @@ async fn back_up(
             prepare(config, adopt, &selected, shutdown).await?;
         let mut planned = backup.planner().plan(&subvolumes, trigger, &now()).await;
         planned.add_failed(failed);
+        planned.log();
         check_server(config, &backup, planned.has_full()).await?;
         let report = backup.run(planned, &mut state).await;
         prune_after(config, &backup, &report).await;

@@ -1,10 +1,9 @@
 //! The arguments that select a backup: the newest, the newest at a time, or one by its key.
 
 use anyhow::anyhow;
-use btrfs_to_s3::restore::at_time;
 use btrfs_to_s3::restore::select_backup::BackupSelector;
 use clap::Args;
-use s3up_cli::Exit;
+use s3up_cli::{Exit, at_time};
 use s3up_core::Key;
 use s3up_repository::names::SubvolumeName;
 

@@ -45,7 +45,7 @@ pub enum BucketCommand {
     /// Restore a subvolume to a new path
     #[command(after_help = help::RESTORE)]
     Restore(RestoreArgs),
-    /// Find out what the S3 server does, and what that means
+    /// Test which S3 features the server supports
     #[command(after_help = help::DOCTOR)]
     Doctor {
         #[command(flatten, next_help_heading = help::BUCKET)]

@@ -12,9 +12,9 @@ pub fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks whether to do `what`. Fails unless the answer is yes.
-pub async fn confirm(what: &str, shutdown: &ShutdownSignal) -> anyhow::Result<()> {
-    let question = format!("{what}; S3 charges for it. Go on? [y/N] ");
+/// Asks whether to thaw `what`. Fails unless the answer is yes.
+pub async fn confirm_thaw(what: &str, shutdown: &ShutdownSignal) -> anyhow::Result<()> {
+    let question = format!("S3 charges for a thaw. Thaw {what}? [y/N] ");
     io::stderr().write_all(question.as_bytes()).context("write to standard error")?;
     let answer = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
@@ -27,7 +27,9 @@ pub async fn confirm(what: &str, shutdown: &ShutdownSignal) -> anyhow::Result<()
     if is_yes(&answer) {
         return Ok(());
     }
-    Err(Exit::Failed.with(anyhow!("nothing was requested; pass --yes to thaw without a question")))
+    Err(Exit::Failed.with(anyhow!(
+        "no thaw was requested, because the answer was not yes; --yes thaws without a question"
+    )))
 }
 
 fn is_yes(answer: &str) -> bool {

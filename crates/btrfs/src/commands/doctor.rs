@@ -2,6 +2,7 @@
 
 use anyhow::anyhow;
 use s3up_cli::{Exit, FindingLine, ShutdownSignal, finding_table};
+use s3up_core::Count;
 use s3up_store::{Finding, Severity, findings};
 
 use super::bucket_args::BucketAccess;
@@ -19,7 +20,8 @@ pub async fn run(access: &BucketAccess, output: Output) -> anyhow::Result<Exit> 
         stop = shutdown.wait() => return Err(stopped_by(stop)),
     };
     let (capabilities, failed) = examined;
-    let lines: Vec<_> = findings(&capabilities).iter().map(line).collect();
+    let found = findings(&capabilities);
+    let lines: Vec<_> = found.iter().map(line).collect();
     print(&match output {
         Output::Table => finding_table(&lines),
         Output::Json => json(&lines),
@@ -27,10 +29,9 @@ pub async fn run(access: &BucketAccess, output: Output) -> anyhow::Result<Exit> 
     if let Some(failed) = failed {
         return Err(anyhow!(failed).context("doctor: probe upload"));
     }
-    let problems = lines.iter().filter(|line| line.severity == Severity::Problem.word()).count();
-    match problems {
+    match found.iter().filter(|finding| finding.severity == Severity::Problem).count() {
         0 => Ok(Exit::Done),
-        count => Err(anyhow!("doctor: problems found: {count}; see the fixes above")),
+        count => Err(anyhow!("doctor: found {}; see the fixes above", Count::of(count, "problem"))),
     }
 }
 

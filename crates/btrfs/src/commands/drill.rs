@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use btrfs_to_s3::compare::{CompareOptions, Extent};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::drill::scratch::{Scratch, ScratchError, Tools};
-use btrfs_to_s3::drill::{Drill, DrillError, Drilled};
+use btrfs_to_s3::drill::{Drill, DrillError, DrillResult};
 use btrfs_to_s3::lock::LockError;
 use btrfs_to_s3::restore::Restore;
 use btrfs_to_s3::restore::error::RestoreError;
@@ -17,16 +17,16 @@ use clap::Args;
 use s3up_cli::{Exit, ShutdownSignal, Signal};
 use s3up_core::Count;
 use s3up_repository::names::{Subvolume, SubvolumeName};
-use s3up_repository::thaw::{Mode, Thaw, Wanted};
+use s3up_repository::thaw::{Mode, RequiredObjects, Thaw};
 
-use super::confirm::{confirm, is_interactive};
-use super::retry_hint::later;
+use super::confirm::{confirm_thaw, is_interactive};
+use super::retry_hint::{later, thaw_with};
 use super::show::progress::bars;
 use super::{
     CLOCK, Output, connect, find_btrfs, help, log_start, need_root, now, output, print, select,
     stopped_by,
 };
-use crate::commands::show::drill::{DrillLine, to_table};
+use crate::commands::show::drill::{DrillLine, Outcome, to_table};
 use crate::commands::show::json;
 
 #[derive(Args)]
@@ -58,7 +58,7 @@ pub struct DrillArgs {
 }
 
 /// The result of the drill of one subvolume.
-enum Ended {
+enum DrillEnd {
     Good,
     Failed,
     Archived,
@@ -105,7 +105,7 @@ pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {
         let (line, ended) = one(config, &drill, &subvolume.name).await;
         lines.push(line);
         ends.push((subvolume.name.as_str(), ended));
-        if let Some((_, Ended::Stopped(stop))) = ends.last() {
+        if let Some((_, DrillEnd::Stopped(stop))) = ends.last() {
             return Err(stopped_by(*stop));
         }
     }
@@ -126,10 +126,10 @@ async fn ask(restore: &Restore<'_>, subvolumes: &[&Subvolume]) -> anyhow::Result
         for Subvolume { name, .. } in subvolumes {
             let chain_reader = ChainReader { bucket, layout, subvolume: name };
             let wanted = match chain_reader.chain(&BackupSelector::Newest).await {
-                Ok(chain) => Wanted::of(chain.entries()).ok(),
+                Ok(chain) => RequiredObjects::of(chain.entries()).ok(),
                 Err(err) if err.is_archived_object() => {
                     is_partial = true;
-                    Wanted::documents_of(bucket, layout, name).await.ok()
+                    RequiredObjects::documents_of(bucket, layout, name).await.ok()
                 }
                 Err(_) => None,
             };
@@ -149,7 +149,7 @@ async fn ask(restore: &Restore<'_>, subvolumes: &[&Subvolume]) -> anyhow::Result
     }
     let what = Count::of(count, "object");
     let then = if is_partial { ", then the chunks that they name" } else { "" };
-    confirm(&format!("request to thaw {what}{then}"), &restore.shutdown).await
+    confirm_thaw(&format!("{what}{then}"), &restore.shutdown).await
 }
 
 impl DrillArgs {
@@ -162,33 +162,35 @@ impl DrillArgs {
     }
 }
 
-async fn one(config: &Config, drill: &Drill<'_>, name: &SubvolumeName) -> (DrillLine, Ended) {
+async fn one(config: &Config, drill: &Drill<'_>, name: &SubvolumeName) -> (DrillLine, DrillEnd) {
     match drill.run(name).await {
         Ok(drilled) => {
             log_good(name, &drilled);
             let mut drills = Drills::open(&config.state_path, config.bucket.location());
             drills.note(name, LastDrill::of(&drilled, now().timestamp()));
-            (DrillLine::good(name.as_str(), &drilled), Ended::Good)
+            (DrillLine::good(name.as_str(), &drilled), DrillEnd::Good)
         }
         Err(err) => {
             let (outcome, ended) = match &err {
                 DrillError::Restore(RestoreError::Stopped(stop)) => {
-                    ("stopped", Ended::Stopped(*stop))
+                    (Outcome::Stopped, DrillEnd::Stopped(*stop))
                 }
-                DrillError::Restore(RestoreError::Archived { .. }) => ("archived", Ended::Archived),
+                DrillError::Restore(RestoreError::Archived { .. }) => {
+                    (Outcome::Archived, DrillEnd::Archived)
+                }
                 DrillError::Restore(_) | DrillError::Scratch(_) | DrillError::NoSpace { .. } => {
-                    ("failed", Ended::Failed)
+                    (Outcome::Failed, DrillEnd::Failed)
                 }
             };
             let error = format!("{:#}", anyhow!(err));
             match &ended {
-                Ended::Archived => {
+                DrillEnd::Archived => {
                     tracing::info!(event = "drill_waiting_for_thaw", subvolume = %name, "{error}");
                 }
-                Ended::Stopped(_) => {
+                DrillEnd::Stopped(_) => {
                     tracing::info!(event = "drill_stopped", subvolume = %name, "{error}");
                 }
-                Ended::Good | Ended::Failed => {
+                DrillEnd::Good | DrillEnd::Failed => {
                     tracing::error!(event = "drill_failed", subvolume = %name, "{error}");
                 }
             }
@@ -197,7 +199,7 @@ async fn one(config: &Config, drill: &Drill<'_>, name: &SubvolumeName) -> (Drill
     }
 }
 
-fn log_good(name: &SubvolumeName, drilled: &Drilled) {
+fn log_good(name: &SubvolumeName, drilled: &DrillResult) {
     tracing::info!(
         event = "drill_complete",
         subvolume = %name,
@@ -210,14 +212,14 @@ fn log_good(name: &SubvolumeName, drilled: &Drilled) {
 }
 
 /// Returns the exit code. A failed drill outweighs an archived backup.
-fn verdict(ends: &[(&str, Ended)], mode: Mode) -> anyhow::Result<Exit> {
-    let names = |is: fn(&Ended) -> bool| {
+fn verdict(ends: &[(&str, DrillEnd)], mode: Mode) -> anyhow::Result<Exit> {
+    let names = |is: fn(&DrillEnd) -> bool| {
         let names = ends.iter().filter(|(_, ended)| is(ended)).map(|(name, _)| *name);
         names.collect::<Vec<_>>()
     };
-    let good = names(|ended| matches!(ended, Ended::Good));
-    let failed = names(|ended| matches!(ended, Ended::Failed));
-    let archived = names(|ended| matches!(ended, Ended::Archived));
+    let good = names(|ended| matches!(ended, DrillEnd::Good));
+    let failed = names(|ended| matches!(ended, DrillEnd::Failed));
+    let archived = names(|ended| matches!(ended, DrillEnd::Archived));
     if !failed.is_empty() {
         let exit = if good.is_empty() { Exit::Failed } else { Exit::Partial };
         return Err(exit.with(anyhow!("drill failed for {}", failed.join(", "))));
@@ -225,11 +227,10 @@ fn verdict(ends: &[(&str, Ended)], mode: Mode) -> anyhow::Result<Exit> {
     if !archived.is_empty() {
         let names = archived.join(", ");
         if mode == Mode::Observe {
-            let what = "pass --wait-restore to thaw them (S3 charges for this)";
-            let what = format!("drill: some chunks of {names} are archived; {what}");
-            return Err(later(&what, &["--wait-restore"]));
+            let what = format!("drill: some chunks of {names} are archived");
+            return Err(thaw_with(&what, "--wait-restore"));
         }
-        return Err(later(&format!("drill: some chunks of {names} are still archived"), &[]));
+        return Err(later(&format!("drill: some chunks of {names} are still archived")));
     }
     Ok(Exit::Done)
 }

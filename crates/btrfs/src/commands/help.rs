@@ -4,6 +4,7 @@
 
 pub const GLOBAL: &str = "Global options";
 pub const SELECTION: &str = "Selection";
+pub const MODE: &str = "Mode";
 pub const OUTPUT: &str = "Output";
 pub const BUCKET: &str = "Bucket (instead of a configuration file)";
 pub const TARGET: &str = "Target";

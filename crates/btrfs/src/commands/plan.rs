@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 use btrfs_sendstream::Forecast;
-use btrfs_to_s3::backup::planner::{Job, Planned, Planner};
+use btrfs_to_s3::backup::planner::{Job, Planner, RunPlan};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::forecast::{ForecastError, Forecaster};
 use btrfs_to_s3::plan::decide::Trigger;
@@ -13,6 +13,7 @@ use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::error_chain;
 use s3up_repository::documents::Bucket;
 use s3up_repository::origin::Adopt;
+use s3up_repository::retention::PrunePlan;
 
 use super::backup::{Operation, exit_of};
 use super::show::plan::{Details, ForecastLine, Prunes, to_json, to_table};
@@ -63,7 +64,8 @@ pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::R
     if bytes {
         found = forecasts(&planned, &forecaster).await?;
     }
-    let details = Details { forecasts: &found.lines, prunes: &prunes };
+    let old_versions = prune::old_versions(&bucket, prunes.values().map(PrunePlan::bytes).sum());
+    let details = Details { forecasts: &found.lines, prunes: &prunes, old_versions };
     print(&match output {
         Output::Table => to_table(&planned, details),
         Output::Json => to_json(&planned, details),
@@ -84,7 +86,7 @@ struct Forecasts {
 
 /// Forecasts each backup that would be made. One failure does not stop the others.
 async fn forecasts(
-    planned: &Planned<'_>,
+    planned: &RunPlan<'_>,
     forecaster: &Forecaster<'_>,
 ) -> anyhow::Result<Forecasts> {
     let mut forecasts = Forecasts { lines: Vec::new(), failed: Vec::new() };
@@ -127,7 +129,7 @@ async fn forecast(
 }
 
 /// Returns what the backups of this plan will delete from the bucket.
-async fn prunes(config: &Config, bucket: &Bucket, planned: &Planned<'_>) -> anyhow::Result<Prunes> {
+async fn prunes(config: &Config, bucket: &Bucket, planned: &RunPlan<'_>) -> anyhow::Result<Prunes> {
     let mut prunes = Prunes::new();
     for job in &planned.jobs {
         let subvolume = &job.plan.subvolume;

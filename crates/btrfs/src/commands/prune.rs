@@ -10,26 +10,19 @@ use s3up_repository::catalogue::Catalogue;
 use s3up_repository::documents::Bucket;
 use s3up_repository::names::{SnapshotName, SubvolumeName};
 use s3up_repository::origin::Adopt;
-use s3up_repository::prune::journal::Journal;
 use s3up_repository::prune::orphans::orphans;
-use s3up_repository::prune::{Planned, Prune, PruneError, Pruned};
+use s3up_repository::prune::pending::PendingDeletions;
+use s3up_repository::prune::{Prune, PruneCounts, PruneError, SubvolumePrune};
 use s3up_repository::retention::PrunePlan;
-use s3up_store::Versioning;
 
 use super::lock::lock;
-use super::{CLOCK, Output, PROBE_RETRY_FOR, connect, log_start, now, print, select, stopped_by};
+use super::{CLOCK, Output, connect, log_start, now, print, select, stopped_by};
 use crate::commands::show::json;
-use crate::commands::show::prune::{Deletion, PruneLine, to_lines, to_table};
+pub use crate::commands::show::prune::Operation;
+use crate::commands::show::prune::{Deletion, OldVersions, PruneLine, to_lines, to_table};
 
 /// A backup does not wait longer than this; the next run prunes as well.
 const RETRY_FOR_AFTER_BACKUP: Duration = Duration::from_secs(300);
-
-/// The operation of the command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    Print,
-    Delete,
-}
 
 /// Prints what is deleted and kept, and deletes.
 pub async fn run(
@@ -47,28 +40,28 @@ pub async fn run(
     let bucket = connect(&config.bucket, &shutdown).await?;
     let mut prune = prune_of(config, &bucket);
     prune.retention.adopts = adopt == Adopt::Yes;
-    let mut journal = journal_of(config);
+    let mut pending = pending_of(config);
     let now = now().timestamp();
     let (mut all, mut lines) = (Vec::new(), Vec::new());
     for subvolume in subvolumes {
         let planned = tokio::select! {
-            planned = prune.plan(&subvolume.name, &journal, now) => planned?,
+            planned = prune.plan(&subvolume.name, &pending, now) => planned?,
             stop = shutdown.wait() => return Err(stopped_by(stop)),
         };
         lines.push(PruneLine::of(&subvolume.name, &planned.plan));
         all.push(planned);
     }
     print(&match output {
-        Output::Table => to_table(&lines),
+        Output::Table => to_table(&lines, operation),
         Output::Json => json(&lines),
     })?;
-    warn_of_versions(&bucket, config, all.iter().map(|planned| planned.plan.bytes()).sum()).await?;
+    warn_of_versions(&bucket, all.iter().map(|planned| planned.plan.bytes()).sum());
     if operation == Operation::Print {
         return Ok(Exit::Done);
     }
     for planned in &all {
         tokio::select! {
-            pruned = delete(&prune, planned, &mut journal) => { pruned?; }
+            pruned = delete(&prune, planned, &mut pending) => { pruned?; }
             stop = shutdown.wait() => return Err(stopped_by(stop)),
         }
     }
@@ -83,12 +76,12 @@ pub async fn after_backup(config: &Config, bucket: &Bucket, names: &[SubvolumeNa
     let retry_for = bucket.retry_for.min(RETRY_FOR_AFTER_BACKUP);
     let bucket = &Bucket { retry_for, ..bucket.clone() };
     let prune = prune_of(config, bucket);
-    let mut journal = journal_of(config);
+    let mut pending = pending_of(config);
     for name in names {
         let pruned = async {
-            let planned = prune.plan(name, &journal, now().timestamp()).await?;
+            let planned = prune.plan(name, &pending, now().timestamp()).await?;
             warn_if_blocked(&planned);
-            delete(&prune, &planned, &mut journal).await
+            delete(&prune, &planned, &mut pending).await
         };
         if let Err(err) = pruned.await {
             let event = if err.is_denied() { "prune_denied" } else { "prune_failed" };
@@ -105,7 +98,7 @@ pub async fn after_backup(config: &Config, bucket: &Bucket, names: &[SubvolumeNa
 }
 
 /// Warns that nothing is deleted, which would otherwise be seen on the bill only.
-fn warn_if_blocked(Planned { catalogue, plan }: &Planned) {
+fn warn_if_blocked(SubvolumePrune { catalogue, plan }: &SubvolumePrune) {
     if let Some(blocked) = &plan.blocked {
         let subvolume = &catalogue.subvolume;
         tracing::warn!(event = "prune_blocked", %subvolume, "nothing is pruned: {blocked}");
@@ -114,11 +107,11 @@ fn warn_if_blocked(Planned { catalogue, plan }: &Planned) {
 
 /// Returns the subvolumes to prune after a run that published `published`.
 pub fn to_prune(config: &Config, published: &[SubvolumeName]) -> Vec<SubvolumeName> {
-    let journal = journal_of(config);
+    let pending = pending_of(config);
     let layout = &config.bucket.layout;
     let names = config.subvolumes.iter().map(|subvolume| &subvolume.name);
     let due =
-        names.filter(|name| published.contains(name) || !journal.keys(name, layout).is_empty());
+        names.filter(|name| published.contains(name) || !pending.keys(name, layout).is_empty());
     due.cloned().collect()
 }
 
@@ -126,21 +119,21 @@ fn prune_of<'a>(config: &'a Config, bucket: &'a Bucket) -> Prune<'a> {
     Prune { bucket, layout: &config.bucket.layout, retention: config.retention }
 }
 
-fn journal_of(config: &Config) -> Journal {
-    Journal::open(&config.state_path, config.bucket.location())
+fn pending_of(config: &Config) -> PendingDeletions {
+    PendingDeletions::open(&config.state_path, config.bucket.location())
 }
 
 async fn delete(
     prune: &Prune<'_>,
-    planned: &Planned,
-    journal: &mut Journal,
-) -> Result<Pruned, PruneError> {
+    planned: &SubvolumePrune,
+    pending: &mut PendingDeletions,
+) -> Result<PruneCounts, PruneError> {
     let subvolume = &planned.catalogue.subvolume;
     log_plan(planned);
-    let pruned = prune.apply(planned, journal).await?;
+    let pruned = prune.apply(planned, pending).await?;
     let swept = prune.sweep_uploads(subvolume, CLOCK.now()).await?;
-    if pruned != Pruned::default() || swept > 0 {
-        let Pruned { backups, objects } = pruned;
+    if pruned != PruneCounts::default() || swept > 0 {
+        let PruneCounts { backups, objects } = pruned;
         let bytes = planned.plan.bytes();
         tracing::info!(
             event = "pruned",
@@ -149,14 +142,14 @@ async fn delete(
             objects,
             uploads = swept,
             bytes,
-            "{}{}", Size(bytes), remains(prune, bytes).await
+            "deleted {}{}", Size(bytes), remains(prune.bucket, bytes)
         );
     }
     Ok(pruned)
 }
 
 /// Says in the log what is about to be deleted, and what can still be restored.
-fn log_plan(Planned { catalogue, plan }: &Planned) {
+fn log_plan(SubvolumePrune { catalogue, plan }: &SubvolumePrune) {
     let subvolume = &catalogue.subvolume;
     if plan.steps.is_empty() {
         return;
@@ -175,20 +168,14 @@ fn log_plan(Planned { catalogue, plan }: &Planned) {
 }
 
 /// Says what of the deleted bytes S3 keeps.
-async fn remains(prune: &Prune<'_>, bytes: u64) -> &'static str {
-    if bytes == 0 {
-        return "";
-    }
-    match prune.bucket.store.probe(prune.layout.prefix(), PROBE_RETRY_FOR).await {
-        Ok(Versioning::Enabled) => {
-            ", all of it kept as old versions: the bucket keeps versions, and S3 charges for them \
-             until a lifecycle rule (NoncurrentVersionExpiration) removes them"
-        }
-        Ok(Versioning::Off) => "",
-        Ok(Versioning::Unknown) | Err(_) => {
-            ", unless the bucket keeps versions, which could not be found out"
-        }
-    }
+fn remains(bucket: &Bucket, bytes: u64) -> String {
+    old_versions(bucket, bytes).map(|versions| format!("; {versions}")).unwrap_or_default()
+}
+
+/// Returns what becomes of deleted bytes, unless they are gone.
+pub fn old_versions(bucket: &Bucket, bytes: u64) -> Option<OldVersions> {
+    // Connecting asked for it.
+    OldVersions::of(bucket.store.capabilities().versioning, bytes)
 }
 
 /// Returns what the prune at the end of these backups of one subvolume will delete. `None`
@@ -203,26 +190,15 @@ pub async fn preview(
         return Ok(None);
     }
     let now = now().timestamp();
-    let (prune, journal) = (prune_of(config, bucket), journal_of(config));
-    prune.preview(subvolume, backups, &journal, now).await.map(Some)
+    let (prune, pending) = (prune_of(config, bucket), pending_of(config));
+    prune.preview(subvolume, backups, &pending, now).await.map(Some)
 }
 
-/// Warns that a bucket with versioning keeps what is deleted.
-async fn warn_of_versions(bucket: &Bucket, config: &Config, bytes: u64) -> anyhow::Result<()> {
-    if bytes == 0 {
-        return Ok(());
+/// Warns that the bucket keeps what is deleted, or may keep it.
+fn warn_of_versions(bucket: &Bucket, bytes: u64) {
+    if let Some(versions) = old_versions(bucket, bytes) {
+        tracing::warn!(event = "old_versions_remain", bytes, "{versions}");
     }
-    let prefix = config.bucket.layout.prefix();
-    match bucket.store.probe(prefix, PROBE_RETRY_FOR).await? {
-        Versioning::Enabled => tracing::warn!(
-            event = "old_versions_remain",
-            "the bucket keeps versions: {} remain as old versions, and S3 charges for them, until \
-             a lifecycle rule (NoncurrentVersionExpiration) removes them",
-            Size(bytes)
-        ),
-        Versioning::Off | Versioning::Unknown => {}
-    }
-    Ok(())
 }
 
 /// `prune --orphans`: deletes objects that no manifest names, and nothing else.
@@ -256,7 +232,7 @@ pub async fn run_orphans(
             }
         };
         print(&to_lines(&found.keys))?;
-        warn_of_versions(&bucket, config, found.bytes).await?;
+        warn_of_versions(&bucket, found.bytes);
         if operation == Operation::Delete {
             let left = bucket.store.delete_many(&found.keys, bucket.retry_for).await?;
             let count = left.len();

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use btrfs_to_s3::compare::Extent;
 use btrfs_to_s3::restore::error::RestoreError;
 use btrfs_to_s3::restore::request::{Keep, Request};
-use btrfs_to_s3::restore::{Restore, Restored};
+use btrfs_to_s3::restore::{Restore, RestoreResult};
 use btrfs_to_s3::snapshots::record::Records;
 use clap::Args;
 use s3up_cli::{Exit, ShutdownSignal};
@@ -17,10 +17,10 @@ use s3up_repository::thaw::Mode;
 
 use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
-use super::confirm::confirm;
+use super::confirm::confirm_thaw;
 use super::retry_hint::later;
 use super::show::progress::bars;
-use super::show::restore::to_table;
+use super::show::restore::{PreviewLine, to_table};
 use super::thaw::WaitingArgs;
 use super::{CLOCK, Output, connect, find_btrfs, help, log_start, need_root, output, print};
 use crate::commands::show::json;
@@ -90,7 +90,7 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
         let preview = restore.preview(&request).await.map_err(exit_of)?;
         return print(&match output(args.json) {
             Output::Table => to_table(&preview),
-            Output::Json => json(&preview),
+            Output::Json => json(&PreviewLine::of(&preview)),
         });
     }
     if args.waiting.asks() && restore.mode != Mode::Observe {
@@ -111,19 +111,19 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
 async fn ask(restore: &Restore<'_>, request: &Request) -> anyhow::Result<()> {
     let what = match restore.preview(request).await {
         Ok(preview) => {
-            let requests: usize = preview.thaw.iter().map(|cold| cold.requests).sum();
+            let requests: usize = preview.thaw.iter().map(|archived| archived.requests).sum();
             if requests == 0 {
                 return Ok(());
             }
-            let bytes = preview.thaw.iter().map(|cold| cold.bytes).sum();
-            format!("request to thaw {} ({})", Count::of(requests, "object"), Size(bytes))
+            let bytes = preview.thaw.iter().map(|archived| archived.bytes).sum();
+            format!("{} ({})", Count::of(requests, "object"), Size(bytes))
         }
         Err(RestoreError::Archived { state, .. }) => {
-            format!("request to thaw the documents of the backups ({state}), then their chunks")
+            format!("the documents of the backups ({state}), then their chunks")
         }
         Err(_) => return Ok(()),
     };
-    confirm(&what, &restore.shutdown).await
+    confirm_thaw(&what, &restore.shutdown).await
 }
 
 impl RestoreArgs {
@@ -162,8 +162,8 @@ fn keep_for(access: &BucketAccess, subvolume: &SubvolumeName) -> Keep {
     }
 }
 
-fn log_restored(request: &Request, restored: &Restored) {
-    let Restored { manifest, backups, total_bytes, elapsed, proof, parent: _ } = restored;
+fn log_restored(request: &Request, restored: &RestoreResult) {
+    let RestoreResult { manifest, backups, total_bytes, elapsed, proof, parent: _ } = restored;
     tracing::info!(
         event = "restore_metrics",
         subvolume = %request.subvolume,
@@ -214,7 +214,7 @@ fn exit_of(err: RestoreError) -> anyhow::Error {
         | RestoreError::MountOfDir { .. }
         | RestoreError::MissingCapability { .. }
         | RestoreError::NodeSize { .. } => Exit::Usage.with(err),
-        RestoreError::Archived { .. } => later(&err.to_string(), &[]),
+        RestoreError::Archived { .. } => later(&err.to_string()),
         RestoreError::Stopped(stop) => Exit::from(stop).with(err),
         err => err.into(),
     }

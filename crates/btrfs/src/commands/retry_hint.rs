@@ -8,10 +8,18 @@ use s3up_cli::Exit;
 const NO_WAIT: &str = "--no-wait-restore";
 
 /// Returns the error of a command that has to wait for a thaw. It ends with the command to run
-/// later, to which `more` arguments are added.
-pub fn later(what: &str, more: &[&str]) -> anyhow::Error {
-    let command = quoted(std::env::args_os().chain(more.iter().map(OsString::from)));
+/// later.
+pub fn later(what: &str) -> anyhow::Error {
+    let command = quoted(std::env::args_os());
     Exit::WaitingForThaw.with(anyhow::anyhow!("{what}; run again later: {command}"))
+}
+
+/// Returns the error of a command that found archived objects and may not thaw them. It ends with
+/// the command that does.
+pub fn thaw_with(what: &str, option: &str) -> anyhow::Error {
+    let command = quoted(std::env::args_os().chain([OsString::from(option)]));
+    Exit::WaitingForThaw
+        .with(anyhow::anyhow!("{what}; to thaw them, which S3 charges for, run: {command}"))
 }
 
 /// Quotes arguments for a shell.

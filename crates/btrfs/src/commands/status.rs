@@ -6,7 +6,7 @@ use btrfs_host::tool::Btrfs;
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::nested;
 use btrfs_to_s3::origin::HostIdentity;
-use btrfs_to_s3::status::check::{Checked, line, problems};
+use btrfs_to_s3::status::check::{CheckInput, line, problems};
 use btrfs_to_s3::status::last_drills::Drills;
 use btrfs_to_s3::status::last_runs::LastRuns;
 use btrfs_to_s3::status::last_verified::LastVerifies;
@@ -97,7 +97,7 @@ pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
     }
     let checked = found.iter().map(|(subvolume, status)| {
         let status = status.as_ref().map_err(String::as_str);
-        Checked { subvolume, status }
+        CheckInput { subvolume, status }
     });
     let checked: Vec<_> = checked.collect();
     let mut problems = problems(&checked, now.timestamp());

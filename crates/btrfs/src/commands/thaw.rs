@@ -9,11 +9,11 @@ use btrfs_to_s3::restore::thaw_chunks::warn_of_archived_documents;
 use clap::Args;
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::Count;
-use s3up_repository::thaw::{Mode, Terms, Thaw, Wanted};
+use s3up_repository::thaw::{Mode, RequiredObjects, Terms, Thaw};
 
 use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
-use super::confirm::{confirm, is_interactive};
+use super::confirm::{confirm_thaw, is_interactive};
 use super::retry_hint::later;
 use super::show::progress::bars;
 use super::{CLOCK, connect, help, log_start, print, stopped_by};
@@ -94,7 +94,7 @@ pub async fn run(access: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> 
     let work = async {
         if args.documents {
             let layout = &access.bucket.layout;
-            let documents = Wanted::documents_of(&bucket, layout, &subvolume).await?;
+            let documents = RequiredObjects::documents_of(&bucket, layout, &subvolume).await?;
             ask(&args, &thaw, &documents, &shutdown).await?;
             let thawed = thaw.run(&documents, mode).await?;
             return Ok((ThawLine::of(subvolume.as_str(), None, &thawed), thawed));
@@ -103,7 +103,7 @@ pub async fn run(access: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> 
             Err(err) if err.is_archived_object() => {
                 warn_of_archived_documents(&subvolume);
                 let layout = &access.bucket.layout;
-                let documents = Wanted::documents_of(&bucket, layout, &subvolume).await?;
+                let documents = RequiredObjects::documents_of(&bucket, layout, &subvolume).await?;
                 ask(&args, &thaw, &documents, &shutdown).await?;
                 let thawed = thaw.run(&documents, mode).await?;
                 if !thawed.is_ready() {
@@ -113,7 +113,7 @@ pub async fn run(access: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> 
             }
             chain => chain?,
         };
-        let wanted = Wanted::of(chain.entries())
+        let wanted = RequiredObjects::of(chain.entries())
             .map_err(|(key, err)| anyhow!(err).context(format!("read manifest {key}")))?;
         ask(&args, &thaw, &wanted, &shutdown).await?;
         let thawed = thaw.run(&wanted, mode).await?;
@@ -126,14 +126,17 @@ pub async fn run(access: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> 
         stop = shutdown.wait() => return Err(stopped_by(stop)),
     };
     print(&if args.json { json(&line) } else { to_text(&line) })?;
-    if thawed.is_ready() { Ok(Exit::Done) } else { Err(later(&thawed.state.to_string(), &[])) }
+    if thawed.is_ready() {
+        return Ok(Exit::Done);
+    }
+    Err(later(&format!("thaw: {}", thawed.state)))
 }
 
 /// Asks before anything is requested, if a person is at the terminal.
 async fn ask(
     args: &ThawArgs,
     thaw: &Thaw<'_>,
-    wanted: &Wanted,
+    wanted: &RequiredObjects,
     shutdown: &ShutdownSignal,
 ) -> anyhow::Result<()> {
     if !args.waiting.asks() {
@@ -145,7 +148,7 @@ async fn ask(
         0 => Ok(()),
         count => {
             let what = Count::of(count, "object");
-            confirm(&format!("request to thaw {what} ({state})"), shutdown).await
+            confirm_thaw(&format!("{what} ({state})"), shutdown).await
         }
     }
 }

@@ -3,6 +3,7 @@
 use anyhow::anyhow;
 use btrfs_to_s3::status::last_verified::{LastVerified, LastVerifies};
 use s3up_cli::{Exit, ShutdownSignal};
+use s3up_core::Count;
 use s3up_repository::audit::Expected;
 use s3up_repository::verify::{Depth, Verify};
 
@@ -67,9 +68,10 @@ fn exit_of(all: &[VerifyLine]) -> anyhow::Result<Exit> {
     }
     let archived: usize = all.iter().map(|line| line.archived.len()).sum();
     if archived > 0 {
-        let what =
-            format!("verify: {archived} chunks are archived and were not read; thaw them first");
-        return Err(Exit::WaitingForThaw.with(anyhow!(what)));
+        let what = Count::of(archived, "archived chunk");
+        let err =
+            anyhow!("verify: could not read {what}; run `btrfs-to-s3 thaw`, then verify again");
+        return Err(Exit::WaitingForThaw.with(err));
     }
     Ok(Exit::Done)
 }

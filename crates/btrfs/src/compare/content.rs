@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 
+use btrfs_host::filesystem::STAT_BLOCK_BYTES;
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
@@ -20,8 +21,6 @@ use super::result::Shared;
 
 /// Bytes per read. Long reads save a disk from seeking between the two files.
 pub const PIECE_BYTES: u64 = 1 << 20;
-/// Unit of `st_blocks`, independent of the block size of the filesystem.
-const STAT_BLOCK_BYTES: u64 = 512;
 
 /// One file that is open in both trees.
 pub struct Pair {

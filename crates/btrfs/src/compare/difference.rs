@@ -22,13 +22,39 @@ pub struct Difference {
     pub mismatch: Mismatch,
 }
 
+/// The type of an entry of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryKind {
+    File,
+    Directory,
+    Symlink,
+    Fifo,
+    Socket,
+    CharacterDevice,
+    BlockDevice,
+}
+
+impl fmt::Display for EntryKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            EntryKind::File => "file",
+            EntryKind::Directory => "directory",
+            EntryKind::Symlink => "symlink",
+            EntryKind::Fifo => "FIFO",
+            EntryKind::Socket => "socket",
+            EntryKind::CharacterDevice => "character device",
+            EntryKind::BlockDevice => "block device",
+        })
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mismatch {
     Missing,
     Additional,
     Kind {
-        source: &'static str,
-        restored: &'static str,
+        source: EntryKind,
+        restored: EntryKind,
     },
     Mode {
         source: u32,
@@ -178,7 +204,7 @@ mod tests {
             (PathBuf::new(), Mismatch::Mode { source: 0o755, restored: 0o4700 },          "the root directory: mode: expected 0755, found 4700"),
             ("a".into(),     Mismatch::Missing,                                            "\"a\": missing"),
             (odd,            Mismatch::Additional,                                         r#""caf\xE9\n": not in the source"#),
-            ("a".into(),     Mismatch::Kind { source: "file", restored: "directory" },        "\"a\": kind: expected file, found directory"),
+            ("a".into(),     Mismatch::Kind { source: EntryKind::File, restored: EntryKind::Directory },     "\"a\": kind: expected file, found directory"),
             ("a".into(),     Mismatch::Owner { source: (0, 1), restored: (2, 3) },         "\"a\": owner: expected 0:1, found 2:3"),
             ("a".into(),     Mismatch::Modified { source: (1, 2), restored: (-1, 0) },     "\"a\": modification time: expected 1.000000002, found -1.000000000"),
             ("a".into(),     Mismatch::Length { source: 1, restored: 2 },                  "\"a\": length: expected 1 bytes, found 2"),

@@ -12,12 +12,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use btrfs_host::filesystem::XATTR_BYTES_MAX;
 use rustix::fs::{OFlags, lgetxattr, llistxattr, llistxattr_query};
 
-use super::difference::{Mismatch, Side};
+use super::difference::{EntryKind, Mismatch, Side};
 
-/// Maximum size of one attribute, and of all attribute names of a file: xattr(7).
-const XATTR_BYTES_MAX: usize = 1 << 16;
 const NOFOLLOW: i32 = OFlags::NOFOLLOW.bits() as i32;
 
 /// An open directory.
@@ -156,16 +155,16 @@ fn plain_differences(source: &Metadata, restored: &Metadata) -> Vec<Mismatch> {
     found
 }
 
-fn kind(metadata: &Metadata) -> &'static str {
+fn kind(metadata: &Metadata) -> EntryKind {
     let kind = metadata.file_type();
     match () {
-        () if kind.is_file() => "file",
-        () if kind.is_dir() => "directory",
-        () if kind.is_symlink() => "symlink",
-        () if kind.is_fifo() => "FIFO",
-        () if kind.is_socket() => "socket",
-        () if kind.is_char_device() => "character device",
-        () => "block device",
+        () if kind.is_file() => EntryKind::File,
+        () if kind.is_dir() => EntryKind::Directory,
+        () if kind.is_symlink() => EntryKind::Symlink,
+        () if kind.is_fifo() => EntryKind::Fifo,
+        () if kind.is_socket() => EntryKind::Socket,
+        () if kind.is_char_device() => EntryKind::CharacterDevice,
+        () => EntryKind::BlockDevice,
     }
 }
 

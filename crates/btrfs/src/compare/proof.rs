@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use btrfs_host::identity::Identity;
+use btrfs_host::identity::SnapshotIdentity;
 use btrfs_host::tool::Btrfs;
 use btrfs_host::{send, subvolume};
 use s3up_core::progress::ProgressSink;
@@ -11,8 +11,8 @@ use s3up_core::{Count, Size, error_chain};
 use s3up_repository::manifest::Manifest;
 
 use super::hard_links::LINKED_MAX;
-use super::request::{Extent, Request, Restored, SampleLimits};
-use super::result::{CompareError, Compared};
+use super::request::{Extent, Request, RestoredTree, SampleLimits};
+use super::result::{CompareError, Comparison};
 use super::run::compare;
 use s3up_cli::ShutdownSignal;
 
@@ -36,7 +36,7 @@ pub enum Proof {
     Compared {
         source: PathBuf,
         extent: Extent,
-        compared: Compared,
+        compared: Comparison,
     },
     /// By the checksums of each part, each command and the whole stream only.
     Stream {
@@ -61,7 +61,7 @@ pub async fn find_source(btrfs: &Btrfs, manifest: &Manifest, base_dir: Option<&P
         let why = "the manifest does not identify the snapshot that was sent".to_owned();
         return Source::NotHere { why };
     };
-    let wanted = Identity { uuid, ctransid };
+    let wanted = SnapshotIdentity { uuid, ctransid };
     let mut why = format!("the source snapshot {:?} is not on this host", snapshot.path);
     for path in candidate_paths(manifest, base_dir) {
         match is_source(btrfs, &path, &wanted).await {
@@ -80,7 +80,7 @@ fn candidate_paths(manifest: &Manifest, base_dir: Option<&Path>) -> impl Iterato
     recorded.into_iter().chain(configured).filter(|path| path.is_dir())
 }
 
-async fn is_source(btrfs: &Btrfs, path: &Path, wanted: &Identity) -> Result<(), String> {
+async fn is_source(btrfs: &Btrfs, path: &Path, wanted: &SnapshotIdentity) -> Result<(), String> {
     let shown = subvolume::show(btrfs, path).await.map_err(|err| error_chain(&err))?;
     if !shown.is_read_only {
         return Err("it is writable".to_owned());
@@ -107,7 +107,7 @@ impl CompareOptions {
         &self,
         btrfs: &Btrfs,
         manifest: &Manifest,
-        restored: Restored,
+        restored: RestoredTree,
         shutdown: &ShutdownSignal,
         progress: &ProgressSink,
     ) -> Result<Proof, CompareError> {
@@ -138,7 +138,7 @@ impl CompareOptions {
 
 impl Proof {
     /// Returns the comparison, if there was one.
-    pub fn compared(&self) -> Option<&Compared> {
+    pub fn compared(&self) -> Option<&Comparison> {
         match self {
             Proof::Compared { compared, .. } => Some(compared),
             Proof::Stream { .. } => None,
@@ -163,7 +163,7 @@ impl fmt::Display for Proof {
             }
             Proof::Compared { source, compared, .. } => (source, compared),
         };
-        let Compared { entries, files, files_read, files_in_part, bytes_read, .. } = compared;
+        let Comparison { entries, files, files_read, files_in_part, bytes_read, .. } = compared;
         let bytes = Size(*bytes_read);
         if files_read == files && *files_in_part == 0 {
             write!(f, "every byte of {} ({bytes})", Count(*files, "file"))?;
@@ -202,14 +202,14 @@ mod tests {
 
     #[test]
     fn a_proof_describes_what_was_compared_and_what_was_not() {
-        let mut compared = Compared {
+        let mut compared = Comparison {
             entries: 9,
             files: 5,
             files_read: 5,
             bytes_read: 2048,
-            ..Compared::default()
+            ..Comparison::default()
         };
-        let proof = |compared: &Compared| {
+        let proof = |compared: &Comparison| {
             let (source, compared) = ("/srv/snap".into(), compared.clone());
             Proof::Compared { source, extent: Extent::Full, compared }
         };

@@ -19,7 +19,7 @@ pub enum Extent {
 pub struct Request {
     /// A read-only snapshot.
     pub source: PathBuf,
-    pub restored: Restored,
+    pub restored: RestoredTree,
     /// Limits of a sample; `None` compares every byte.
     pub sample: Option<SampleLimits>,
     pub progress: ProgressSink,
@@ -34,7 +34,7 @@ pub struct SampleLimits {
 }
 
 #[derive(Clone, Debug)]
-pub struct Restored {
+pub struct RestoredTree {
     pub path: PathBuf,
     /// Times that its root directory will get. If they are unknown, they are not compared.
     pub root_times: Option<RootTimes>,

@@ -12,7 +12,7 @@ use super::difference::Differences;
 
 /// The result of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Compared {
+pub struct Comparison {
     /// Number of names of any kind.
     pub entries: u64,
     /// Number of regular files. Hard links of one file count once.

@@ -11,7 +11,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::content::{self, Pair};
 use super::request::Request;
-use super::result::{CompareError, Compared, Shared};
+use super::result::{CompareError, Comparison, Shared};
 use super::sample::{Pick, Sample};
 use super::walk::Walk;
 use s3up_cli::ShutdownSignal;
@@ -25,7 +25,7 @@ const WAITING_MAX: usize = 32;
 pub async fn compare(
     request: Request,
     shutdown: &ShutdownSignal,
-) -> Result<Compared, CompareError> {
+) -> Result<Comparison, CompareError> {
     let stop = Arc::new(AtomicBool::new(false));
     let stops = StopsWhenDropped(Arc::clone(&stop));
     let mut comparing = tokio::task::spawn_blocking(move || compare_now(&request, &stop));
@@ -48,7 +48,10 @@ impl Drop for StopsWhenDropped {
     }
 }
 
-pub(super) fn compare_now(request: &Request, stop: &AtomicBool) -> Result<Compared, CompareError> {
+pub(super) fn compare_now(
+    request: &Request,
+    stop: &AtomicBool,
+) -> Result<Comparison, CompareError> {
     allow_many_files();
     let (pick, file_bytes_max) = match request.sample {
         None => (Pick::All, None),

@@ -58,14 +58,14 @@ fn change(root: &Path, change: impl FnOnce(&Path)) {
 }
 
 /// Describes a restored tree whose root directory keeps its time.
-fn to_come(path: &Path) -> Restored {
+fn to_come(path: &Path) -> RestoredTree {
     let metadata = fs::metadata(path).expect("a directory");
     let modified = Time { seconds: metadata.mtime(), nanos: metadata.mtime_nsec() as u32 };
     let times = Times { accessed: modified, modified };
-    Restored { path: path.into(), root_times: Some(RootTimes::of(times)) }
+    RestoredTree { path: path.into(), root_times: Some(RootTimes::of(times)) }
 }
 
-fn compared(source: &Path, restored: &Path, files_max: Option<u64>) -> Compared {
+fn compared(source: &Path, restored: &Path, files_max: Option<u64>) -> Comparison {
     let (source, restored) = (source.into(), to_come(restored));
     let sample = files_max.map(|files_max| SampleLimits { files_max, bytes_max: u64::MAX });
     let request = Request { source, restored, sample, progress: ProgressSink::silent() };
@@ -187,8 +187,8 @@ fn set_time_of(source: &Path, restored: &Path) {
 fn the_root_is_compared_with_the_time_that_it_will_get() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     set_time(one.path(), 5);
-    let gets = |path: &Path| Restored { path: other.path().into(), ..to_come(path) };
-    let unknown = Restored { path: other.path().into(), root_times: None };
+    let gets = |path: &Path| RestoredTree { path: other.path().into(), ..to_come(path) };
+    let unknown = RestoredTree { path: other.path().into(), root_times: None };
     let now = format!("found {}", mtime(other.path()));
     let cases =
         [(gets(one.path()), None), (unknown, None), (gets(other.path()), Some(now.as_str()))];
@@ -335,7 +335,7 @@ fn a_stopped_comparison_reads_no_file() {
 fn a_missing_tree_is_an_error() {
     let root = tempfile::tempdir().unwrap();
     let at = |source: &Path, restored: &Path, files_max: Option<u64>| {
-        let restored = Restored { path: restored.into(), root_times: None };
+        let restored = RestoredTree { path: restored.into(), root_times: None };
         let (source, progress) = (source.into(), ProgressSink::silent());
         let sample = files_max.map(|files_max| SampleLimits { files_max, bytes_max: 1 });
         let request = Request { source, restored, sample, progress };

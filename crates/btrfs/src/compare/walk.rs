@@ -19,7 +19,7 @@ use super::difference::Mismatch;
 use super::entry::{Dir, Entry, in_restored, in_source};
 use super::hard_links::{HardLinks, Name};
 use super::request::Request;
-use super::result::{CompareError, Compared, Shared};
+use super::result::{CompareError, Comparison, Shared};
 use super::sample::Pick;
 
 /// Inode of the empty directory that a snapshot has in place of a nested subvolume
@@ -31,7 +31,7 @@ pub struct Walk<'a> {
     pick: Pick,
     device: u64,
     links: HardLinks,
-    compared: Compared,
+    compared: Comparison,
     open: Vec<Level>,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Walk<'a> {
             pick,
             device,
             links: HardLinks::default(),
-            compared: Compared::default(),
+            compared: Comparison::default(),
             open: Vec::new(),
         };
         walk.compared.entries += 1;
@@ -105,8 +105,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub fn compared(self) -> Compared {
-        Compared { links_forgotten: self.links.forgotten, ..self.compared }
+    pub fn compared(self) -> Comparison {
+        Comparison { links_forgotten: self.links.forgotten, ..self.compared }
     }
 
     fn enter(&mut self, path: PathBuf, source: Dir, restored: Dir) {

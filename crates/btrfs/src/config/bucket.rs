@@ -129,12 +129,12 @@ pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, Con
     let part_bytes = part_bytes(raw, chunk_bytes, parts_max, source)?;
     let concurrency = raw.concurrency.unwrap_or(CONCURRENCY);
     if !(1..=CONCURRENCY_MAX).contains(&concurrency) {
-        let what = format!("is {concurrency}, expected 1 to {CONCURRENCY_MAX}");
+        let what = format!("expected 1 to {CONCURRENCY_MAX}, found {concurrency}");
         return Err(source.invalid("s3.concurrency", what));
     }
     let retry_hours = raw.retry_hours.unwrap_or(RETRY_HOURS);
     if !(0.0..=RETRY_HOURS_MAX).contains(&retry_hours) {
-        let what = format!("is {retry_hours}, expected 0 to {RETRY_HOURS_MAX}");
+        let what = format!("expected 0 to {RETRY_HOURS_MAX}, found {retry_hours}");
         return Err(source.invalid("s3.retry_hours", what));
     }
     let class = |key, class: &Option<String>, default| class_of(key, class, default, source);
@@ -164,7 +164,7 @@ pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, Con
 fn parts_max(raw: &raw::S3, source: &Source) -> Result<u64, ConfigError> {
     let parts_max = raw.parts_max.unwrap_or(PART_COUNT_MAX);
     if !(1..=PART_COUNT_MAX).contains(&parts_max) {
-        let what = format!("is {parts_max}, expected 1 to {PART_COUNT_MAX}");
+        let what = format!("expected 1 to {PART_COUNT_MAX}, found {parts_max}");
         return Err(source.invalid("s3.parts_max", what));
     }
     Ok(parts_max)
@@ -178,7 +178,7 @@ fn part_bytes(
 ) -> Result<u64, ConfigError> {
     let configured = raw.part_size_bytes.unwrap_or(PART_BYTES);
     if !(PART_BYTES_MIN..=PART_BYTES_MAX).contains(&configured) {
-        let what = format!("is {configured}, expected {PART_BYTES_MIN} to {PART_BYTES_MAX}");
+        let what = format!("expected {PART_BYTES_MIN} to {PART_BYTES_MAX}, found {configured}");
         return Err(source.invalid("s3.part_size_bytes", what));
     }
     part::part_bytes_within(parts_max, configured, chunk_bytes)

@@ -153,7 +153,7 @@ pub(super) const KEYS: &[Key] = &[
          host that restores must support protocol 2."),
     key("send.protocol", Value("auto"), "`auto`, 1 or 2", "1 only without `send.compressed = \"always\"`",
         "Protocol of the send stream. 1 sends holes that were punched into a file (`fstrim` in a \
-         disk image) as zeros. 2 sends them as holes; to restore it needs btrfs-progs 6.2. `auto` \
+         disk image) as zeros. 2 sends them as holes; a restore then needs btrfs-progs 6.2. `auto` \
          is 2 if this host has Linux 6.0 and btrfs-progs 6.2, so that it can restore what it sends."),
     key("restore.target_base_dir", Unset, "path", "an existing directory on btrfs",
         "A restore without `--target` creates its subvolume there, under the name of the \

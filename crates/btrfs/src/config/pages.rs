@@ -164,6 +164,21 @@ fn both_pages_hold_the_table_of_keys() {
     }
 }
 
+#[test]
+fn check_config_prints_every_key() {
+    let summary = parse(LEAST).expect("a configuration").summary();
+    for Key { name, .. } in KEYS {
+        let (section, key) = name.split_once('.').expect("a section and a key");
+        let (_, lines) = summary.split_once(&format!("[{section}]\n")).expect("the section");
+        let mut lines = lines.lines().take_while(|line| !line.starts_with('['));
+        let (set, unset) = (format!("{key} = "), format!("# {key}: "));
+        assert!(
+            lines.any(|line| line.starts_with(&set) || line.starts_with(&unset)),
+            "{name} is not in:\n{summary}"
+        );
+    }
+}
+
 /// Returns the page with its table of keys rendered again, wherever it stands.
 fn with_table(page: &str) -> Option<String> {
     let start = page.find(&format!("\n{HEADER}\n"))? + 1;

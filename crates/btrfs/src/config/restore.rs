@@ -65,12 +65,12 @@ pub(super) fn restore(raw: &raw::Restore, source: &Source) -> Result<RestoreConf
     };
     let days = raw.thaw_days.unwrap_or(default.terms.days);
     if !(1..=THAW_DAYS_MAX).contains(&days) {
-        let what = format!("is {days}, expected 1 to {THAW_DAYS_MAX}");
+        let what = format!("expected 1 to {THAW_DAYS_MAX}, found {days}");
         return Err(source.invalid("restore.thaw_days", what));
     }
     let sample_max_files = raw.sample_max_files.unwrap_or(default.sample_max_files);
     if !(1..=SAMPLE_MAX_FILES_MAX).contains(&sample_max_files) {
-        let what = format!("is {sample_max_files}, expected 1 to {SAMPLE_MAX_FILES_MAX}");
+        let what = format!("expected 1 to {SAMPLE_MAX_FILES_MAX}, found {sample_max_files}");
         return Err(source.invalid("restore.sample_max_files", what));
     }
     Ok(RestoreConfig {

@@ -16,8 +16,9 @@ pub(super) fn spool(
     if let Some(limit) = limit
         && limit < part_bytes
     {
-        let least = format!("expected at least one part, {part_bytes} ({})", Size(part_bytes));
-        return Err(source.invalid("global.spool_size_bytes", format!("is {limit}, {least}")));
+        let size = Size(part_bytes);
+        let what = format!("expected at least one part, {part_bytes} ({size}), found {limit}");
+        return Err(source.invalid("global.spool_size_bytes", what));
     }
     if raw.s3.spool_enabled != Some(true) {
         return Ok(None);

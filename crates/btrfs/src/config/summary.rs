@@ -4,7 +4,7 @@
 use std::fmt::{Display, Write};
 use std::path::Path;
 
-use btrfs_host::compressed::WantedProtocol;
+use btrfs_host::compressed::ProtocolSetting;
 use s3up_cli::LogLevel;
 use s3up_core::Size;
 use s3up_repository::names::Subvolume;
@@ -77,9 +77,12 @@ impl Config {
         };
         toml.section("global").text("log_level", level);
         toml.path("lock_path", &self.lock_path).path("state_path", &self.state_path);
-        if let Some(spool) = &self.spool {
-            toml.path("spool_dir", &spool.directory).size("spool_size_bytes", spool.limit_bytes);
-        }
+        match &self.spool {
+            Some(spool) => {
+                toml.path("spool_dir", &spool.directory).size("spool_size_bytes", spool.limit_bytes)
+            }
+            None => toml.unset("spool_dir", "no spool").unset("spool_size_bytes", "no spool"),
+        };
         let schedule = &self.schedule;
         toml.section("schedule")
             .value("full_every_days", schedule.full_every_days)
@@ -137,12 +140,15 @@ impl Config {
             )
             .value("spool_enabled", self.spool.is_some());
         match &settings.sse {
-            Sse::Unset => toml.text("sse", "none"),
-            Sse::Aes256 => toml.text("sse", "AES256"),
-            Sse::Kms { key_id: None } => toml.text("sse", "aws:kms"),
+            Sse::Unset => toml.text("sse", "none").unset("kms_key_id", "no KMS"),
+            Sse::Aes256 => toml.text("sse", "AES256").unset("kms_key_id", "no KMS"),
+            Sse::Kms { key_id: None } => {
+                toml.text("sse", "aws:kms").unset("kms_key_id", "the key of the bucket or account")
+            }
             Sse::Kms { key_id: Some(id) } => toml.text("sse", "aws:kms").text("kms_key_id", id),
         };
-        toml.value("retry_hours", bucket.retry_for.as_secs_f64() / 3600.0);
+        toml.value("parts_max", bucket.parts_max)
+            .value("retry_hours", bucket.retry_for.as_secs_f64() / 3600.0);
         match settings.bandwidth.upload_bytes_per_second {
             Some(limit) => toml.size("bandwidth_limit_bytes", limit.get()),
             None => toml.unset("bandwidth_limit_bytes", "no limit"),
@@ -160,9 +166,9 @@ impl Config {
         toml.text("prune", if self.prune_after_backup { "auto" } else { "off" });
         toml.section("send").text("compressed", self.stream_form.compressed.word());
         match self.stream_form.protocol {
-            WantedProtocol::Auto => toml.text("protocol", "auto"),
-            WantedProtocol::One => toml.value("protocol", 1),
-            WantedProtocol::Two => toml.value("protocol", 2),
+            ProtocolSetting::Auto => toml.text("protocol", "auto"),
+            ProtocolSetting::One => toml.value("protocol", 1),
+            ProtocolSetting::Two => toml.value("protocol", 2),
         };
         let restore = &self.restore;
         toml.section("restore");

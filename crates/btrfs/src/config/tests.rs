@@ -2,7 +2,7 @@ use std::num::NonZeroU64;
 use std::path::Path;
 use std::time::Duration;
 
-use btrfs_host::compressed::WantedProtocol;
+use btrfs_host::compressed::ProtocolSetting;
 use s3up_core::part::MIB;
 use s3up_store::{Profile, Sse};
 
@@ -109,9 +109,9 @@ fn every_key_of_the_format_is_known() {
     assert_eq!(spooled.spool, Some(Spool { directory, limit_bytes: 200 << 30 }));
     assert!(spooled.summary().contains("spool_dir = \"/mnt/ssd/btrfs-to-s3\"\n"));
     assert_eq!(config.notify.as_ref().map(Notify::host), Some("ping.example.com"));
-    assert_eq!(config.stream_form, Wanted::default());
+    assert_eq!(config.stream_form, FormSetting::default());
     for (value, want) in
-        [("1", WantedProtocol::One), ("2", WantedProtocol::Two), ("\"2\"", WantedProtocol::Two)]
+        [("1", ProtocolSetting::One), ("2", ProtocolSetting::Two), ("\"2\"", ProtocolSetting::Two)]
     {
         let config = parse(&format!("{LEAST}[send]\nprotocol = {value}\n")).unwrap();
         assert_eq!(config.stream_form.protocol, want);
@@ -145,29 +145,29 @@ fn an_error_names_file_line_and_key() {
         ("[\"/srv/data\", \"/srv/home\"]", "[]", "expected at least one subvolume"),
         ("bucket = \"my-backup-bucket\"", "bucket = \"\"", ":5: s3.bucket: must not be empty"),
         ("bucket = \"my-backup-bucket\"", "", "bucket"),
-        ("[s3]", "[s3]\npart_size_bytes = 5242879", "s3.part_size_bytes: is 5242879, expected 5242880 to 5368709120"),
+        ("[s3]", "[s3]\npart_size_bytes = 5242879", "s3.part_size_bytes: expected 5242880 to 5368709120, found 5242879"),
         ("[s3]", "[s3]\nchunk_size_bytes = 0", "s3.chunk_size_bytes: expected at least 1"),
         ("[s3]", "[s3]\nchunk_size_bytes = 90000000000000", "s3.chunk_size_bytes: "),
         ("[s3]", "[s3]\nbandwidth_limit_bytes = 0", "s3.bandwidth_limit_bytes: expected at least 1, found 0"),
-        ("[s3]", "[s3]\nconcurrency = 0", "s3.concurrency: is 0, expected 1 to 256"),
-        ("[s3]", "[s3]\nretry_hours = -1", "s3.retry_hours: is -1, expected 0 to 744"),
+        ("[s3]", "[s3]\nconcurrency = 0", "s3.concurrency: expected 1 to 256, found 0"),
+        ("[s3]", "[s3]\nretry_hours = -1", "s3.retry_hours: expected 0 to 744, found -1"),
         ("[s3]", "[s3]\nstorage_class_manifest = \"DEEP_ARCHIVE\"", "s3.storage_class_manifest: manifests must be readable without a thaw"),
         ("[s3]", "[s3]\nstorage_class_chunks = \"COLD\"", "s3.storage_class_chunks: expected one of STANDARD, "),
         ("[s3]", "[s3]\nendpoint = \"minio:9000\"", "s3.endpoint: expected a URL"),
         ("[s3]", "[s3]\nsse = \"aes\"", "s3.sse: expected \"AES256\""),
-        ("[s3]", "[s3]\nkms_key_id = \"x\"", "s3.kms_key_id: is only used with"),
+        ("[s3]", "[s3]\nkms_key_id = \"x\"", "s3.kms_key_id: expected only with"),
         ("[s3]", "[s3]\nprofile = \"minio\"", "s3.profile: expected \"aws\" or \"generic\""),
         ("[s3]", "[snapshots]\nretain = 0\n[s3]", "snapshots.retain: expected at least 1"),
         ("[s3]", "[schedule]\nrun_at = \"25:00\"\n[s3]", "schedule.run_at: expected a time like 02:00"),
-        ("[s3]", "[schedule]\nfull_every_days = 0\n[s3]", "schedule.full_every_days: is 0, expected 1 to 36500"),
-        ("[s3]", "[schedule]\nincremental_every_days = 0\n[s3]", "schedule.incremental_every_days: is 0, expected 1"),
+        ("[s3]", "[schedule]\nfull_every_days = 0\n[s3]", "schedule.full_every_days: expected 1 to 36500, found 0"),
+        ("[s3]", "[schedule]\nincremental_every_days = 0\n[s3]", "schedule.incremental_every_days: expected 1 to 36500, found 0"),
         ("[s3]", "[retention]\ngenerations = 0\n[s3]", "retention.generations: expected at least 1"),
-        ("[s3]", "[retention]\nmin_age_days = 99999\n[s3]", "retention.min_age_days: is 99999, expected 0 to 36500"),
+        ("[s3]", "[retention]\nmin_age_days = 99999\n[s3]", "retention.min_age_days: expected 0 to 36500, found 99999"),
         ("[s3]", "[retention]\nprune = \"yes\"\n[s3]", "retention.prune: expected one of auto, off"),
         ("[s3]", "[restore]\nverify_mode = \"all\"\n[s3]", "restore.verify_mode: expected one of full, sample, none, found \"all\""),
         ("[s3]", "[restore]\nrestore_tier = \"bulk\"\n[s3]", "restore.restore_tier: expected one of Standard, Bulk, Expedited, found \"bulk\""),
-        ("[s3]", "[restore]\nsample_max_files = 0\n[s3]", "restore.sample_max_files: is 0, expected 1 to 1000000"),
-        ("[s3]", "[restore]\nthaw_days = 366\n[s3]", "restore.thaw_days: is 366, expected 1 to 365"),
+        ("[s3]", "[restore]\nsample_max_files = 0\n[s3]", "restore.sample_max_files: expected 1 to 1000000, found 0"),
+        ("[s3]", "[restore]\nthaw_days = 366\n[s3]", "restore.thaw_days: expected 1 to 365, found 366"),
         ("[s3]", "[send]\ncompressed = \"yes\"\n[s3]", "send.compressed: expected one of never, auto, always"),
         ("[s3]", "[send]\nprotocol = 3\n[s3]", "send.protocol: expected one of auto, 1, 2, found \"3\""),
         ("[s3]", "[send]\nprotocol = 1\ncompressed = \"always\"\n[s3]", "send.protocol: is 1, but `send.compressed` is `always`"),
@@ -176,7 +176,7 @@ fn an_error_names_file_line_and_key() {
         ("[s3]", "[s3]\nbuckte = \"x\"", "bucket"),
         ("[s3]", "[s3]\nspool_enabled = true", "global.spool_dir: is required by `s3.spool_enabled`, but not set"),
         ("[s3]", "[global]\nspool_dir = \"/tmp\"\n[s3]\nspool_enabled = true", "global.spool_size_bytes: is required by"),
-        ("[s3]", "[global]\nspool_size_bytes = 5242880\n[s3]", "global.spool_size_bytes: is 5242880, expected at least one part, 33554432 (32 MiB)"),
+        ("[s3]", "[global]\nspool_size_bytes = 5242880\n[s3]", "global.spool_size_bytes: expected at least one part, 33554432 (32 MiB), found 5242880"),
     ];
     for (from, to, want) in cases {
         let text = LEAST.replacen(from, to, 1);
@@ -218,4 +218,10 @@ fn the_output_of_check_config_is_a_configuration() {
         };
         assert_eq!(lines(&again.summary()), lines(&summary));
     }
+}
+
+#[test]
+fn the_example_of_the_package_is_valid() {
+    let text = include_str!("../../../../packaging/examples/btrfs-to-s3.toml");
+    assert_eq!(parse(text).unwrap().subvolumes.len(), 1);
 }

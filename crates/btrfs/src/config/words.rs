@@ -1,6 +1,6 @@
 //! Keys whose value is one of a few words.
 
-use btrfs_host::compressed::{Compressed, Wanted, WantedProtocol};
+use btrfs_host::compressed::{Compressed, FormSetting, ProtocolSetting};
 use s3up_cli::config::{ConfigError, Source};
 use s3up_repository::retention::{MinAge, Retention};
 
@@ -21,13 +21,13 @@ pub(super) fn retention(raw: &raw::Retention, source: &Source) -> Result<Retenti
         None => MinAge::ByClass,
         Some(days) if days <= raw::EVERY_DAYS_MAX => MinAge::Days(days),
         Some(days) => {
-            let what = format!("is {days}, expected 0 to {}", raw::EVERY_DAYS_MAX);
+            let what = format!("expected 0 to {}, found {days}", raw::EVERY_DAYS_MAX);
             return Err(source.invalid("retention.min_age_days", what));
         }
     };
     let keep_days = raw.keep_days.unwrap_or(KEEP_DAYS);
     if keep_days > raw::EVERY_DAYS_MAX {
-        let what = format!("is {keep_days}, expected 0 to {}", raw::EVERY_DAYS_MAX);
+        let what = format!("expected 0 to {}, found {keep_days}", raw::EVERY_DAYS_MAX);
         return Err(source.invalid("retention.keep_days", what));
     }
     Ok(Retention { generations: generations as usize, keep_days, min_age, adopts: false })
@@ -46,20 +46,21 @@ pub(super) fn prunes(raw: &raw::Retention, source: &Source) -> Result<bool, Conf
 }
 
 /// Returns the form that send streams should have.
-pub(super) fn stream_form(raw: &raw::Send, source: &Source) -> Result<Wanted, ConfigError> {
-    let wanted = Wanted { compressed: compressed(raw, source)?, protocol: protocol(raw, source)? };
-    if wanted.compressed == Compressed::Always && wanted.protocol == WantedProtocol::One {
+pub(super) fn stream_form(raw: &raw::Send, source: &Source) -> Result<FormSetting, ConfigError> {
+    let wanted =
+        FormSetting { compressed: compressed(raw, source)?, protocol: protocol(raw, source)? };
+    if wanted.compressed == Compressed::Always && wanted.protocol == ProtocolSetting::One {
         let what = "is 1, but `send.compressed` is `always`, which needs protocol 2";
         return Err(source.invalid("send.protocol", what));
     }
     Ok(wanted)
 }
 
-fn protocol(raw: &raw::Send, source: &Source) -> Result<WantedProtocol, ConfigError> {
+fn protocol(raw: &raw::Send, source: &Source) -> Result<ProtocolSetting, ConfigError> {
     match raw.protocol.as_ref().map(|raw::WordOrNumber(text)| text.as_str()) {
-        None | Some("auto") => Ok(WantedProtocol::Auto),
-        Some("1") => Ok(WantedProtocol::One),
-        Some("2") => Ok(WantedProtocol::Two),
+        None | Some("auto") => Ok(ProtocolSetting::Auto),
+        Some("1") => Ok(ProtocolSetting::One),
+        Some("2") => Ok(ProtocolSetting::Two),
         Some(other) => {
             let what = format!("expected one of auto, 1, 2, found {other:?}");
             Err(source.invalid("send.protocol", what))

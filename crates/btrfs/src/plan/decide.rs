@@ -5,7 +5,7 @@
 //! is on disk and unchanged since it was sent. Every other case leads to a full, which
 //! is never wrong, and the plan gives the reason.
 
-use btrfs_host::identity::Identity;
+use btrfs_host::identity::SnapshotIdentity;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use s3up_repository::chain::Chain;
@@ -13,7 +13,7 @@ use s3up_repository::names::{Kind, SnapshotName};
 use s3up_repository::origin::ParentHere;
 use s3up_repository::published::Published;
 
-use crate::plan::observed::{ParentOnDisk, Proof, ReceivedSnapshot};
+use crate::plan::observed::{ParentOnDisk, ParentProof, ReceivedSnapshot};
 use crate::plan::schedule::{NextDue, Schedule};
 
 /// Clocks are corrected by minutes. A full that lies further ahead was dated by a wrong
@@ -43,8 +43,8 @@ pub enum Step {
     Incremental {
         parent: SnapshotName,
         /// Identity that `btrfs send` will write for the parent.
-        identity: Identity,
-        proof: Proof,
+        identity: SnapshotIdentity,
+        proof: ParentProof,
         why: WhyNow,
     },
 }
@@ -94,8 +94,8 @@ pub enum Why {
     },
     ParentChanged {
         parent: SnapshotName,
-        expected: Identity,
-        found: Identity,
+        expected: SnapshotIdentity,
+        found: SnapshotIdentity,
     },
     ParentTouched {
         parent: SnapshotName,
@@ -191,7 +191,7 @@ fn incremental_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option
 pub fn on_parent(
     chain: &Chain,
     on_disk: &ParentOnDisk,
-) -> Result<(SnapshotName, Identity, Proof), Why> {
+) -> Result<(SnapshotName, SnapshotIdentity, ParentProof), Why> {
     let Some(parent) = parent_of(chain) else {
         let name = chain.newest().manifest.snapshot.name.clone();
         return Err(Why::ParentUnknown { name });
@@ -205,7 +205,7 @@ pub fn on_parent(
             Err(Why::ParentUnreadable { parent, reason })
         }
         ParentOnDisk::Found(found) => match expected()? {
-            expected if expected == *found => Ok((parent, expected, Proof::Sent)),
+            expected if expected == *found => Ok((parent, expected, ParentProof::Sent)),
             expected => Err(Why::ParentChanged { parent, expected, found: found.clone() }),
         },
         ParentOnDisk::Received(found) => {
@@ -227,24 +227,24 @@ pub fn parent_here(published: &Published, on_disk: &ParentOnDisk) -> ParentHere 
 /// one beside the UUID of the original snapshot.
 fn on_received(
     parent: SnapshotName,
-    expected: Identity,
+    expected: SnapshotIdentity,
     found: &ReceivedSnapshot,
-) -> Result<(SnapshotName, Identity, Proof), Why> {
+) -> Result<(SnapshotName, SnapshotIdentity, ParentProof), Why> {
     let ReceivedSnapshot { identity, send_transid, made_transid } = found;
     if identity.ctransid > *made_transid {
         return Err(Why::ParentTouched { parent });
     }
     // Compare this first: on two filesystems a ctransid can be equal by chance.
     if identity.uuid == expected.uuid && *send_transid == Some(expected.ctransid) {
-        return Ok((parent, identity.clone(), Proof::Received));
+        return Ok((parent, identity.clone(), ParentProof::Received));
     }
     // The snapshot of a subvolume that was itself received, and that was sent from this
     // host.
     if *identity == expected {
-        return Ok((parent, expected, Proof::Sent));
+        return Ok((parent, expected, ParentProof::Sent));
     }
     let ctransid = send_transid.unwrap_or(identity.ctransid);
-    let found = Identity { uuid: identity.uuid.clone(), ctransid };
+    let found = SnapshotIdentity { uuid: identity.uuid.clone(), ctransid };
     Err(Why::ParentChanged { parent, expected, found })
 }
 
@@ -254,9 +254,9 @@ fn may_pass(why: &Why) -> bool {
     matches!(why, Why::ParentWritable { .. } | Why::ParentUnreadable { .. })
 }
 
-fn expected(chain: &Chain) -> Option<Identity> {
+fn expected(chain: &Chain) -> Option<SnapshotIdentity> {
     let snapshot = &chain.newest().manifest.snapshot;
-    Some(Identity { uuid: snapshot.uuid.clone()?, ctransid: snapshot.ctransid? })
+    Some(SnapshotIdentity { uuid: snapshot.uuid.clone()?, ctransid: snapshot.ctransid? })
 }
 
 /// Returns when the next backup is due, provided that `decision` is carried out `now`.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use btrfs_host::identity::Identity;
+use btrfs_host::identity::SnapshotIdentity;
 use jiff::Timestamp;
 use s3up_core::Key;
 use s3up_repository::chain::Chain;
@@ -22,7 +22,7 @@ pub enum ParentOnDisk {
     Unreadable {
         reason: String,
     },
-    Found(Identity),
+    Found(SnapshotIdentity),
     Received(ReceivedSnapshot),
 }
 
@@ -31,7 +31,7 @@ pub enum ParentOnDisk {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedSnapshot {
     /// Received UUID, and the ctransid on this filesystem.
-    pub identity: Identity,
+    pub identity: SnapshotIdentity,
     /// Ctransid of the snapshot that was sent.
     pub send_transid: Option<u64>,
     /// Transaction that created the snapshot. Any later change raises its ctransid
@@ -41,7 +41,7 @@ pub struct ReceivedSnapshot {
 
 /// The proof that a parent is the snapshot of its manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum ParentProof {
     /// The parent is the very snapshot that was sent.
     Sent,
     /// The parent was received from that snapshot and has not changed since.
@@ -62,7 +62,7 @@ pub struct InterruptedBackup {
 /// Content of a manifest that no pointer leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompleteBackup {
-    pub identity: Identity,
+    pub identity: SnapshotIdentity,
     pub parent: Option<Key>,
 }
 
@@ -74,7 +74,7 @@ pub struct JournalFacts {
     pub settings: StreamSettings,
     /// Identity of the snapshot as its stream names it. `None` if nothing was read from
     /// the stream.
-    pub identity: Option<Identity>,
+    pub identity: Option<SnapshotIdentity>,
     pub acknowledged_bytes: u64,
     /// Time at which the last line was written.
     pub acknowledged_at: Timestamp,

@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use btrfs_host::identity::Identity;
+use btrfs_host::identity::SnapshotIdentity;
 use jiff::{SignedDuration, Timestamp};
 use s3up_core::{Key, Size};
 use s3up_repository::names::{Kind, SnapshotName};
@@ -21,7 +21,7 @@ use s3up_store::SWEEP_AGE;
 
 use super::observed::{InterruptedBackup, StreamSettings, Unusable};
 use crate::plan::decide::{Decision, Step, Trigger, Why, WhyNow};
-use crate::plan::observed::{CompleteBackup, ParentOnDisk, Proof, ReceivedSnapshot};
+use crate::plan::observed::{CompleteBackup, ParentOnDisk, ParentProof, ReceivedSnapshot};
 use crate::snapshots::record::RunId;
 
 /// The work that completes a backup.
@@ -37,14 +37,14 @@ pub enum Resumption {
 
 /// An interrupted backup that can be resumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resumed {
+pub struct ResumePlan {
     pub backup: SnapshotName,
     pub step: Step,
     pub work: Resumption,
 }
 
 /// The backup that this run would make without an interrupted one.
-pub struct Now<'a> {
+pub struct PlannedBackup<'a> {
     pub time: Timestamp,
     pub trigger: Trigger,
     pub decision: &'a Decision,
@@ -53,7 +53,7 @@ pub struct Now<'a> {
     pub newest: Option<(&'a Key, Timestamp)>,
     /// Parent of an incremental that is based on the newest backup, if there can be
     /// one.
-    pub parent: Option<(SnapshotName, Identity, Proof)>,
+    pub parent: Option<(SnapshotName, SnapshotIdentity, ParentProof)>,
 }
 
 /// The reason why an interrupted backup is not resumed but started over.
@@ -70,8 +70,8 @@ pub enum NotResumable {
         reason: String,
     },
     SnapshotChanged {
-        expected: Identity,
-        found: Identity,
+        expected: SnapshotIdentity,
+        found: SnapshotIdentity,
     },
     NothingAcknowledged,
     Journal(Unusable),
@@ -84,8 +84,12 @@ pub enum NotResumable {
     },
 }
 
-/// Decides. `None` means that no backup is due, so the interrupted one waits.
-pub fn decide(now: &Now<'_>, found: &InterruptedBackup) -> Option<Result<Resumed, NotResumable>> {
+/// Returns how the interrupted backup is resumed, or why it is started over. `None` means that no
+/// backup is due, so it waits.
+pub fn decide(
+    now: &PlannedBackup<'_>,
+    found: &InterruptedBackup,
+) -> Option<Result<ResumePlan, NotResumable>> {
     let is_due = matches!(now.decision, Decision::Due(_));
     if !is_due && found.complete.is_none() {
         return None;
@@ -95,12 +99,12 @@ pub fn decide(now: &Now<'_>, found: &InterruptedBackup) -> Option<Result<Resumed
             Some(complete) => publish(now, found, complete)?,
             None => resume(now, found)?,
         };
-        Ok(Resumed { backup: found.backup.clone(), step, work })
+        Ok(ResumePlan { backup: found.backup.clone(), step, work })
     }))
 }
 
 /// Returns the interrupted step, if it is still the right one.
-fn step(now: &Now<'_>, kind: Kind) -> Result<Step, NotResumable> {
+fn step(now: &PlannedBackup<'_>, kind: Kind) -> Result<Step, NotResumable> {
     match (kind, now.decision) {
         (Kind::Full, Decision::Due(Step::Full(why))) => Ok(Step::Full(why.clone())),
         (Kind::Full, _) => Ok(Step::Full(Why::Interrupted)),
@@ -115,7 +119,7 @@ fn step(now: &Now<'_>, kind: Kind) -> Result<Step, NotResumable> {
 }
 
 fn publish(
-    now: &Now<'_>,
+    now: &PlannedBackup<'_>,
     found: &InterruptedBackup,
     complete: &CompleteBackup,
 ) -> Result<Resumption, NotResumable> {
@@ -131,7 +135,7 @@ fn publish(
     Ok(Resumption::PublishOnly { run: found.run.clone() })
 }
 
-fn resume(now: &Now<'_>, found: &InterruptedBackup) -> Result<Resumption, NotResumable> {
+fn resume(now: &PlannedBackup<'_>, found: &InterruptedBackup) -> Result<Resumption, NotResumable> {
     let journal = found.journal.as_ref().map_err(|err| NotResumable::Journal(err.clone()))?;
     let identity = match &journal.identity {
         Some(identity) if journal.acknowledged_bytes > 0 => identity,
@@ -154,7 +158,7 @@ fn resume(now: &Now<'_>, found: &InterruptedBackup) -> Result<Resumption, NotRes
     Ok(Resumption::Resume { run: found.run.clone(), acknowledged_bytes })
 }
 
-fn unchanged(expected: &Identity, on_disk: &ParentOnDisk) -> Result<(), NotResumable> {
+fn unchanged(expected: &SnapshotIdentity, on_disk: &ParentOnDisk) -> Result<(), NotResumable> {
     match on_disk {
         ParentOnDisk::Missing => Err(NotResumable::SnapshotMissing),
         ParentOnDisk::Writable => Err(NotResumable::SnapshotWritable),
@@ -224,7 +228,7 @@ impl fmt::Display for NotResumable {
             }
             NotResumable::Journal(unusable) => unusable.fmt(f),
             NotResumable::Settings { was, is } => {
-                write!(f, "the settings have changed: it was started with {was}, now set: {is}")
+                write!(f, "the settings have changed: expected {was}, found {is}")
             }
             NotResumable::TooOld { acknowledged_at } => {
                 let at = s3up_repository::stamp::seconds(*acknowledged_at);
@@ -246,7 +250,7 @@ impl fmt::Display for Resumption {
                 )
             }
             Resumption::PublishOnly { .. } => {
-                f.write_str("publishing an interrupted backup, all of it already uploaded")
+                f.write_str("publishing an interrupted backup that is completely uploaded")
             }
         }
     }

@@ -76,7 +76,7 @@ fn causes(why: &Why) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use s3up_repository::chain::{Next, Partial};
+    use s3up_repository::chain::{Next, PartialChain};
     use s3up_repository::names::SnapshotName;
     use s3up_repository::testing::entry;
 
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn only_a_full_that_was_not_asked_for_is_unplanned() {
         let parent = || SnapshotName::parse("data__20010909T014640Z__full").unwrap();
-        let chain = match Partial::default().with(entry(0, None)).unwrap() {
+        let chain = match PartialChain::default().with(entry(0, None)).unwrap() {
             (_, Next::Whole(chain)) => Published::Chain(chain),
             (_, Next::Parent(key)) => panic!("{key}"),
         };

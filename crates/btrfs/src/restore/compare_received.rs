@@ -11,7 +11,7 @@ impl Restore<'_> {
     pub(super) async fn prove(
         &self,
         entry: &ChainEntry,
-        received: compare::Restored,
+        received: compare::RestoredTree,
     ) -> Result<Proof, RestoreError> {
         let Restore { btrfs, shutdown, progress, .. } = self;
         let proof =

@@ -1,5 +1,6 @@
 //! Errors of a restore.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use btrfs_host::filesystem::MountPointError;
@@ -16,7 +17,7 @@ use s3up_repository::documents::ReadChainError;
 use s3up_repository::fetch::FetchError;
 use s3up_repository::manifest::DocumentError;
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::thaw::{ThawError, ThawState};
+use s3up_repository::thaw::{Mode, ThawError, ThawState};
 use s3up_store::{Kind, StoreError};
 
 use super::uuid_rewrite::WrongParent;
@@ -39,7 +40,7 @@ pub enum RestoreError {
          same command again, which resumes"
     )]
     TargetAppeared { path: PathBuf },
-    #[error("check the parent directory of the target")]
+    #[error("cannot restore into the parent directory of the target")]
     TargetDir(#[source] MountPointError),
     #[error("cannot write to {path:?}, the parent directory of the target; make it writable")]
     TargetDirReadOnly { path: PathBuf, source: std::io::Error },
@@ -62,11 +63,11 @@ pub enum RestoreError {
     )]
     NodeSize { manifest: Key, bytes: u64, needed: Option<u64>, node_bytes: u64 },
     #[error(
-        "receive a tiny trial backup in {path:?}, before anything is thawed or downloaded; cure the \
-         cause and run the same command again"
+        "receive a trial backup in {path:?} (nothing was thawed or downloaded yet); fix the cause and \
+         run the same command again"
     )]
     Trial { path: PathBuf, source: ReceiveError },
-    #[error("check the parent directory of the target")]
+    #[error("cannot restore into the parent directory of the target")]
     Receivable(#[from] ReceivableError),
     #[error("no backup of subvolume {subvolume} is published: {pointer} does not exist; {found}")]
     NothingPublished { subvolume: SubvolumeName, pointer: Key, found: String },
@@ -86,20 +87,20 @@ pub enum RestoreError {
     #[error("manifest {key}: expected subvolume {requested}, found {found:?}")]
     OtherSubvolume { key: Key, found: String, requested: SubvolumeName },
     #[error(
-        "check the received snapshot of {manifest}: {what}: expected {expected}, found {found}"
+        "check the received snapshot of {manifest}: {fact}: expected {expected}, found {found}"
     )]
-    Received { manifest: Key, what: &'static str, expected: String, found: String },
+    Received { manifest: Key, fact: SnapshotFact, expected: String, found: String },
     #[error(
         "receive {manifest}: `btrfs receive` used the subvolume {found} as the parent, another \
          received copy on this filesystem; run one restore at a time, or restore to a filesystem \
          without such a copy"
     )]
     OtherParent { manifest: Key, found: String },
-    #[error("{manifest} is not based on the backup before it in the chain")]
+    #[error("{manifest}: expected a backup that is based on the one before it in the chain")]
     WrongParent { manifest: Key, source: WrongParent },
     #[error("read the extended attributes of {path:?}")]
     Attributes { path: PathBuf, source: std::io::Error },
-    #[error("set the attributes of the top directory of {manifest}")]
+    #[error("receive {manifest}: set the attributes of its top directory")]
     Encode { manifest: Key, source: AttributeTooLong },
     #[error("write the stream of {manifest} to `btrfs receive`")]
     Pipe { manifest: Key, source: std::io::Error },
@@ -109,15 +110,15 @@ pub enum RestoreError {
     RootTimes { path: PathBuf, source: std::io::Error },
     #[error("rename the restored subvolume to {path:?}")]
     RenameToTarget { path: PathBuf, source: std::io::Error },
-    #[error("{state}; {why}")]
-    Archived { state: Box<ThawState>, why: &'static str },
+    #[error("{state}; {}", end_of_thaw(*mode))]
+    Archived { state: Box<ThawState>, mode: Mode },
     #[error(
         "the received snapshot of {manifest} differs from its source, so the target was not \
          created; run the same command with `--verify none` to create it without another \
          download: {proof}"
     )]
     Differs { manifest: Key, proof: Box<Proof> },
-    #[error("the chain is empty")]
+    #[error("restore: expected at least one backup in the chain, found none")]
     EmptyChain,
     #[error("stopped by a signal")]
     Stopped(Signal),
@@ -141,14 +142,43 @@ pub enum RestoreError {
     Subvolume(#[from] SubvolumeError),
     #[error(transparent)]
     Tool(#[from] ToolError),
-    #[error("read the identity of the received snapshot")]
-    Identity(#[from] SendError),
+    #[error("read the identity of the received snapshot of {manifest}")]
+    SnapshotIdentity { manifest: Key, source: SendError },
     #[error("keep the parent of the next incremental")]
     Keep(#[from] KeepError),
     #[error("keep the parent of the next incremental")]
     SnapshotDir(#[from] SnapshotDirError),
-    #[error("generate an id for this run")]
+    #[error("restore: generate an ID for this run")]
     Random(#[from] getrandom::Error),
+}
+
+/// A fact about a received snapshot that its manifest or its stream determines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotFact {
+    SentUuid,
+    Access,
+    ReceivedUuid,
+}
+
+impl fmt::Display for SnapshotFact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SnapshotFact::SentUuid => "UUID in the stream",
+            SnapshotFact::Access => "subvolume",
+            SnapshotFact::ReceivedUuid => "received UUID",
+        })
+    }
+}
+
+/// Says why a restore ends while chunks are archived.
+fn end_of_thaw(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Observe => "the others are archived, and no thaw was requested",
+        Mode::Request => "a thaw of the others was requested",
+        Mode::Wait { .. } => {
+            "the time to wait is over, and the thaw of the others is still in progress"
+        }
+    }
 }
 
 impl RestoreError {
@@ -199,7 +229,13 @@ mod tests {
         let fetch = |kind| {
             let key = Key::parse("a").unwrap();
             let subject = key.to_string();
-            let source = StoreError { op: "get", subject, kind, retry_after: None, source: None };
+            let source = StoreError {
+                op: s3up_store::Operation::Get,
+                subject,
+                kind,
+                retry_after: None,
+                source: None,
+            };
             RestoreError::Fetch(FetchError::Download { manifest: key, source })
         };
         #[rustfmt::skip]

@@ -17,7 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use btrfs_host::filesystem::SUBVOLUME_INODE;
+use btrfs_host::filesystem::{SUBVOLUME_INODE, XATTR_BYTES_MAX};
 use btrfs_sendstream::encode::{AttributeTooLong, command};
 use btrfs_sendstream::{Attribute, Command, Kind};
 use rustix::fs::{lgetxattr, llistxattr, llistxattr_query};
@@ -26,8 +26,6 @@ use rustix::io::Errno;
 const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 /// Properties of btrfs. The only one so far is `btrfs.compression`, and it is inherited.
 const PROPERTIES: &[u8] = b"btrfs.";
-/// Maximum size of one attribute, and of all attribute names of a file: xattr(7).
-const XATTR_BYTES_MAX: usize = 1 << 16;
 
 /// The attributes of a root directory that new files inherit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::request::Request;
 use crate::restore::request::Keep;
 use crate::restore::staging::{ReceivedBackup, Staging};
 use crate::snapshots::dir::SnapshotDir;
-use crate::snapshots::received_parent::{self, Configured, KeepLocation};
+use crate::snapshots::received_parent::{self, ConfiguredSubvolume, KeepLocation};
 use crate::snapshots::record::RunId;
 
 impl Restore<'_> {
@@ -31,7 +31,7 @@ impl Restore<'_> {
         if let Keep::ForBackups { base_dir, .. } = &request.keep
             && base_dir.join(name.to_string()).symlink_metadata().is_ok()
         {
-            tracing::info!(event = "received_parent_not_stored", snapshot = %name, "a snapshot of that name exists");
+            tracing::info!(event = "received_parent_not_stored", snapshot = %name, "the snapshot directory has this snapshot already, which is the parent of the next incremental");
             return None;
         }
         let received = staging.path_of(last);
@@ -103,11 +103,11 @@ impl Restore<'_> {
     }
 }
 
-fn configured(keep: &Keep, target: &Path) -> Option<Configured> {
+fn configured(keep: &Keep, target: &Path) -> Option<ConfiguredSubvolume> {
     let Keep::ForBackups { path, base_dir, .. } = keep else { return None };
     let device = |path: &Path| filesystem::on_btrfs(path).ok().map(|found| found.mount.device);
     let (ours, theirs) = (device(preflight::dir_of(target)), device(base_dir));
-    Some(Configured {
+    Some(ConfiguredSubvolume {
         path: path.clone(),
         base_dir: base_dir.clone(),
         is_same_filesystem: ours.is_some() && ours == theirs,

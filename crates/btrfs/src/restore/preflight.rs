@@ -4,20 +4,13 @@ use std::path::{Component, Path};
 
 use btrfs_host::filesystem;
 use btrfs_host::receivable::{Receivable, receivable};
-use btrfs_sendstream::xattr_bytes_max;
+use btrfs_sendstream::{ProgsRelease, xattr_bytes_max};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use s3up_core::Size;
 use s3up_repository::chain::Chain;
 use s3up_repository::manifest::needed_btrfs_progs;
 
 use super::error::RestoreError;
-
-/// A release of btrfs-progs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Release {
-    major: u32,
-    minor: u32,
-}
 
 /// Checks that the target does not exist, and that its parent directory exists, is on btrfs
 /// and is writable.
@@ -109,14 +102,10 @@ pub fn receives(version: &str, protocol: u32) -> bool {
 /// Compares two releases. One that cannot be parsed is taken for new enough: distributions build
 /// from any commit.
 fn is_at_least(version: &str, needed: &str) -> bool {
-    release(version).is_none_or(|found| release(needed).is_none_or(|needed| found >= needed))
-}
-
-/// Parses `6.2`, `5.10.1` or `6.2-rc1`.
-fn release(version: &str) -> Option<Release> {
-    let mut numbers = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
-    let mut number = || numbers.next()?.parse().ok();
-    Some(Release { major: number()?, minor: number()? })
+    match (ProgsRelease::parse(version), ProgsRelease::parse(needed)) {
+        (Some(found), Some(needed)) => found >= needed,
+        (None, _) | (_, None) => true,
+    }
 }
 
 /// Returns the bytes that are available to an unprivileged user.

@@ -1,30 +1,30 @@
-//! Describes what a restore would do: the backups of the chain, their size, and what has to be
-//! thawed first. As a table and as JSON.
+//! Finds out what a restore would do: the backups of the chain, their size, and what has to be
+//! thawed first.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use s3up_core::Key;
 use s3up_repository::documents::Bucket;
 use s3up_repository::fetch::{FetchEntry, FetchPlan};
-use s3up_repository::stamp::seconds;
+use s3up_repository::layout::STANDARD;
+use s3up_repository::names::Kind;
+use s3up_repository::stamp::Stamp;
 use s3up_store::{ArchiveState, ObjectFacts};
-use serde::Serialize;
 
 use super::error::RestoreError;
 use super::thaw_estimate::{ArchivedChunks, archived_chunks};
 
 const REQUESTS_IN_FLIGHT: usize = 16;
-const STANDARD: &str = "STANDARD";
 
-/// The JSON form of a preview.
-#[derive(Debug, Serialize)]
+/// The plan of a restore.
+#[derive(Debug)]
 pub struct Preview {
     pub subvolume: String,
-    pub target: String,
+    pub target: PathBuf,
     /// The backups of the chain, from the full on.
-    pub backups: Vec<BackupLine>,
+    pub backups: Vec<ChainedBackup>,
     /// Number of backups, from the full on, that an interrupted restore has received. They
     /// are not downloaded again.
     pub backups_received: usize,
@@ -37,14 +37,15 @@ pub struct Preview {
     pub thaw: Vec<ArchivedChunks>,
 }
 
-#[derive(Debug, Serialize)]
-pub struct BackupLine {
-    pub manifest: String,
-    pub kind: String,
-    pub created_at: String,
+/// One backup of the chain.
+#[derive(Debug)]
+pub struct ChainedBackup {
+    pub manifest: Key,
+    pub kind: Kind,
+    pub created_at: Stamp,
     pub bytes: u64,
     pub chunks: usize,
-    pub storage_classes: Vec<String>,
+    pub storage_classes: BTreeSet<String>,
 }
 
 /// The target and the free space there.
@@ -70,7 +71,7 @@ impl Preview {
         let documents = archived_documents(bucket, fetch_plan, &states).await?;
         let documents =
             documents.iter().map(|(class, bytes, state)| (class.as_str(), *bytes, *state));
-        let cold = archived_chunks(
+        let archived = archived_chunks(
             chunks()
                 .map(|(chunk, object)| (class_of(object), chunk.size, state_of(&chunk.key)))
                 .chain(documents),
@@ -78,29 +79,28 @@ impl Preview {
         let newest = fetch_plan.entries.last().ok_or(RestoreError::EmptyChain)?;
         Ok(Preview {
             subvolume: newest.entry.manifest.subvolume.clone(),
-            target: target.display().to_string(),
-            backups: fetch_plan.entries.iter().map(BackupLine::of).collect(),
+            target: target.to_owned(),
+            backups: fetch_plan.entries.iter().map(ChainedBackup::of).collect(),
             backups_received: here,
             chunks: fetch_plan.entries.iter().map(|entry| entry.chunks.len()).sum(),
             total_bytes: fetch_plan.total_bytes(),
             free_bytes,
-            thaw: cold,
+            thaw: archived,
         })
     }
 }
 
-impl BackupLine {
-    fn of(planned: &FetchEntry<'_>) -> BackupLine {
+impl ChainedBackup {
+    fn of(planned: &FetchEntry<'_>) -> ChainedBackup {
         let manifest = &planned.entry.manifest;
-        let classes: BTreeSet<_> =
-            planned.chunks.iter().map(|(_, object)| class_of(object).to_owned()).collect();
-        BackupLine {
-            manifest: planned.entry.key.as_str().to_owned(),
-            kind: manifest.kind.to_string(),
-            created_at: seconds(manifest.created_at.time()),
+        let classes = planned.chunks.iter().map(|(_, object)| class_of(object).to_owned());
+        ChainedBackup {
+            manifest: planned.entry.key.clone(),
+            kind: manifest.kind,
+            created_at: manifest.created_at,
             bytes: manifest.total_bytes,
             chunks: manifest.chunks.len(),
-            storage_classes: classes.into_iter().collect(),
+            storage_classes: classes.collect(),
         }
     }
 }

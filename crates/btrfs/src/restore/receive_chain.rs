@@ -19,12 +19,12 @@ use s3up_repository::manifest::needed_btrfs_progs;
 use s3up_store::DownloadSequence;
 
 use super::context::{Restore, digest};
-use super::error::RestoreError;
+use super::error::{RestoreError, SnapshotFact};
 use super::inherited_attributes::InheritedAttributes;
 use super::preflight;
-use super::receive_pump::{PumpResult, ReceivePump, Stopped};
+use super::receive_pump::{PumpFailure, PumpResult, ReceivePump};
 use super::uuid_rewrite::{OwnUuid, UuidRewrite};
-use super::verified_stream::{Refused, VerifiedStream};
+use super::verified_stream::{StreamRefusal, VerifiedStream};
 use super::writeback::{Pages, Writeback};
 use crate::restore::staging::{ReceivedBackup, Staging, StagingError};
 
@@ -34,8 +34,8 @@ const PROTOCOL_NEWEST: u32 = 2;
 /// Everything that the backups of a chain share while they are received.
 struct ReceiveContext<'a, 'c> {
     fetch_plan: &'a FetchPlan<'c>,
-    row: DownloadSequence,
-    /// Number of the first chain entry in `row`.
+    sequence: DownloadSequence,
+    /// Number of the first chain entry in `sequence`.
     from: usize,
     progress: Arc<Progress>,
     /// Highest protocol that `btrfs receive` supports.
@@ -93,7 +93,7 @@ impl Restore<'_> {
             left.fold(0, |sum: u64, one| sum.saturating_add(one.entry.manifest.total_bytes));
         Ok(ReceiveContext {
             fetch_plan,
-            row: fetch_plan.row(from),
+            sequence: fetch_plan.sequence(from),
             from,
             progress: Arc::new(self.progress.bytes("restore", Some(bytes))),
             protocol_max: (1..=PROTOCOL_NEWEST)
@@ -139,14 +139,14 @@ impl Restore<'_> {
         let (mut receiver, pipe) = Receiver::start(self.btrfs, &directory)?;
         let mut pump = ReceivePump::start(pipe, stream, writeback, Arc::clone(&context.progress));
         let outcome = self.unless_stopped(async {
-            match pump.feed(&mut context.row, planned).await? {
+            match pump.feed(&mut context.sequence, planned).await? {
                 PumpResult::Received(facts) => {
                     receiver.finish().await?;
                     Ok(facts)
                 }
-                PumpResult::Stopped(Stopped { refused: Refused::Write(source), .. }) => {
-                    Err(receiver.cause(source).await.into())
-                }
+                PumpResult::Stopped(PumpFailure {
+                    refused: StreamRefusal::Write(source), ..
+                }) => Err(receiver.cause(source).await.into()),
                 PumpResult::Stopped(stopped) => Err(refused(context, planned, stopped)),
             }
         });
@@ -184,24 +184,25 @@ impl Restore<'_> {
         staging: &Staging,
     ) -> Result<ReceivedBackup, RestoreError> {
         let Received { facts, received_uuid, parent } = received;
-        let wrong = |what: &'static str, expected: String, found: String| {
+        let wrong = |fact: SnapshotFact, expected: String, found: String| {
             let manifest = planned.entry.key.clone();
-            Err(RestoreError::Received { manifest, what, expected, found })
+            Err(RestoreError::Received { manifest, fact, expected, found })
         };
         let sent = facts.snapshot.uuid.to_string();
         match &planned.entry.manifest.snapshot.uuid {
             Some(expected) if *expected != sent => {
-                return wrong("UUID in the stream", expected.clone(), sent);
+                return wrong(SnapshotFact::SentUuid, expected.clone(), sent);
             }
             Some(_) | None => {}
         }
         let path = staging.received().join(OsStr::from_bytes(&facts.snapshot.name));
         let shown = subvolume::show(self.btrfs, &path).await?;
         if !shown.is_read_only {
-            return wrong("subvolume", "read-only".to_owned(), "writable".to_owned());
+            return wrong(SnapshotFact::Access, "read-only".to_owned(), "writable".to_owned());
         }
         if shown.received_uuid != Some(received_uuid.to_string()) {
-            return wrong("received UUID", received_uuid.to_string(), or_none(shown.received_uuid));
+            let found = or_none(shown.received_uuid);
+            return wrong(SnapshotFact::ReceivedUuid, received_uuid.to_string(), found);
         }
         if shown.parent_uuid != parent.map(|parent| parent.uuid.clone()) {
             let manifest = planned.entry.key.clone();
@@ -209,12 +210,17 @@ impl Restore<'_> {
         }
         // Data that is still to be written would change the ctransid, and be lost in a power cut.
         staging.sync().await?;
+        let identity = send::identity(self.btrfs, &path).await;
+        let identity = identity.map_err(|source| {
+            let manifest = planned.entry.key.clone();
+            RestoreError::SnapshotIdentity { manifest, source }
+        })?;
         Ok(ReceivedBackup {
             name: facts.snapshot.name.clone(),
             uuid: shown.uuid,
             sent_uuid: facts.snapshot.uuid.0,
             received_uuid: received_uuid.0,
-            ctransid: send::identity(self.btrfs, &path).await?.ctransid,
+            ctransid: identity.ctransid,
             root_times: match facts.root_times {
                 Some(times) => Some(RootTimes::of(times)),
                 None => parent.and_then(|parent| parent.root_times),
@@ -241,25 +247,25 @@ fn verified_stream(
 fn refused(
     context: &ReceiveContext<'_, '_>,
     planned: &FetchEntry<'_>,
-    stopped: Stopped,
+    stopped: PumpFailure,
 ) -> RestoreError {
     let ReceiveContext { fetch_plan, from, .. } = context;
     let manifest = planned.entry.key.clone();
     match (
         stopped.refused,
-        stopped.object.and_then(|object| fetch_plan.chunk_of_row(*from, object)),
+        stopped.object.and_then(|object| fetch_plan.chunk_of_object(*from, object)),
     ) {
-        (Refused::Stream(source), Some(chunk)) => {
+        (StreamRefusal::Stream(source), Some(chunk)) => {
             FetchError::Stream { manifest, chunk: chunk.clone(), source }.into()
         }
-        (Refused::Stream(source), None) => FetchError::Truncated { manifest, source }.into(),
-        (Refused::WrongParent(source), _) => RestoreError::WrongParent { manifest, source },
-        (Refused::Protocol, _) => {
+        (StreamRefusal::Stream(source), None) => FetchError::Truncated { manifest, source }.into(),
+        (StreamRefusal::WrongParent(source), _) => RestoreError::WrongParent { manifest, source },
+        (StreamRefusal::Protocol, _) => {
             let needed = needed_btrfs_progs(PROTOCOL_NEWEST).unwrap_or_default().to_owned();
             RestoreError::ProgramTooOld { manifest, needed, found: "an older one".to_owned() }
         }
-        (Refused::Attribute(source), _) => RestoreError::Encode { manifest, source },
-        (Refused::Write(source), _) => RestoreError::Pipe { manifest, source },
+        (StreamRefusal::Attribute(source), _) => RestoreError::Encode { manifest, source },
+        (StreamRefusal::Write(source), _) => RestoreError::Pipe { manifest, source },
     }
 }
 

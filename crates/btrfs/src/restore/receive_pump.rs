@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::error::RestoreError;
-use super::verified_stream::{Refused, Released, VerifiedStream};
+use super::verified_stream::{StreamOutput, StreamRefusal, VerifiedStream};
 use super::writeback::Writeback;
 
 /// Bytes that are verified at once: few enough to be still in the CPU cache when the pipe is
@@ -29,21 +29,21 @@ const END_WAIT: Duration = Duration::from_secs(5);
 
 pub struct ReceivePump {
     pieces: Option<mpsc::Sender<ObjectBytes>>,
-    thread: Option<JoinHandle<(Result<StreamSummary, Stopped>, LentMemory)>>,
+    thread: Option<JoinHandle<(Result<StreamSummary, PumpFailure>, LentMemory)>>,
     lent: LentMemory,
 }
 
 /// A stream that was refused before its end.
-pub struct Stopped {
+pub struct PumpFailure {
     /// Number of the object that was refused; `None` if the stream was cut off.
     pub object: Option<usize>,
-    pub refused: Refused,
+    pub refused: StreamRefusal,
 }
 
 /// The result of feeding one backup.
 pub enum PumpResult {
     Received(StreamSummary),
-    Stopped(Stopped),
+    Stopped(PumpFailure),
 }
 
 impl ReceivePump {
@@ -67,7 +67,7 @@ impl ReceivePump {
     /// cases.
     pub async fn feed(
         &mut self,
-        row: &mut DownloadSequence,
+        sequence: &mut DownloadSequence,
         planned: &FetchEntry<'_>,
     ) -> Result<PumpResult, RestoreError> {
         let mut left = planned.entry.manifest.total_bytes;
@@ -78,7 +78,7 @@ impl ReceivePump {
             let Ok(slot) = pieces.reserve().await else { break };
             let fetch =
                 |source| FetchError::Download { manifest: planned.entry.key.clone(), source };
-            let Some(piece) = row.next().await.map_err(fetch)? else { break };
+            let Some(piece) = sequence.next().await.map_err(fetch)? else { break };
             left = left.saturating_sub(piece.bytes.len() as u64);
             slot.send(piece);
         }
@@ -117,20 +117,20 @@ fn feed(
     mut stream: VerifiedStream,
     mut pieces: mpsc::Receiver<ObjectBytes>,
     progress: &Progress,
-) -> Result<StreamSummary, Stopped> {
+) -> Result<StreamSummary, PumpFailure> {
     while let Some(ObjectBytes { object, mut bytes }) = pieces.blocking_recv() {
         let count = bytes.len() as u64;
         while !bytes.is_empty() {
             let slice = bytes.split_to(SLICE_BYTES.min(bytes.len()));
             let fed = stream.feed(&slice, &mut |released| match released {
-                Released::InPiece(range) => pipe.lend(slice.slice(range)),
-                Released::Held(bytes) => pipe.copy(bytes),
+                StreamOutput::InPiece(range) => pipe.lend(slice.slice(range)),
+                StreamOutput::Held(bytes) => pipe.copy(bytes),
             });
-            fed.map_err(|refused| Stopped { object: Some(object), refused })?;
+            fed.map_err(|refused| PumpFailure { object: Some(object), refused })?;
         }
         progress.inc(count);
         writeback.add(count, &stream.take_long_files());
     }
-    let cut = |err: StreamError| Stopped { object: None, refused: Refused::Stream(err) };
+    let cut = |err: StreamError| PumpFailure { object: None, refused: StreamRefusal::Stream(err) };
     stream.finish().map_err(cut)
 }

@@ -3,7 +3,7 @@
 
 use s3up_repository::chain::ChainEntry;
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::thaw::{Mode, Thaw, Wanted};
+use s3up_repository::thaw::{Mode, RequiredObjects, Thaw};
 
 use super::context::{Restore, digest};
 use super::error::RestoreError;
@@ -17,9 +17,12 @@ impl Restore<'_> {
 
     /// Makes every object of these entries readable: requests a thaw and waits for it, as far
     /// as the mode allows.
-    pub(super) async fn thaw_all(&self, entries: &[ChainEntry]) -> Result<Wanted, RestoreError> {
+    pub(super) async fn thaw_all(
+        &self,
+        entries: &[ChainEntry],
+    ) -> Result<RequiredObjects, RestoreError> {
         let document = |(key, source)| RestoreError::Document { key, source };
-        let wanted = Wanted::of(entries).map_err(document)?;
+        let wanted = RequiredObjects::of(entries).map_err(document)?;
         self.thaw_wanted(&wanted, self.mode).await?;
         Ok(wanted)
     }
@@ -38,28 +41,21 @@ impl Restore<'_> {
             outcome => return outcome,
         }
         let (bucket, subvolume) = (self.bucket, &request.subvolume);
-        let mut wanted = Wanted::documents_of(bucket, self.layout, subvolume).await?;
+        let mut wanted = RequiredObjects::documents_of(bucket, self.layout, subvolume).await?;
         let digests: Vec<_> = entries.iter().map(digest).collect();
         let received = Staging::count_received(self.btrfs, &request.target, &digests).await?;
         let document = |(key, source)| RestoreError::Document { key, source };
-        wanted.chunks = Wanted::of(&entries[received..]).map_err(document)?.chunks;
+        wanted.chunks = RequiredObjects::of(&entries[received..]).map_err(document)?.chunks;
         warn_of_archived_documents(subvolume);
         self.thaw_wanted(&wanted, self.mode).await?;
         read().await
     }
 
-    async fn thaw_wanted(&self, wanted: &Wanted, mode: Mode) -> Result<(), RestoreError> {
+    async fn thaw_wanted(&self, wanted: &RequiredObjects, mode: Mode) -> Result<(), RestoreError> {
         let thawed = self.thaw().run(wanted, mode).await?;
         if !thawed.is_ready() {
             let state = thawed.state;
-            let why = match mode {
-                Mode::Observe => "the others are archived, and no thaw was requested",
-                Mode::Request => "a thaw of the others was requested",
-                Mode::Wait { .. } => {
-                    "the time to wait is over, and the thaw of the others is still in progress"
-                }
-            };
-            return Err(RestoreError::Archived { state: Box::new(state), why });
+            return Err(RestoreError::Archived { state: Box::new(state), mode });
         }
         if thawed.requested > 0 {
             let waited_seconds = thawed.waited.as_secs();

@@ -6,17 +6,16 @@
 use std::collections::BTreeMap;
 
 use s3up_store::ArchiveState;
-use serde::Serialize;
 
 /// The shortest and the longest time that a thaw takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hours {
     pub from: u32,
     pub to: u32,
 }
 
 /// The archived chunks of one storage class.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchivedChunks {
     pub storage_class: String,
     /// Chunks without a thaw request; each needs one.
@@ -40,10 +39,10 @@ pub fn archived_chunks<'a>(
             ArchiveState::Archived => (1, 0),
             ArchiveState::InProgress => (0, 1),
         };
-        let cold = by_class.entry(class).or_insert_with(|| ArchivedChunks::of(class));
-        cold.requests += requests;
-        cold.in_progress += in_progress;
-        cold.bytes = cold.bytes.saturating_add(bytes);
+        let archived = by_class.entry(class).or_insert_with(|| ArchivedChunks::of(class));
+        archived.requests += requests;
+        archived.in_progress += in_progress;
+        archived.bytes = archived.bytes.saturating_add(bytes);
     }
     by_class.into_values().collect()
 }
@@ -102,9 +101,9 @@ mod tests {
 
         let lines: Vec<_> = found
             .iter()
-            .map(|cold| {
-                let ArchivedChunks { storage_class, requests, in_progress, bytes, .. } = cold;
-                let hours = format!("{}, {}", cold.standard_hours, cold.bulk_hours);
+            .map(|archived| {
+                let ArchivedChunks { storage_class, requests, in_progress, bytes, .. } = archived;
+                let hours = format!("{}, {}", archived.standard_hours, archived.bulk_hours);
                 (storage_class.as_str(), *requests, *in_progress, *bytes, hours)
             })
             .collect();

@@ -38,7 +38,7 @@ pub struct VerifiedStream {
 
 /// The next verified bytes of the stream.
 #[derive(Debug)]
-pub enum Released<'a> {
+pub enum StreamOutput<'a> {
     /// A range of the piece that was fed.
     InPiece(Range<usize>),
     /// Bytes that lie elsewhere, valid during the call only.
@@ -47,7 +47,7 @@ pub enum Released<'a> {
 
 /// The reason why a stream is not released any further.
 #[derive(Debug)]
-pub enum Refused {
+pub enum StreamRefusal {
     Stream(StreamError),
     WrongParent(WrongParent),
     /// The receiver does not support the protocol.
@@ -97,8 +97,8 @@ impl VerifiedStream {
     pub fn feed(
         &mut self,
         piece: &[u8],
-        release: &mut impl FnMut(Released<'_>) -> io::Result<()>,
-    ) -> Result<(), Refused> {
+        release: &mut impl FnMut(StreamOutput<'_>) -> io::Result<()>,
+    ) -> Result<(), StreamRefusal> {
         let mut end = self.released;
         let mut edits: Vec<(Range<u64>, Edit)> = Vec::new();
         let fed = self.verifier.feed_to(piece, |command| {
@@ -107,16 +107,16 @@ impl VerifiedStream {
             let edit = edit_of(&command, self.rewrite.changes_any(), &mut self.inherited);
             edits.extend(edit.map(|edit| (command.range, edit)));
         });
-        fed.map_err(Refused::Stream)?;
+        fed.map_err(StreamRefusal::Stream)?;
         self.check_first_command()?;
         let window = Window { start: self.released, held: &self.held, piece };
         let mut at = self.released;
         for (range, edit) in edits {
             window.release(at..range.start, release)?;
             at = range.end;
-            let bytes = self.edited(window.bytes(range), edit).map_err(Refused::Attribute)?;
+            let bytes = self.edited(window.bytes(range), edit).map_err(StreamRefusal::Attribute)?;
             if !bytes.is_empty() {
-                release(Released::Held(&bytes)).map_err(Refused::Write)?;
+                release(StreamOutput::Held(&bytes)).map_err(StreamRefusal::Write)?;
             }
         }
         window.release(at..end, release)?;
@@ -141,14 +141,14 @@ impl VerifiedStream {
         self.verifier.finish()
     }
 
-    fn check_first_command(&mut self) -> Result<(), Refused> {
+    fn check_first_command(&mut self) -> Result<(), StreamRefusal> {
         let (None, Some(first)) = (&self.first, self.verifier.snapshot()) else { return Ok(()) };
         if self.verifier.protocol().version() > self.protocol_max {
-            return Err(Refused::Protocol);
+            return Err(StreamRefusal::Protocol);
         }
         self.rewrite
             .check_parent(first.parent.map(|parent| parent.uuid))
-            .map_err(Refused::WrongParent)?;
+            .map_err(StreamRefusal::WrongParent)?;
         self.first = Some(first.clone());
         Ok(())
     }
@@ -205,14 +205,14 @@ impl Window<'_> {
     fn release(
         &self,
         range: Range<u64>,
-        release: &mut impl FnMut(Released<'_>) -> io::Result<()>,
-    ) -> Result<(), Refused> {
+        release: &mut impl FnMut(StreamOutput<'_>) -> io::Result<()>,
+    ) -> Result<(), StreamRefusal> {
         let (of_held, of_piece) = self.parts(range);
         if !of_held.is_empty() {
-            release(Released::Held(&self.held[of_held])).map_err(Refused::Write)?;
+            release(StreamOutput::Held(&self.held[of_held])).map_err(StreamRefusal::Write)?;
         }
         if !of_piece.is_empty() {
-            release(Released::InPiece(of_piece)).map_err(Refused::Write)?;
+            release(StreamOutput::InPiece(of_piece)).map_err(StreamRefusal::Write)?;
         }
         Ok(())
     }
@@ -259,13 +259,13 @@ mod tests {
         rewrite: UuidRewrite,
         stream: &[u8],
         piece_bytes: usize,
-    ) -> (Vec<u8>, Result<StreamSummary, Refused>) {
+    ) -> (Vec<u8>, Result<StreamSummary, StreamRefusal>) {
         let (mut proven, mut out) = (new(rewrite, PROTOCOL_MAX), Vec::new());
         for piece in stream.chunks(piece_bytes) {
-            let mut release = |released: Released<'_>| {
+            let mut release = |released: StreamOutput<'_>| {
                 out.extend_from_slice(match released {
-                    Released::InPiece(range) => &piece[range],
-                    Released::Held(bytes) => bytes,
+                    StreamOutput::InPiece(range) => &piece[range],
+                    StreamOutput::Held(bytes) => bytes,
                 });
                 Ok(())
             };
@@ -273,7 +273,7 @@ mod tests {
                 return (out, Err(err));
             }
         }
-        (out, proven.finish().map_err(Refused::Stream))
+        (out, proven.finish().map_err(StreamRefusal::Stream))
     }
 
     #[test]
@@ -293,7 +293,7 @@ mod tests {
             let mut damaged = stream.clone();
             damaged[at] ^= 1;
             let (out, verdict) = released_bytes(of_full(), &damaged, 7);
-            assert!(matches!(verdict, Err(Refused::Stream(_))), "{at}: {verdict:?}");
+            assert!(matches!(verdict, Err(StreamRefusal::Stream(_))), "{at}: {verdict:?}");
             assert!(out.len() <= at && stream.starts_with(&out), "{at}: {}", out.len());
         }
     }
@@ -327,11 +327,11 @@ mod tests {
             [(of_full(), incremental()), (other, incremental()), (other, stream())]
         {
             let (out, verdict) = released_bytes(rewrite, &stream, 1000);
-            assert!(matches!(verdict, Err(Refused::WrongParent(_))), "{verdict:?}");
+            assert!(matches!(verdict, Err(StreamRefusal::WrongParent(_))), "{verdict:?}");
             assert!(out.is_empty());
         }
         let mut proven = new(of_full(), 0);
         let refused = proven.feed(&stream(), &mut |_| Ok(()));
-        assert!(matches!(refused, Err(Refused::Protocol)), "{refused:?}");
+        assert!(matches!(refused, Err(StreamRefusal::Protocol)), "{refused:?}");
     }
 }

@@ -117,13 +117,13 @@ pub struct Cleanup<'a> {
 
 /// The state of the bucket after the removal of an unfinished backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cleared {
+pub enum RemovalOutcome {
     /// Nothing of it is left.
-    All,
+    Removed,
     /// It is a backup, so nothing was removed.
     IsBackup,
     /// Something is left, and a warning says what.
-    Not,
+    Incomplete,
 }
 
 impl Cleanup<'_> {
@@ -159,20 +159,25 @@ impl Cleanup<'_> {
         created_by: CreatedBy,
     ) {
         match self.clear(name, run, created_by).await {
-            Cleared::All => self.snapshot_dir.remove(name).await,
-            Cleared::IsBackup => {
+            RemovalOutcome::Removed => self.snapshot_dir.remove(name).await,
+            RemovalOutcome::IsBackup => {
                 if let Err(err) = self.snapshot_dir.records.write(name, run, State::Published) {
                     tracing::warn!(event = "record_not_written", "{}", error_chain(&err));
                 }
             }
-            Cleared::Not => {}
+            RemovalOutcome::Incomplete => {}
         }
     }
 
     /// Removes what an unpublished backup left in the bucket.
-    pub async fn clear(&self, name: &SnapshotName, run: &RunId, created_by: CreatedBy) -> Cleared {
+    pub async fn clear(
+        &self,
+        name: &SnapshotName,
+        run: &RunId,
+        created_by: CreatedBy,
+    ) -> RemovalOutcome {
         let removal = Removal { cleanup: self, backup: name, run, limit: created_by.time_max() };
-        removal.within_limit(removal.everything()).await.unwrap_or(Cleared::Not)
+        removal.within_limit(removal.everything()).await.unwrap_or(RemovalOutcome::Incomplete)
     }
 
     /// Removes the objects of a backup except the chunks `kept`, before it is
@@ -227,23 +232,23 @@ impl Removal<'_> {
 
     /// Asks the bucket what this is. If it never was a backup, removes the manifest first
     /// and the chunks last, and nothing that another run stored under the same keys.
-    async fn everything(&self) -> Result<Cleared, StoreError> {
+    async fn everything(&self) -> Result<RemovalOutcome, StoreError> {
         let Cleanup { bucket, layout, .. } = self.cleanup;
         match self.decide().await? {
             leftover::Removal::Remove => {}
             leftover::Removal::IsBackup => {
                 self.warn_of_backup();
-                return Ok(Cleared::IsBackup);
+                return Ok(RemovalOutcome::IsBackup);
             }
             leftover::Removal::Keep { reason } => {
                 let backup = self.backup;
                 tracing::warn!(
-                    event = "leftover_kept",
+                    event = "leftover_not_deleted",
                     %backup,
                     "not removing what an unfinished backup seems to have left in the bucket: \
                      {reason}; check it with `list`"
                 );
-                return Ok(Cleared::Not);
+                return Ok(RemovalOutcome::Incomplete);
             }
         }
         let mut removed = 0;
@@ -251,7 +256,7 @@ impl Removal<'_> {
             removed += remove_if_ours(&bucket.store, &key, self.run, self.retry_for()).await?;
         }
         self.log(removed + self.chunks_but(&BTreeSet::new()).await?);
-        Ok(Cleared::All)
+        Ok(RemovalOutcome::Removed)
     }
 
     async fn decide(&self) -> Result<leftover::Removal, StoreError> {

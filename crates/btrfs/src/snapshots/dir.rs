@@ -34,7 +34,7 @@ pub enum SnapshotDirError {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Made {
+enum MakeOutcome {
     Yes,
     NameIsTaken,
 }
@@ -95,7 +95,7 @@ impl SnapshotDir<'_> {
     ) -> Result<SnapshotName, SnapshotDirError> {
         let mut snapshot = snapshot.clone();
         for _ in 0..NAMES_TRIED_MAX {
-            if self.try_make(of, &snapshot, run, state).await? == Made::Yes {
+            if self.try_make(of, &snapshot, run, state).await? == MakeOutcome::Yes {
                 let path = self.path_of(&snapshot);
                 tracing::info!(event = "snapshot_created", %snapshot, path = %path.display());
                 return Ok(snapshot);
@@ -112,16 +112,16 @@ impl SnapshotDir<'_> {
         snapshot: &SnapshotName,
         run: &RunId,
         state: State,
-    ) -> Result<Made, SnapshotDirError> {
+    ) -> Result<MakeOutcome, SnapshotDirError> {
         if self.has(snapshot) || !self.records.create(snapshot, run, state)? {
-            return Ok(Made::NameIsTaken);
+            return Ok(MakeOutcome::NameIsTaken);
         }
         let made = subvolume::snapshot_read_only(self.btrfs, of, &self.path_of(snapshot)).await;
         if let Err(err) = made {
             self.records.forget(snapshot)?;
             return Err(err.into());
         }
-        Ok(Made::Yes)
+        Ok(MakeOutcome::Yes)
     }
 
     /// Takes over a published snapshot that a restore received, by making a snapshot of

@@ -32,7 +32,7 @@ const DIRS_MAX: usize = 1_000;
 
 /// The configured subvolume of the same name, if this host has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Configured {
+pub struct ConfiguredSubvolume {
     /// Path of the subvolume in the configuration.
     pub path: PathBuf,
     pub base_dir: PathBuf,
@@ -59,11 +59,11 @@ pub enum KeepError {
     Tool(#[from] ToolError),
 }
 
-/// Decides. If the configured subvolume exists elsewhere, it has nothing to do with the
+/// Returns where the received snapshot is kept. If the configured subvolume exists elsewhere, it has nothing to do with the
 /// restored one, and an incremental of it would hold everything.
-pub fn keep_location(configured: Option<&Configured>, target: &Path) -> KeepLocation {
+pub fn keep_location(configured: Option<&ConfiguredSubvolume>, target: &Path) -> KeepLocation {
     match configured {
-        Some(Configured { path, base_dir, is_same_filesystem: true, is_there })
+        Some(ConfiguredSubvolume { path, base_dir, is_same_filesystem: true, is_there })
             if path == target || !is_there =>
         {
             KeepLocation::SnapshotDir(base_dir.clone())
@@ -168,7 +168,7 @@ mod tests {
     fn a_received_parent_is_kept_where_the_next_backup_finds_it() {
         let configured = |path: &str, is_same_filesystem, is_there| {
             let (path, base_dir) = (PathBuf::from(path), PathBuf::from("/srv/snapshots"));
-            Some(Configured { path, base_dir, is_same_filesystem, is_there })
+            Some(ConfiguredSubvolume { path, base_dir, is_same_filesystem, is_there })
         };
         let in_snapshots = || KeepLocation::SnapshotDir(PathBuf::from("/srv/snapshots"));
         let beside = || KeepLocation::Beside(PathBuf::from("/srv/.data.btrfs-to-s3-parent"));

@@ -8,6 +8,7 @@ use s3up_repository::origin::Origin;
 use s3up_repository::stamp::seconds;
 
 use crate::status::last_runs::RunStatus;
+use crate::status::states::PointerState;
 use crate::status::{BrokenLine, Status};
 
 /// The timer fires hourly, and a backup of terabytes takes hours.
@@ -17,14 +18,14 @@ const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 const DRILL_AGE_MAX: SignedDuration = SignedDuration::from_hours(62 * 24);
 
 /// The status of one subvolume, or why it is unknown.
-pub struct Checked<'a> {
+pub struct CheckInput<'a> {
     pub subvolume: &'a str,
     pub status: Result<&'a Status, &'a str>,
 }
 
 /// Returns the problems, one text per subvolume. None means that all is well.
-pub fn problems(all: &[Checked<'_>], now: Timestamp) -> Vec<String> {
-    let of = |checked: &Checked<'_>| {
+pub fn problems(all: &[CheckInput<'_>], now: Timestamp) -> Vec<String> {
+    let of = |checked: &CheckInput<'_>| {
         let whats = match checked.status {
             Ok(status) => wrong(status, now),
             Err(reason) => vec![format!("cannot check: {reason}")],
@@ -35,29 +36,32 @@ pub fn problems(all: &[Checked<'_>], now: Timestamp) -> Vec<String> {
 }
 
 /// Returns the line, with its line break.
-pub fn line(all: &[Checked<'_>], problems: &[String]) -> String {
+pub fn line(all: &[CheckInput<'_>], problems: &[String]) -> String {
     if !problems.is_empty() {
         return format!("PROBLEM: {}\n", problems.join("; ").replace(['\n', '\r'], " "));
     }
     let last = all.iter().filter_map(|checked| checked.status.ok()?.last_backup_at.as_deref());
     let oldest = last.min().unwrap_or("never");
-    let subvolumes = match all.len() {
-        1 => "1 subvolume".to_owned(),
-        count => format!("{count} subvolumes"),
-    };
-    format!("OK: {subvolumes}, each backed up since {oldest}\n")
+    match all.len() {
+        1 => format!("OK: 1 subvolume, last backup at {oldest}\n"),
+        count => format!("OK: {count} subvolumes, last backups at {oldest} or later\n"),
+    }
 }
 
 fn wrong(status: &Status, now: Timestamp) -> Vec<String> {
     let mut wrong = Vec::new();
     match (status.backups, &status.problem) {
-        ("nothing", _) => wrong.push("never backed up".to_owned()),
-        ("published", Some(problem)) => {
+        (PointerState::Nothing, _) => wrong.push("never backed up".to_owned()),
+        (PointerState::Published, Some(problem)) => {
             wrong.push(problem.clone());
             wrong.extend(broken(&status.broken));
         }
-        (_, Some(problem)) => wrong.push(format!("broken: {problem}")),
-        (_, None) => wrong.extend(broken(&status.broken)),
+        (PointerState::Broken | PointerState::Archived, Some(problem)) => {
+            wrong.push(format!("broken: {problem}"));
+        }
+        (PointerState::Published | PointerState::Broken | PointerState::Archived, None) => {
+            wrong.extend(broken(&status.broken))
+        }
     }
     if let Some(origin) = &status.other_origin {
         wrong.push(other_origin(origin, status.is_origin_unproven));
@@ -118,12 +122,13 @@ mod tests {
     use crate::status::last_runs::LastRun;
 
     const DAY: i64 = 24 * 3600;
+    const PUBLISHED: PointerState = PointerState::Published;
 
     fn time(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn status(backups: &'static str, due_at: Option<i64>, outcome: Option<RunStatus>) -> Status {
+    fn status(backups: PointerState, due_at: Option<i64>, outcome: Option<RunStatus>) -> Status {
         let run = |outcome| LastRun {
             ran_at: time(0),
             outcome,
@@ -134,7 +139,7 @@ mod tests {
             subvolume: "data".to_owned(),
             last_run: outcome.map(run),
             backups,
-            problem: (backups == "broken").then(|| "a chunk is missing".to_owned()),
+            problem: (backups == PointerState::Broken).then(|| "a chunk is missing".to_owned()),
             broken: Vec::new(),
             other_origin: None,
             is_origin_unproven: false,
@@ -151,25 +156,31 @@ mod tests {
 
     #[test]
     fn a_monitor_reads_one_line() {
+        use PointerState::{Broken, Nothing};
         use RunStatus::{Failed, NotDue, Published, Stopped};
         #[rustfmt::skip]
         let cases = [
-            ("published", Some(9 * DAY), Some(Published), "OK: 1 subvolume, each backed up since 1970-01-01T00:00:00Z\n"),
-            ("published", Some(9 * DAY), Some(NotDue),    "OK: 1 subvolume, each backed up since 1970-01-01T00:00:00Z\n"),
-            ("published", Some(7 * DAY), None,            "OK: 1 subvolume, each backed up since 1970-01-01T00:00:00Z\n"),
-            ("published", Some(DAY - 1), None,            "PROBLEM: data: overdue since 1970-01-01T23:59:59Z\n"),
-            ("published", Some(9 * DAY), Some(Failed),    "PROBLEM: data: last run failed: no space\n"),
-            ("published", Some(9 * DAY), Some(Stopped),   "PROBLEM: data: last run was stopped\n"),
-            ("nothing",   None,          None,            "PROBLEM: data: never backed up\n"),
-            ("broken",    None,          None,            "PROBLEM: data: broken: a chunk is missing\n"),
-            ("broken",    Some(0),       Some(Stopped),   "PROBLEM: data: broken: a chunk is missing, overdue since 1970-01-01T00:00:00Z, last run was stopped\n"),
+            (PUBLISHED,   Some(9 * DAY), Some(Published), "OK: 1 subvolume, last backup at 1970-01-01T00:00:00Z\n"),
+            (PUBLISHED,   Some(9 * DAY), Some(NotDue),    "OK: 1 subvolume, last backup at 1970-01-01T00:00:00Z\n"),
+            (PUBLISHED,   Some(7 * DAY), None,            "OK: 1 subvolume, last backup at 1970-01-01T00:00:00Z\n"),
+            (PUBLISHED,   Some(DAY - 1), None,            "PROBLEM: data: overdue since 1970-01-01T23:59:59Z\n"),
+            (PUBLISHED,   Some(9 * DAY), Some(Failed),    "PROBLEM: data: last run failed: no space\n"),
+            (PUBLISHED,   Some(9 * DAY), Some(Stopped),   "PROBLEM: data: last run was stopped\n"),
+            (Nothing,     None,          None,            "PROBLEM: data: never backed up\n"),
+            (Broken,      None,          None,            "PROBLEM: data: broken: a chunk is missing\n"),
+            (Broken,      Some(0),       Some(Stopped),   "PROBLEM: data: broken: a chunk is missing, overdue since 1970-01-01T00:00:00Z, last run was stopped\n"),
         ];
         for (backups, due_at, outcome, want) in cases {
             let status = status(backups, due_at, outcome);
-            let all = [Checked { subvolume: "data", status: Ok(&status) }];
+            let all = [CheckInput { subvolume: "data", status: Ok(&status) }];
             assert_eq!(line(&all, &problems(&all, time(2 * DAY))), want);
         }
-        let mut status = status("published", None, None);
+        let status_of = status(PUBLISHED, Some(9 * DAY), None);
+        let all =
+            ["data", "home"].map(|subvolume| CheckInput { subvolume, status: Ok(&status_of) });
+        let want = "OK: 2 subvolumes, last backups at 1970-01-01T00:00:00Z or later\n";
+        assert_eq!(line(&all, &problems(&all, time(2 * DAY))), want);
+        let mut status = status(PUBLISHED, None, None);
         let line_of = |created_at: &str| BrokenLine {
             created_at: created_at.to_owned(),
             manifest: "m".to_owned(),
@@ -182,12 +193,12 @@ mod tests {
         ];
         for (broken, want) in cases {
             status.broken = broken;
-            let all = [Checked { subvolume: "data", status: Ok(&status) }];
+            let all = [CheckInput { subvolume: "data", status: Ok(&status) }];
             assert_eq!(line(&all, &problems(&all, time(0))), want);
         }
         status.broken = Vec::new();
         status.other_origin = Some(Origin { host: "b".to_owned(), ..Origin::default() });
-        let all = [Checked { subvolume: "data", status: Ok(&status) }];
+        let all = [CheckInput { subvolume: "data", status: Ok(&status) }];
         let found = problems(&all, time(0));
         assert!(found[0].contains("was made by host b (identity unknown"), "{found:?}");
         status.other_origin = None;
@@ -210,12 +221,12 @@ mod tests {
         ];
         for (drills, last_good_drill, want) in cases {
             (status.drills, status.last_good_drill) = (drills, last_good_drill);
-            let all = [Checked { subvolume: "data", status: Ok(&status) }];
+            let all = [CheckInput { subvolume: "data", status: Ok(&status) }];
             let problems = problems(&all, time(70 * DAY));
             assert_eq!(problems.is_empty(), want.is_empty(), "{want}");
             assert!(want.is_empty() || line(&all, &problems) == want, "{problems:?}");
         }
-        let all = [Checked { subvolume: "data", status: Err("S3 does not answer") }];
+        let all = [CheckInput { subvolume: "data", status: Err("S3 does not answer") }];
         let want = "PROBLEM: data: cannot check: S3 does not answer\n";
         assert_eq!(line(&all, &problems(&all, time(0))), want);
     }

@@ -24,18 +24,6 @@ pub fn history(catalogue: &Catalogue, count: usize) -> Vec<Entry> {
     entries
 }
 
-/// Returns the word for JSON and tables.
-pub fn word(publication: &Publication) -> &'static str {
-    match publication {
-        Publication::Current => "current",
-        Publication::Earlier => "earlier",
-        Publication::Unpublished => "unpublished",
-        Publication::Unknown => "unknown",
-        Publication::Archived(_) => "archived",
-        Publication::Broken(_) => "broken",
-    }
-}
-
 /// Returns the rate of a backup, if its manifest says how long it took.
 pub fn throughput(manifest: &Manifest) -> Option<Throughput> {
     let elapsed = Duration::try_from_secs_f64(manifest.elapsed_seconds?).ok()?;

@@ -11,7 +11,7 @@ use s3up_repository::names::SubvolumeName;
 use s3up_repository::state_file::{Format, StateFile};
 use serde::{Deserialize, Serialize};
 
-use crate::drill::Drilled;
+use crate::drill::DrillResult;
 
 /// A hundred thousand subvolumes.
 const FORMAT: Format = Format { version: None, bytes_max: 256 << 20 };
@@ -33,7 +33,7 @@ pub struct LastDrill {
 pub struct Drills(StateFile<LastDrill>);
 
 impl LastDrill {
-    pub fn of(drilled: &Drilled, drilled_at: Timestamp) -> LastDrill {
+    pub fn of(drilled: &DrillResult, drilled_at: Timestamp) -> LastDrill {
         LastDrill {
             drilled_at,
             manifest: drilled.manifest.clone(),

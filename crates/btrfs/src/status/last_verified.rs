@@ -10,7 +10,7 @@ use s3up_core::Key;
 use s3up_repository::location::RepositoryLocation;
 use s3up_repository::names::SubvolumeName;
 use s3up_repository::state_file::{Format, StateFile};
-use s3up_repository::verify::{Depth, Verified};
+use s3up_repository::verify::{Depth, VerifyReport};
 use serde::{Deserialize, Serialize};
 
 /// A million manifests.
@@ -30,7 +30,7 @@ pub struct LastVerified {
 pub struct LastVerifies(StateFile<LastVerified>);
 
 impl LastVerified {
-    pub fn of(verified: &Verified, depth: Depth, verified_at: Timestamp) -> LastVerified {
+    pub fn of(verified: &VerifyReport, depth: Depth, verified_at: Timestamp) -> LastVerified {
         let sound = verified.sound.iter().map(|key| key.as_str().to_owned()).collect();
         LastVerified { verified_at, deep: depth != Depth::Reported, sound }
     }

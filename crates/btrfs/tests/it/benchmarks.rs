@@ -28,6 +28,11 @@ async fn random_data_is_uploaded_measured_and_removed() {
     let table = world.run(&ARGUMENTS[..5]).await;
 
     assert_eq!(json.code, Some(0), "{}", json.stderr);
+    assert!(
+        json.stderr.contains("event=benchmark_planned total_bytes=26000000"),
+        "{}",
+        json.stderr
+    );
     let report: Value = serde_json::from_str(&json.stdout).unwrap();
     let found: Vec<_> = report["measured"]
         .as_array()

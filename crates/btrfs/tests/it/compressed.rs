@@ -77,7 +77,7 @@ async fn the_protocol_is_chosen_apart_from_compression() {
     assert_eq!(restored.code, Some(0), "{}", restored.stderr);
     assert_same_tree(&data, &target);
     let listed = world.run(&["list"]).await;
-    let needs = "data: to restore 3 of 4 backups takes btrfs-progs 6.2 or later\n";
+    let needs = "data: restoring 3 of 4 backups needs btrfs-progs 6.2 or later\n";
     assert!(listed.stdout.contains(needs), "{}", listed.stdout);
     let json = world.run(&["list", "--json"]).await;
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
@@ -180,7 +180,10 @@ async fn a_swap_file_in_use_is_explained() {
     let ran = world.run(&["backup", "--once"]).await;
 
     assert!(Command::new("swapoff").arg(&swap).status().unwrap().success());
-    ran.failed_with(1, &["Text file busy", "a swap file in it is in use"]);
+    ran.failed_with(
+        1,
+        &["Text file busy", "the kernel makes no snapshot of a subvolume with a swap file in use"],
+    );
 }
 
 fn set_flags(file: &fs::File, flag: IFlags) {

@@ -165,7 +165,7 @@ async fn a_drill_thaws_archived_chunks_only_with_wait_restore() {
 
     let ran = world.run(&["drill", "--set", &scratch_dir]).await;
 
-    ran.failed_with(4, &["data", "run again later: ", "--wait-restore"]);
+    ran.failed_with(4, &["data", "to thaw them, which S3 charges for, run: ", "--wait-restore"]);
     assert_eq!(world.s3.faults().calls(Op::RestoreObject), 0);
     let timed = ["drill", "--set", &scratch_dir, "--wait-restore", "--restore-timeout", "1"];
     world.run(&timed).await.failed_with(4, &["--wait-restore --restore-timeout 1"]);

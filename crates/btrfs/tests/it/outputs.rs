@@ -10,6 +10,9 @@ use s3up_testkit::{Tree, file, noise};
 
 use crate::fixture::{CHUNK, Ran, World};
 
+/// Width of a terminal, into which every table fits.
+const COLUMNS_MAX: usize = 80;
+
 /// Runs commands, and compares what they print.
 struct Golden {
     world: World,
@@ -40,6 +43,10 @@ impl Golden {
     /// Asserts what a command prints: its standard output, and its error if it failed.
     async fn prints(&self, name: &str, arguments: &[&str]) {
         let ran = self.world.run(arguments).await;
+        let of_tables = ran.stdout.lines().filter(|line| line.contains("  "));
+        for line in of_tables {
+            assert!(line.chars().count() <= COLUMNS_MAX, "{line}");
+        }
         let line = arguments.join(" ");
         let text = format!("$ btrfs-to-s3 {line}\n{}{}", ran.stdout, error(&ran));
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/output");

@@ -184,7 +184,11 @@ async fn an_unplanned_full_is_a_warning_or_refused() {
         "{says}"
     );
     refused.failed_with(1, &["schedule.unplanned_full", "is missing", "backup --full"]);
-    assert!(check.stdout.contains("last run failed: refused, as"), "{}", check.stdout);
+    assert!(
+        check.stdout.contains("last run failed: not making an unplanned full"),
+        "{}",
+        check.stdout
+    );
     assert_eq!(made.code, Some(0), "{}", made.stderr);
     let warning = made.stderr.lines().find(|line| line.contains("event=unplanned_full"));
     assert!(warning.is_some_and(|line| line.contains("level=warn")), "{}", made.stderr);
@@ -237,7 +241,7 @@ async fn a_plan_says_what_its_prune_will_delete() {
     );
     assert_eq!(with_window[0]["prune"]["manifests"], serde_json::json!([]), "{with_window}");
     let reason = with_window[0]["prune"]["generations"][0]["reason"].as_str().expect("text");
-    assert!(reason.starts_with("kept by `retention.keep_days` until 20"), "{reason}");
+    assert!(reason.starts_with("the restore window needs it until 20"), "{reason}");
     assert!(!kept.stderr.contains("event=pruned"), "{}", kept.stderr);
     let events: Vec<_> = ["event=backup_to_be_deleted", "event=prune_planned", "event=pruned"]
         .map(|event| pruned.stderr.matches(event).count())

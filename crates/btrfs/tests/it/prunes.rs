@@ -100,7 +100,8 @@ async fn a_dry_run_prints_the_plan_and_deletes_nothing() {
 
     assert_eq!(keys(&world).await, before);
     assert!(table.stdout.starts_with("SUBVOLUME  GENERATION"), "{}", table.stdout);
-    for text in [": replaced by a newer generation", ": published generation"] {
+    for text in ["data: would delete 20", ": replaced by a newer generation", "data: would keep 20"]
+    {
         assert!(table.stdout.contains(text), "{}", table.stdout);
     }
     assert_eq!(
@@ -211,11 +212,22 @@ async fn a_prune_warns_that_old_versions_remain() {
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     }
 
+    let plan = world.run(&["backup", "--once", "--dry-run"]).await;
     let ran = world.run(&["prune"]).await;
 
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(ran.stderr.contains("event=old_versions_remain"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("NoncurrentVersionExpiration"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("data: deletes 1 backup; then"), "{}", ran.stdout);
+    assert!(
+        plan.stdout.contains("Prune: the bucket keeps versions, so deleted objects remain"),
+        "{}",
+        plan.stdout
+    );
+    assert!(
+        ran.stderr.matches("remain as old versions").count() == 2,
+        "the plan and its result: {}",
+        ran.stderr
+    );
     assert!(ran.stderr.contains("event=pruned subvolume=data backups=1"), "{}", ran.stderr);
 }
 

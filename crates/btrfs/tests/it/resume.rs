@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
-use s3up_devstore::{Conditions, HeldCall, Op};
+use s3up_devstore::{Behaviours, Conditions, HeldCall, Op};
 use s3up_testkit::{
     BtrfsFault, Calls, InjectedFault, StandIn, assert_same_tree, noise, wait_until,
 };
@@ -25,7 +25,11 @@ const PARTS: u64 = 40;
 
 /// A world whose backups upload one part at a time, in chunks of `chunk_bytes`.
 async fn world(chunk_bytes: u64) -> Option<World> {
-    let world = World::start(&["data"]).await?;
+    world_behaving(Behaviours::default(), chunk_bytes).await
+}
+
+async fn world_behaving(behaviours: Behaviours, chunk_bytes: u64) -> Option<World> {
+    let world = World::start_behaving(behaviours, &["data"]).await?;
     world.reconfigure(
         &format!("chunk_size_bytes = {CHUNK}"),
         &format!("chunk_size_bytes = {chunk_bytes}\nconcurrency = 1"),
@@ -263,6 +267,27 @@ fn journal(world: &World) -> PathBuf {
     let is_journal = |path: &PathBuf| path.extension().is_some_and(|end| end == "journal");
     let path = paths.find_map(|entry| Some(entry.ok()?.path()).filter(is_journal));
     path.expect("a journal")
+}
+
+/// The server takes fewer parts of one upload than any that the probe asks for, and more of
+/// them later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_part_leaves_the_accepted_ones_for_the_next_run() {
+    let behaviours = Behaviours { part_count_max: 19, ..Behaviours::default() };
+    let Some(mut world) = world_behaving(behaviours, 1 << 30).await else { return };
+
+    let refused = world.run(&["backup", "--once"]).await;
+    let away = world.stop_s3().await;
+    world.start_s3_again(away).await;
+    let before = calls(&world);
+    let resumed = world.backup().await;
+
+    refused.failed_with(1, &["put part of nas/subvol/data/full/chunk-", "InvalidArgument"]);
+    assert_says(&refused, "backup_interrupted");
+    assert_says(&resumed, "backup_resumed");
+    let again = uploaded(&world, before);
+    assert!(again < (PARTS - 19 + 1) * PART, "{again}");
+    assert_clean(&world).await;
 }
 
 /// As the kernel does when memory runs out.

@@ -87,7 +87,7 @@ async fn a_damaged_older_backup_survives_a_rollback_of_its_record() {
 
     let ran = ok(&world, &["backup", "--once"]).await;
 
-    assert!(ran.stderr.contains("event=leftover_kept"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("event=leftover_not_deleted"), "{}", ran.stderr);
     assert!(world.keys().await.contains(&oldest("-0.bin")));
 }
 

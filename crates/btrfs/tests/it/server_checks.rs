@@ -78,7 +78,7 @@ async fn a_server_that_refuses_the_encryption_stops_the_first_backup_before_a_by
     let ran = world.run(&["backup", "--once"]).await;
 
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    assert!(ran.stderr.contains("set `s3.sse` to"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("set `sse` to"), "{}", ran.stderr);
     assert_eq!(world.keys().await, Vec::<String>::new());
     assert_eq!(world.snapshots(), Vec::<String>::new());
     world.reconfigure("retry_hours", "sse = \"none\"\nretry_hours");

@@ -1,5 +1,9 @@
 //! `--set` and `--log-level` change the configuration of one run.
 
+use std::process::Stdio;
+
+use tokio::process::Command;
+
 use crate::fixture::World;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,7 +34,7 @@ async fn a_wrong_setting_is_named() {
     #[rustfmt::skip]
     let cases = [
         ("s3.concurency=1",      "--set s3.concurency: unknown key, did you mean `concurrency`?"),
-        ("s3.concurrency=0",     "--set s3.concurrency: is 0, expected 1 to 256"),
+        ("s3.concurrency=0",     "--set s3.concurrency: expected 1 to 256, found 0"),
         ("shcedule.run_at=1:00", "--set shcedule: unknown key, did you mean `schedule`?"),
         ("schedule.run_at=late", "--set schedule.run_at: expected a time like 02:00, found \"late\""),
         ("s3.bucket",            "--set: expected section.key=value, for example s3.concurrency=8"),
@@ -88,4 +92,32 @@ async fn a_restore_without_a_target_uses_the_configured_directory() {
     nowhere.failed_with(2, &["no target: pass --target", "restore.target_base_dir"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     s3up_testkit::assert_same_tree(&world.subvolume("data"), &directory.join("data"));
+}
+
+/// Runs a command that logs a line and fails, on a terminal with these variables, and returns what
+/// the terminal shows.
+async fn on_terminal(world: &World, variables: [(&str, &str); 2]) -> String {
+    let line =
+        format!("'{}' --config {:?} drill", env!("CARGO_BIN_EXE_btrfs-to-s3"), world.config());
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).envs(variables);
+    let shown = script.stdin(Stdio::null()).output().await.expect("a terminal");
+    assert_eq!(shown.status.code(), Some(2), "{shown:?}");
+    String::from_utf8(shown.stdout).expect("UTF-8")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_has_colours_only_on_a_terminal_that_shows_them() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    #[rustfmt::skip]
+    let cases = [
+        ([("TERM", "xterm"), ("NO_COLOR", "")],  true),
+        ([("TERM", "xterm"), ("NO_COLOR", "1")], false),
+        ([("TERM", "dumb"),  ("NO_COLOR", "")],  false),
+    ];
+    for (variables, has_colours) in cases {
+        let shown = on_terminal(&world, variables).await;
+        assert!(shown.contains("command start"), "{shown}");
+        assert_eq!(shown.contains("\u{1b}["), has_colours, "{variables:?}: {shown}");
+    }
 }

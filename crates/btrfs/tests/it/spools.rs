@@ -145,6 +145,6 @@ async fn a_missing_spool_directory_is_refused_before_any_snapshot() {
 
     let ran = Ran::of(spooled(&world, Path::new("/no/such"), 100 * MIB).output().await.unwrap());
 
-    ran.failed_with(2, &["global.spool_dir \"/no/such\"", "expected an existing directory"]);
+    ran.failed_with(2, &["`global.spool_dir` \"/no/such\"", "expected an existing directory"]);
     assert!(world.snapshots().is_empty());
 }

@@ -178,7 +178,7 @@ async fn a_check_prints_one_line_and_fails_on_any_problem() {
     #[rustfmt::skip]
     let cases = [
         (never,   1, "PROBLEM: data: never backed up\n"),
-        (well,    0, "OK: 1 subvolume, each backed up since 20"),
+        (well,    0, "OK: 1 subvolume, last backup at 20"),
         (overdue, 1, "PROBLEM: data: overdue since 20"),
         (failed,  1, "last run failed: "),
         (lost,    1, "PROBLEM: data: cannot check: "),

@@ -111,7 +111,7 @@ async fn what_only_btrfs_receive_finds_is_found_before_the_thaw() {
 
         let ran = world.restore("data", &target).await;
 
-        ran.failed_with(1, &["receive a tiny trial backup", StandIn::ERROR_MESSAGE]);
+        ran.failed_with(1, &["receive a trial backup", StandIn::ERROR_MESSAGE]);
         assert_eq!(thaw_requests(&world), 0, "{kind}");
         assert_eq!(stand_in.calls_of("receive"), [], "{kind}");
         assert_eq!(names_in(world.fs.path()), ["data", "snapshots"], "{kind}");

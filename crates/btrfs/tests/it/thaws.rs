@@ -157,7 +157,7 @@ async fn a_thaw_of_one_backup_needs_no_configuration_file() {
     assert_eq!(thaw_requests(&world), 2, "only the chain of that backup");
     let wrong =
         world.run(&[&wanted[..], &bucket, &["--set", "restore.thaw_days=0"]].concat()).await;
-    wrong.failed_with(2, &["restore.thaw_days: is 0, expected 1 to 365"]);
+    wrong.failed_with(2, &["restore.thaw_days: expected 1 to 365, found 0"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,12 +215,12 @@ async fn copies_that_would_expire_too_early_are_extended() {
 async fn copies_are_extended_during_a_long_download() {
     use s3up_core::progress::ProgressSink;
     use s3up_repository::documents::Bucket;
-    use s3up_repository::thaw::{Mode, Terms, Thaw, Wanted};
+    use s3up_repository::thaw::{Mode, RequiredObjects, Terms, Thaw};
 
     let Some(world) = archived("GLACIER").await else { return };
     world.s3.set_restore_delay(Duration::ZERO);
     let chunks = chunks(&world).await.into_iter().map(|key| (key, 1)).collect();
-    let wanted = Wanted { chunks, ..Wanted::default() };
+    let wanted = RequiredObjects { chunks, ..RequiredObjects::default() };
     let bucket = Bucket {
         store: world.store.clone(),
         retry_for: RETRY_FOR,
@@ -322,8 +322,8 @@ async fn a_terminal_asks_before_a_paid_thaw() {
     for command in [&restore[..], &thaw] {
         let refused = on_terminal(&world, command, "n\n").await;
         assert_eq!(refused.code, Some(1), "{}", refused.stdout);
-        assert!(refused.stdout.contains("request to thaw 3 objects"), "{}", refused.stdout);
-        assert!(refused.stdout.contains("nothing was requested"), "{}", refused.stdout);
+        assert!(refused.stdout.contains("Thaw 3 objects"), "{}", refused.stdout);
+        assert!(refused.stdout.contains("no thaw was requested"), "{}", refused.stdout);
     }
     assert_eq!(thaw_requests(&world), 0);
 
@@ -346,7 +346,7 @@ async fn a_terminal_asks_before_a_drill_thaws() {
     let refused = on_terminal(&world, &drill, "n\n").await;
 
     assert_eq!(refused.code, Some(1), "{}", refused.stdout);
-    assert!(refused.stdout.contains("request to thaw 3 objects"), "{}", refused.stdout);
+    assert!(refused.stdout.contains("Thaw 3 objects"), "{}", refused.stdout);
     assert_eq!(thaw_requests(&world), 0);
     let agreed = on_terminal(&world, &[&drill[..], &["--yes"]].concat(), "").await;
     assert_eq!(agreed.code, Some(4), "{}", agreed.stdout);

@@ -116,7 +116,7 @@ async fn archived_chunks_are_named_and_not_read() {
     let deep = world.run(&["verify", "--deep", "--json"]).await;
 
     assert_eq!(quick.code, Some(0), "{}", quick.stderr);
-    deep.failed_with(4, &["1 chunks are archived and were not read"]);
+    deep.failed_with(4, &["could not read 1 archived chunk;"]);
     assert_eq!(json(&deep)[0]["archived"].as_array().unwrap().len(), 1);
     assert_eq!(json(&deep)[0]["bytes_read"], 0);
 }

@@ -2,6 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use tracing::callsite::DefaultCallsite;
+use tracing::metadata::Kind;
+
 use super::*;
 
 #[test]
@@ -122,6 +125,28 @@ fn no_log_line_contains_terminal_sequences() {
         assert!(!text.contains('\x1b'), "{text:?}");
         assert_eq!(text.matches('\n').count(), 1, "{text:?}");
     }
+}
+
+/// A crate may ask whether it would be logged, and then log nothing.
+#[test]
+fn a_line_after_a_question_for_another_level_is_not_lost() {
+    static ASKED: DefaultCallsite = DefaultCallsite::new(&ASKED_FOR);
+    static ASKED_FOR: Metadata<'static> = tracing::metadata! {
+        name: "asked",
+        target: "other",
+        level: Level::DEBUG,
+        fields: tracing::fieldset!(),
+        callsite: &ASKED,
+        kind: Kind::EVENT,
+    };
+    let text = logged(LogArgs::default(), false, || {
+        for text in ["one", "two"] {
+            tracing::dispatcher::get_default(|dispatch| assert!(!dispatch.enabled(&ASKED_FOR)));
+            tracing::info!(target: "s3up", "{text}");
+        }
+    });
+
+    assert!(text.contains("one") && text.contains("two"), "{text}");
 }
 
 fn logged(args: LogArgs, terminal: bool, log: impl FnOnce()) -> String {

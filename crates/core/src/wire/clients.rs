@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::fleet::{AgentFacts, FileTotals, Report, Total, Watcher};
+use super::fleet::{AgentFacts, Drill, FileTotals, Report, Total, Watcher};
 
 /// Safety of the files of a client, as the gateway sees it. The variants are in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -93,6 +93,9 @@ pub struct ClientStatus {
     pub watcher: Option<Watcher>,
     #[serde(default)]
     pub agent: Option<AgentFacts>,
+    /// The last drill on the host; its times are by the clock of the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_drill: Option<Drill>,
     /// Files of the catalogue, in their newest versions.
     pub stored: Total,
     #[serde(default)]

@@ -29,18 +29,28 @@ pub struct ListedFile {
     pub mtime_ns: Option<i64>,
     /// Permission bits in octal.
     pub mode: Option<String>,
+    /// Absent for STANDARD. An object of the class GLACIER or DEEP_ARCHIVE has to be thawed before
+    /// it can be downloaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
 }
 
-/// The 200 response to `GET /versions`, the newest version first.
+/// The 200 response to `GET /versions`. With `path`, the newest version is first. With `prefix`, it
+/// is one page, in the order of the bytes of the paths, and the newest version of each path is first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Versions {
     pub versions: Vec<ListedVersion>,
+    /// Value of `cursor` for the next page; absent on the last one, and with `path`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ListedVersion {
+    #[serde(default)]
+    pub path: String,
     /// Value of `version_id` for `GET /download`.
     pub version_id: String,
     pub size: u64,
@@ -51,4 +61,12 @@ pub struct ListedVersion {
     /// True if the file was deleted at this time; not by a gateway, which deletes nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_deleted: bool,
+    /// Absent for STANDARD.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
+}
+
+/// True if S3 refuses to return an object of this class that was not thawed.
+pub fn is_archive_class(class: Option<&str>) -> bool {
+    matches!(class, Some("GLACIER" | "DEEP_ARCHIVE"))
 }

@@ -20,6 +20,7 @@ pub const TEXT_BYTES_MAX: usize = 3 * 4096;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Heartbeat {
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1))]
     pub version: u32,
     pub agent: AgentFacts,
     pub files: FileTotals,
@@ -30,12 +31,15 @@ pub struct Heartbeat {
     #[serde(default)]
     pub last_scan_at: Option<String>,
     pub watcher: Watcher,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_drill: Option<Drill>,
 }
 
 /// The body of `POST /report`: the day of an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Report {
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1))]
     pub version: u32,
     /// The day in UTC, `2026-01-31`. A second report of a day replaces the first.
     pub day: String,
@@ -49,6 +53,8 @@ pub struct Report {
     #[serde(default)]
     pub last_scan_at: Option<String>,
     pub watcher: Watcher,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_drill: Option<Drill>,
     #[serde(default)]
     pub problems: Vec<ReportedProblem>,
 }
@@ -90,6 +96,20 @@ pub struct Watcher {
     pub detail: Option<String>,
 }
 
+/// The last drill of a host: files that were restored and compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Drill {
+    /// RFC 3339, UTC.
+    pub at: String,
+    pub files: u64,
+    pub bytes: u64,
+    pub failed: u64,
+    /// Time of the last drill in which no file failed.
+    #[serde(default)]
+    pub last_good_at: Option<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReportedProblem {
@@ -123,7 +143,7 @@ impl Heartbeat {
     pub fn check(&self) -> Result<(), BodyError> {
         check_version(self.version)?;
         check_agent(&self.agent)?;
-        check_common(self.last_scan_at.as_deref(), &self.watcher)
+        check_common(self.last_scan_at.as_deref(), &self.watcher, self.last_drill.as_ref())
     }
 }
 
@@ -132,7 +152,7 @@ impl Report {
     pub fn check(&self) -> Result<(), BodyError> {
         check_version(self.version)?;
         check_agent(&self.agent)?;
-        check_common(self.last_scan_at.as_deref(), &self.watcher)?;
+        check_common(self.last_scan_at.as_deref(), &self.watcher, self.last_drill.as_ref())?;
         if self.problems.len() > PROBLEMS_MAX {
             return Err(BodyError::TooManyProblems(self.problems.len()));
         }
@@ -155,7 +175,15 @@ fn check_agent(agent: &AgentFacts) -> Result<(), BodyError> {
     check_text("agent.started_at", Some(&agent.started_at))
 }
 
-fn check_common(last_scan_at: Option<&str>, watcher: &Watcher) -> Result<(), BodyError> {
+fn check_common(
+    last_scan_at: Option<&str>,
+    watcher: &Watcher,
+    last_drill: Option<&Drill>,
+) -> Result<(), BodyError> {
+    if let Some(drill) = last_drill {
+        check_text("last_drill.at", Some(&drill.at))?;
+        check_text("last_drill.last_good_at", drill.last_good_at.as_deref())?;
+    }
     check_text("last_scan_at", last_scan_at)?;
     check_text("watcher.state", Some(&watcher.state))?;
     check_text("watcher.detail", watcher.detail.as_deref())
@@ -223,8 +251,15 @@ mod tests {
         let report: Report = serde_json::from_str(REPORT).unwrap();
         let Report { agent, files, watcher, .. } = report;
         let (oldest_pending_seconds, last_scan_at) = (Some(7), None);
-        let mut heartbeat =
-            Heartbeat { version: 1, agent, files, oldest_pending_seconds, last_scan_at, watcher };
+        let mut heartbeat = Heartbeat {
+            version: 1,
+            agent,
+            files,
+            oldest_pending_seconds,
+            last_scan_at,
+            watcher,
+            last_drill: None,
+        };
         assert_eq!(heartbeat.check(), Ok(()));
         heartbeat.version = 0;
         assert_eq!(heartbeat.check(), Err(BodyError::Version(0)));

@@ -15,6 +15,9 @@ pub struct Readiness {
     /// earlier one is in force, so the gateway is ready all the same.
     #[serde(default)]
     pub config: Part,
+    /// Number of configurations that were refused since the start of the gateway.
+    #[serde(default)]
+    pub configs_refused: u64,
 }
 
 /// The state of one thing that the gateway depends on.

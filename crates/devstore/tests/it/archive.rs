@@ -9,10 +9,9 @@ use aws_sdk_s3::operation::restore_object::{RestoreObjectError, RestoreObjectOut
 use aws_sdk_s3::types::{
     GlacierJobParameters, Object, OptionalObjectAttributes, RestoreRequest, StorageClass, Tier,
 };
+use s3up_testkit::StatusRecorder;
 
-use crate::support::{
-    BUCKET, Server, StatusRecorder, bytes, refusal, server, status, versioned_server,
-};
+use crate::support::{BUCKET, Server, bytes, refusal, server, status, versioned_server};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const HOURS_5: Duration = Duration::from_secs(5 * 60 * 60);

@@ -8,9 +8,10 @@ use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedPart, ObjectAttributes,
 };
 use s3up_devstore::Op;
+use s3up_testkit::SwappedBody;
 
 use crate::signed::put_chunked;
-use crate::support::{BUCKET, Server, SwappedBody, bytes, checking, list_of, refusal, server};
+use crate::support::{BUCKET, Server, bytes, checking, list_of, refusal, server};
 
 // Checksums of "123456789".
 const CRC32: &str = "y/Q5Jg==";

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use s3up_devstore::{Fault, Op};
+use s3up_testkit::StatusRecorder;
 
-use crate::support::{
-    BUCKET, PART, Server, StatusRecorder, bytes, is_broken, list_of, refusal, server, status,
-};
+use crate::support::{BUCKET, PART, Server, bytes, is_broken, list_of, refusal, server, status};
 
 #[tokio::test]
 async fn only_the_nth_call_of_an_operation_fails() {

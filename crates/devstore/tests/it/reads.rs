@@ -1,10 +1,9 @@
 //! Reads of one part, and reads with conditions.
 
 use aws_sdk_s3::types::{ChecksumMode, CompletedPart};
+use s3up_testkit::StatusRecorder;
 
-use crate::support::{
-    BUCKET, PART, Server, StatusRecorder, body, list_of, refusal, server, status,
-};
+use crate::support::{BUCKET, PART, Server, body, list_of, refusal, server, status};
 
 #[tokio::test]
 async fn one_part_of_an_object_is_read() {

@@ -3,22 +3,16 @@
 use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::interceptors::{
-    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
-};
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{
-    BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RequestChecksumCalculation,
-    ResponseChecksumValidation, RuntimeComponents,
+    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
-use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use s3up_devstore::{DevStore, Faults, Options, Versioning};
 use tempfile::TempDir;
@@ -142,52 +136,6 @@ pub fn list_of(parts: impl IntoIterator<Item = CompletedPart>) -> CompletedMulti
 pub fn checking() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::Config::builder()
         .request_checksum_calculation(RequestChecksumCalculation::WhenSupported)
-}
-
-/// Replaces the signed body with another one before it is sent.
-#[derive(Debug)]
-pub struct SwappedBody(pub String);
-
-impl Intercept for SwappedBody {
-    fn name(&self) -> &'static str {
-        "SwappedBody"
-    }
-
-    fn modify_before_transmit(
-        &self,
-        context: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        *context.request_mut().body_mut() = SdkBody::from(self.0.as_str());
-        Ok(())
-    }
-}
-
-/// Records the status of an answer, which the client does not expose.
-#[derive(Clone, Debug, Default)]
-pub struct StatusRecorder(Arc<AtomicU16>);
-
-impl StatusRecorder {
-    pub fn get(&self) -> u16 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Intercept for StatusRecorder {
-    fn name(&self) -> &'static str {
-        "StatusRecorder"
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        self.0.store(context.response().status().as_u16(), Ordering::Relaxed);
-        Ok(())
-    }
 }
 
 /// Returns the code of a refused call.

@@ -12,6 +12,10 @@ impl AdminKeys {
         AdminKeys(keys)
     }
 
+    pub(crate) fn digests(&self) -> impl Iterator<Item = &Sha256Digest> {
+        self.0.iter()
+    }
+
     /// Returns true if this is one of the keys. An unknown key takes the same steps.
     pub(crate) fn contains(&self, key: &str) -> bool {
         let presented = Sha256Digest::of(key.as_bytes());

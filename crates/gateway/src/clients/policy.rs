@@ -74,7 +74,8 @@ impl ClientPolicy {
         if self.rights.contains(&right) {
             return Ok(());
         }
-        let what = format!("this client key lacks the right `{right}`");
+        let what =
+            format!("this client key lacks the right `{right}`; add it to `clients[].allow`");
         Err(Refusal::new(Code::Forbidden, what))
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use s3up_cli::LogArgs;
+use s3up_cli::{LogArgs, ShellFilesCommand};
 use s3up_core::ClientName;
 
 const GLOBAL: &str = "Global options";
@@ -21,8 +21,8 @@ Run 's3up-server COMMAND --help' for the options of a command.";
 
 const SERVE_EXAMPLES: &str = "\
 The gateway stops on SIGTERM or SIGINT, after the requests in progress, with
-exit code 0. On SIGHUP it reads the configuration again; one that is not valid
-is refused, and the one before stays in force. Uploads in progress continue.
+exit code 0. On SIGHUP it reloads the configuration; an invalid one is refused,
+and the previous one stays in force. Uploads in progress continue.
 
 Examples:
   s3up-server serve
@@ -31,10 +31,10 @@ Examples:
   s3up-server serve --config ./server.yaml --log-format json";
 
 const CHECK_CONFIG_EXAMPLES: &str = "\
-This reads the file, the environment variables that it names and the TLS
-certificate. It prints no secrets. It connects to S3 only with --online, which
-writes small objects and one of 5 MiB below the prefix, and exits with 1 if a
-guarantee is lost.
+Reads the file, the environment variables that it names and the TLS certificate.
+Prints YAML that can be loaded again, without secrets. Connects to S3 only with
+--online, which writes small objects and one of 5 MiB below the prefix, and
+exits with 1 if a guarantee is lost.
 
 Examples:
   s3up-server check-config
@@ -44,7 +44,7 @@ Examples:
   S3_SECRET_ACCESS_KEY=... s3up-server check-config --config ./new.yaml";
 
 const KEYGEN_EXAMPLES: &str = "\
-This prints one line for server.yaml, with the SHA-256 of the key, and one for
+Prints one line for server.yaml, with the SHA-256 of the key, and one for
 client.yaml, with the key itself. The key is not stored anywhere.
 
 Examples:
@@ -54,10 +54,10 @@ Examples:
   (umask 077; s3up-server keygen --name webapp > key.txt)";
 
 const DOCTOR_EXAMPLES: &str = "\
-This examines the configuration file, the TLS certificate, the database and the
-S3 server: what it does, whether the bucket keeps versions, and whether a rule
-aborts abandoned uploads. It writes small objects and one of 5 MiB below the
-prefix. It exits with 1 if a guarantee is lost.
+Examines the configuration file, the TLS certificate, the database and the S3
+server: which guarantees it keeps, whether the bucket keeps versions, and
+whether a rule aborts abandoned uploads. Writes small objects and one of 5 MiB
+below the prefix. Exits with 1 if a guarantee is lost.
 
 Examples:
   s3up-server doctor
@@ -81,8 +81,8 @@ Examples:
 
 const SWEEP_EXAMPLES: &str = "\
 A gateway that is killed leaves multipart uploads behind, for whose parts S3
-charges. A gateway aborts those of more than 7 days when it starts; this does so
-at once. It looks only where clients store files.
+charges. A gateway aborts those older than 7 days when it starts; this command
+aborts them at once. It looks only where clients store files.
 
 Examples:
   # See what would be aborted
@@ -90,6 +90,21 @@ Examples:
 
   # While no gateway is running, nothing can be in use
   s3up-server sweep --older-than 1";
+
+const REBUILD_EXAMPLES: &str = "\
+The database of the gateway has a catalogue of all files, for quotas and for
+answers without a request to S3. This command fills it from the bucket, after
+the database was lost, or after files were stored or deleted by other means. It
+changes nothing in the bucket, and gateways may run meanwhile. A run that is
+interrupted is resumed by the next one within a day.
+
+With SQLite, run it as the user of the gateway, who must own the database.
+
+Examples:
+  # See what differs
+  sudo -u s3up-server s3up-server rebuild --dry-run
+
+  sudo -u s3up-server s3up-server rebuild --client webapp";
 
 /// Receive files from clients over HTTP and store them in S3
 #[derive(Parser)]
@@ -133,11 +148,11 @@ pub enum Command {
     /// Check the configuration file and print the effective settings
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig {
-        /// Also connect to S3, and find out what the server does
+        /// Also connect to S3 and test which guarantees it keeps
         #[arg(long)]
         online: bool,
     },
-    /// Examine everything that the gateway depends on
+    /// Examine configuration, certificate, database and S3
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor {
         /// Print JSON
@@ -157,7 +172,7 @@ pub enum Command {
     /// Abort multipart uploads that were left behind
     #[command(after_help = SWEEP_EXAMPLES)]
     Sweep {
-        /// Age from which an upload counts as abandoned
+        /// Abort uploads older than HOURS
         /// (default: 168, a week)
         #[arg(
             long,
@@ -167,10 +182,23 @@ pub enum Command {
             verbatim_doc_comment
         )]
         older_than: u32,
-        /// Print the uploads, and abort none
+        /// List the uploads without aborting them
         #[arg(long)]
         dry_run: bool,
         /// Print one JSON object for each upload
+        #[arg(long)]
+        json: bool,
+    },
+    /// Rebuild the catalogue of the database from the bucket
+    #[command(after_help = REBUILD_EXAMPLES)]
+    Rebuild {
+        /// Only this client (default: all of the configuration)
+        #[arg(long, value_name = "NAME", value_parser = ClientName::parse)]
+        client: Option<ClientName>,
+        /// Print what differs, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Print one JSON object for each client
         #[arg(long)]
         json: bool,
     },
@@ -181,4 +209,6 @@ pub enum Command {
         #[arg(long, value_parser = ClientName::parse)]
         name: Option<ClientName>,
     },
+    #[command(flatten)]
+    ShellFiles(ShellFilesCommand),
 }

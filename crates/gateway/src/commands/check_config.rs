@@ -10,14 +10,14 @@ use s3up_store::{Finding, ProbeUpload, Severity, Store, findings};
 use super::exit_code::start_error;
 use super::show;
 use crate::config::{Config, ConfigFiles};
-use crate::start_error::StartError;
+use crate::start::error::StartError;
 
 /// Time for which a failing request is retried.
 const RETRY_FOR: Duration = Duration::from_secs(30);
 
 pub(super) fn run(files: &ConfigFiles, log: LogArgs, online: bool) -> anyhow::Result<Exit> {
     let config = files.load()?;
-    show::print(&show::config::to_text(&config))?;
+    show::print(&show::config::to_yaml(&config))?;
     if online { check_server(config, log) } else { Ok(Exit::Done) }
 }
 

@@ -94,7 +94,13 @@ fn finding(
 fn configuration(is_open: bool) -> FindingLine {
     let subject = "configuration file";
     match is_open {
-        false => finding(Severity::Good, subject, "private", "other users cannot read it", None),
+        false => finding(
+            Severity::Good,
+            subject,
+            "readable by its owner only",
+            "other users cannot read it",
+            None,
+        ),
         true => finding(
             Severity::Warning,
             subject,
@@ -114,7 +120,7 @@ fn certificate(files: Option<&TlsFiles>, now: SystemTime) -> FindingLine {
     };
     let not_after = match tls::own_certificate(files).map(|der| not_after(&der)) {
         Ok(Some(at)) => at,
-        Ok(None) => return unreadable_certificate("its validity cannot be parsed".to_owned()),
+        Ok(None) => return unreadable_certificate("cannot parse its validity".to_owned()),
         Err(err) => return unreadable_certificate(error_chain(&err)),
     };
     validity(not_after, now)
@@ -224,14 +230,14 @@ fn abort_rule(rule: AbortRule) -> FindingLine {
             Severity::Good,
             subject,
             format!("aborts uploads after {days} days"),
-            "what a crash leaves behind costs nothing after that",
+            "S3 aborts the uploads that a crash leaves behind",
             None,
         ),
         AbortRule::Missing => finding(
             Severity::Warning,
             subject,
             "none covers the prefix",
-            "parts that a crash leaves behind are only aborted by a gateway that starts again",
+            "the parts that a crash leaves behind cost storage until a gateway starts",
             Some("give the bucket a lifecycle rule AbortIncompleteMultipartUpload of 7 days"),
         ),
         AbortRule::Unknown { reason } => finding(
@@ -246,7 +252,7 @@ fn abort_rule(rule: AbortRule) -> FindingLine {
 
 /// Finds out whether the credentials may list multipart uploads, without which nothing is swept.
 async fn uploads(store: &Store, prefix: &KeyPrefix) -> FindingLine {
-    let subject = "sweep of abandoned uploads";
+    let subject = "abandoned uploads";
     let mut uploads = store.abandoned_uploads(prefix.as_str(), SystemTime::UNIX_EPOCH, RETRY_FOR);
     match uploads.next_page().await {
         Ok(_) => {

@@ -2,7 +2,7 @@
 
 use s3up_cli::Exit;
 
-use crate::start_error::StartError;
+use crate::start::error::StartError;
 
 /// A demand of the configuration that the bucket or S3 does not meet exits with
 /// code 2: a repetition would fail in the same way.

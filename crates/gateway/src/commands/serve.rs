@@ -1,15 +1,18 @@
 //! `s3up-server serve`: runs the gateway until a signal stops it.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use s3up_cli::{Exit, LogArgs, ServiceState, ShutdownSignal};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit_code::start_error;
-use crate::config::ConfigFiles;
+use crate::config::{Config, ConfigFiles};
 use crate::fleet;
 use crate::gateway::Gateway;
-use crate::reload::ReloadSource;
+use crate::reload::Reloader;
+use crate::renewal;
 use crate::server::{SHUTDOWN_GRACE, ServeOptions, serve};
 
 /// Open files that are no connections: the database, temporary files of forms, certificates.
@@ -25,7 +28,8 @@ pub(super) async fn run(files: ConfigFiles, log: LogArgs) -> anyhow::Result<Exit
     let (listen, tls, connections_max) =
         (config.listen, config.tls.clone(), config.connections_max);
     raise_open_files(connections_max);
-    let reloads = ReloadSource::new(files, &config);
+    let (env_file, fixed) = (files.env.clone(), config.fixed_settings());
+    let load = Arc::new(move || files.load().map(Config::into_loaded));
     // Before the socket is open, so that every accepted request can be served.
     let gateway = Gateway::start(config).await.map_err(start_error)?;
     let listener =
@@ -35,7 +39,9 @@ pub(super) async fn run(files: ConfigFiles, log: LogArgs) -> anyhow::Result<Exit
     let address = listener.local_addr().context("get the address of the listening socket")?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!(event = "started", url = format!("{scheme}://{address}"));
-    reloads.start(&gateway, hangups);
+    let reloader = Reloader { gateway: gateway.clone(), env_file, load, fixed };
+    gateway.spawn(renewal::watch(reloader.clone()));
+    gateway.spawn(reloader.reload_at(hangups));
     s3up_cli::notify(ServiceState::Ready);
     // Until the end of the process: a stop that hangs is noticed too.
     tokio::spawn(s3up_cli::feed_watchdog());

@@ -10,7 +10,7 @@ use s3up_store::AbandonedUpload;
 
 use super::exit_code::start_error;
 use crate::config::ConfigFiles;
-use crate::sweep::Sweeper;
+use crate::sweep::{Sweeper, prefixes};
 
 /// Options of `sweep`.
 pub(super) struct SweepArgs {
@@ -30,7 +30,10 @@ pub(super) async fn run(
     let config = files.load()?;
     log.with_config(None, config.log_format).init()?;
     let older_than = Duration::from_secs(u64::from(hours) * 3600);
-    let sweeper = Sweeper::connect(config, older_than).await.map_err(start_error)?;
+    let names = config.clients.policies().map(|policy| policy.name.clone());
+    let prefixes = prefixes(&config.prefix, names);
+    let connected = Sweeper::connect(config.store, prefixes, older_than).await;
+    let sweeper = connected.map_err(start_error)?;
     let mut output = BufWriter::new(std::io::stdout());
     let mut written = Ok(());
     let swept = sweeper.sweep(!dry_run, |upload| {

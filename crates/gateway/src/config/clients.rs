@@ -2,20 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use s3up_cli::Secret;
 use s3up_cli::config::{ConfigError, Source};
 use s3up_core::part::MIB;
 use s3up_core::{ClientName, Sha256Digest};
 
 use super::fleet::{Thresholds, threshold};
+use super::keys::{digest_of, parse_digest};
 use super::raw;
 use crate::clients::{ClientPolicy, Clients, Overwrite, Right};
 
 const RIGHTS: [Right; 4] = [Right::Upload, Right::Exists, Right::Download, Right::List];
 const GIB: u64 = 1024 * MIB;
 const UPLOADS_MAX: usize = 32;
-/// Minimum length of a client key. Shorter ones could be guessed.
-const API_KEY_CHARS_MIN: usize = 32;
 
 /// Returns the clients. Each may hold up to `share_bytes` of the buffer budget.
 pub(super) fn clients(
@@ -34,13 +32,13 @@ pub(super) fn clients(
         let at = |key: &str| format!("clients[{n}].{key}");
         let policy = policy(raw, fleet, source, &at)?;
         if !names.insert(policy.name.clone()) {
-            let what = format!("another client is also named {}", policy.name);
+            let what = format!("expected a name of its own, found {} twice", policy.name);
             return Err(source.invalid(&at("name"), what));
         }
         for key in api_keys(raw, source, &at)? {
             if let Some(other) = by_key.insert(key, n) {
                 let other = policies.get(other).map_or(&policy.name, |other| &other.name);
-                let what = format!("client {other} already has this key");
+                let what = format!("expected a key of its own, found the key of client {other}");
                 return Err(source.invalid(&at("api_key"), what));
             }
         }
@@ -89,38 +87,6 @@ fn policy(
         )?,
         lag_after: threshold(&raw.lag_after, fleet.lag_after, source, &at("lag_after"))?,
     })
-}
-
-/// Returns the digest of a key that the file has itself.
-pub(super) fn digest_of(
-    secret: &Secret,
-    source: &Source,
-    key: &str,
-) -> Result<Sha256Digest, ConfigError> {
-    let found = secret.expose().chars().count();
-    if found < API_KEY_CHARS_MIN {
-        let what = format!(
-            "expected at least {API_KEY_CHARS_MIN} characters, found {found}; \
-             generate a key with `s3up-server keygen`"
-        );
-        return Err(source.invalid(key, what));
-    }
-    Ok(Sha256Digest::of(secret.expose().as_bytes()))
-}
-
-/// Returns the digest of a key of which the file has only the digest.
-pub(super) fn parse_digest(
-    hex: &str,
-    source: &Source,
-    key: &str,
-) -> Result<Sha256Digest, ConfigError> {
-    let digest =
-        Sha256Digest::parse_hex(hex).map_err(|_| source.invalid(key, "expected 64 hex digits"))?;
-    if digest == Sha256Digest::of(b"") {
-        let what = "this is the SHA-256 of an empty key; generate a key with `s3up-server keygen`";
-        return Err(source.invalid(key, what));
-    }
-    Ok(digest)
 }
 
 /// Returns the digests of all keys of one client.

@@ -31,7 +31,7 @@ fn location(raw: &Raw, source: &Source) -> Result<Location, ConfigError> {
         return Ok(Location::Sqlite(path));
     };
     if raw.database.path.is_some() {
-        let what = "may not be combined with `database.path`: set the one that is used";
+        let what = "expected either `database.path` or `database.url`, found both";
         return Err(source.invalid("database.url", what));
     }
     // The URL itself is not in the message: it may contain a password.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use s3up_cli::config::{ConfigError, Source};
 use s3up_cli::{Secret, parse_age};
 
-use super::clients::{digest_of, parse_digest};
+use super::keys::{digest_of, parse_digest};
 use super::raw::{self, Raw};
 use crate::clients::{AdminKeys, Clients};
 use crate::mail::{MailSettings, MailTls, parse_address};

@@ -36,6 +36,8 @@ pub struct Server {
     pub tls: Tls,
     pub buffer_budget_mb: Option<u64>,
     pub max_connections: Option<usize>,
+    #[serde(default)]
+    pub trusted_proxies: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

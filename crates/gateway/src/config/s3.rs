@@ -25,7 +25,7 @@ pub(super) fn settings(
         .map_err(|err| source.invalid("s3.endpoint", err))?;
     for (key, text) in [("s3.bucket", &raw.bucket), ("s3.region", &raw.region)] {
         if text.is_empty() {
-            return Err(source.invalid(key, "may not be empty"));
+            return Err(source.invalid(key, "expected a name, found an empty text"));
         }
     }
     let profile = match raw.profile {
@@ -61,12 +61,14 @@ fn credentials(raw: &S3, source: &Source) -> Result<Credentials, ConfigError> {
             Ok(Credentials::Explicit { access_key_id, secret_access_key })
         }
         (None, None) => Ok(Credentials::DefaultChain),
-        (Some(_), None) => {
-            Err(source.invalid("s3.secret_access_key", "is required with `s3.access_key_id`"))
-        }
-        (None, Some(_)) => {
-            Err(source.invalid("s3.access_key_id", "is required with `s3.secret_access_key`"))
-        }
+        (Some(_), None) => Err(source.invalid(
+            "s3.secret_access_key",
+            "expected a value, since `s3.access_key_id` is set; found none",
+        )),
+        (None, Some(_)) => Err(source.invalid(
+            "s3.access_key_id",
+            "expected a value, since `s3.secret_access_key` is set; found none",
+        )),
     }
 }
 

@@ -47,6 +47,14 @@ fn a_minimal_file_gets_the_defaults() {
 }
 
 #[test]
+fn the_example_of_the_package_is_valid() {
+    let text = include_str!("../../../../packaging/examples/s3up-server.yaml");
+    let key = |_: &str| Some("a-secret".to_owned());
+    let config = Config::parse(Path::new("server.yaml"), text, &key).unwrap();
+    assert!(config.tls.is_some() && config.require_versioning);
+}
+
+#[test]
 fn the_debug_form_shows_no_secret() {
     let config = parse(GOOD).unwrap();
 
@@ -59,14 +67,14 @@ fn the_debug_form_shows_no_secret() {
 fn an_error_names_the_file_and_the_key() {
     #[rustfmt::skip]
     let cases = [
-        ("region: \"us-east-1\"", "region: \"\"",  "s3.region: may not be empty"),
+        ("region: \"us-east-1\"", "region: \"\"",  "s3.region: expected a name"),
         ("bucket: \"backups\"", "bukket: \"b\"",   "unknown key"),
-        ("\"127.0.0.1\"", "\"0.0.0.0\"",           "without TLS the gateway listens only on loopback"),
+        ("\"127.0.0.1\"", "\"0.0.0.0\"",           "server.host: expected a loopback address without TLS"),
         ("\"127.0.0.1\"", "\"localhorst\"",        "server.host: expected an IP address"),
         ("${ID}", "${NO_SUCH}",                    "NO_SUCH"),
         ("s3:", "database: { path: \"a.db\" }\ns3:", "database.path: expected an absolute path"),
         ("s3:", "database: { url: \"mysql://u:hush-hush@h/d\" }\ns3:", "database.url: expected postgresql://"),
-        ("s3:", "database: { path: \"/a\", url: \"postgresql://h/d\" }\ns3:", "database.url: may not be combined"),
+        ("s3:", "database: { path: \"/a\", url: \"postgresql://h/d\" }\ns3:", "database.url: expected either"),
         ("s3:", "activity: { keep_days: 0 }\ns3:", "activity.keep_days: expected 1 to 36525, found 0"),
         ("s3:", "fleet: { lag_after: soon }\ns3:", "fleet.lag_after: expected a time like 90s, 30m, 2h or 1d, found \"soon\""),
         ("s3:", "fleet: { silent_after: 2m }\ns3:", "fleet.silent_after: expected at least 5m, found 2m"),
@@ -77,7 +85,7 @@ fn an_error_names_the_file_and_the_key() {
         ("s3:", "alerts: { mail: { host: h, from: a@b.org, to: [] } }\ns3:", "alerts.mail.to: expected at least one address"),
         ("s3:", "alerts: { mail: { host: h, from: a@b.org, to: [a@b.org], user: u } }\ns3:", "alerts.mail.user: expected `user` and `password`, found one of them"),
         ("s3:", "alerts: { mail: { host: h, tls: none, from: a@b.org, to: [a@b.org], user: u, password: hush-hush } }\ns3:", "alerts.mail.tls: expected `starttls` or `implicit`"),
-        ("${SECRET}", "",                          "s3.secret_access_key: is required with `s3.access_key_id`"),
+        ("${SECRET}", "",                          "s3.secret_access_key: expected a value, since `s3.access_key_id` is set"),
         ("\"sites/\"", "\"/sites\"",               "s3.path_prefix: prefix \"/sites\": expected a relative path, found a slash at its start"),
         ("webapp-prod", "WebApp",                  "clients[0].name: client name \"WebApp\""),
         ("_mb: 100", "_mb: 0",                     "clients[0].max_file_size_mb: expected at least 1, found 0"),
@@ -85,13 +93,14 @@ fn an_error_names_the_file_and_the_key() {
         ("sk_live_0123456789012345678901234567890123456789012", "short", "clients[0].api_key: expected at least 32 characters, found 5"),
         ("api_key:", "api_key_sha256:",            "clients[0].api_key_sha256: expected 64 hex digits"),
         ("max_file_size_mb: 100", "allow: [erase]", "clients[0].allow[0]"),
-        ("host:", "tls: { enabled: true }\n  host:", "server.tls.cert_file: is required"),
+        ("host:", "tls: { enabled: true }\n  host:", "server.tls.cert_file: expected a file"),
+        ("host:", "trusted_proxies: [\"::1\", \"proxy\"]\n  host:", "server.trusted_proxies[1]: expected an address"),
         ("host:", "tls: { cert_file: \"x.pem\" }\n  host:", "server.tls.cert_file: expected an absolute path"),
         ("host:", "buffer_budget_mb: 8\n  host:",  "server.buffer_budget_mb: expected at least 16, two parts of `s3.part_size_mb`, found 8"),
         ("region:", "part_size_mb: 4\n  region:",  "s3.part_size_mb: expected at least 5, the minimum of S3, found 4"),
         ("region:", "endpoint: \"minio:9000\"\n  region:", "s3.endpoint: expected a URL"),
         ("region:", "sse: \"AES\"\n  region:",     "s3.sse: expected \"AES256\""),
-        ("region:", "kms_key_id: \"k\"\n  region:", "s3.kms_key_id: is only used with"),
+        ("region:", "kms_key_id: \"k\"\n  region:", "s3.kms_key_id: expected only with"),
         ("region:", "storage_class: \"DEEP_ARCHIVE\"\n  region:", "s3.storage_class: expected one of STANDARD"),
     ];
     for (old, new, want) in cases {
@@ -108,8 +117,8 @@ fn no_two_clients_share_a_name_or_a_key() {
     parse(&format!("{GOOD}{second}")).unwrap();
     #[rustfmt::skip]
     let cases = [
-        ("other", "webapp-prod",     "clients[1].name: another client is also named webapp-prod"),
-        ("sk_live_1", "sk_live_0",   "clients[1].api_key: client webapp-prod already has this key"),
+        ("other", "webapp-prod",     "clients[1].name: expected a name of its own, found webapp-prod twice"),
+        ("sk_live_1", "sk_live_0",   "clients[1].api_key: expected a key of its own, found the key of client webapp-prod"),
     ];
     for (old, new, want) in cases {
         let err = parse(&format!("{GOOD}{}", second.replace(old, new))).unwrap_err();

@@ -252,7 +252,7 @@ mod tests {
     fn entry(size: u64) -> CatalogueEntry {
         CatalogueEntry {
             size,
-            sha256: Sha256Digest::of(b""),
+            sha256: Some(Sha256Digest::of(b"")),
             mtime_ns: None,
             mode: None,
             etag: "\"e\"".to_owned(),

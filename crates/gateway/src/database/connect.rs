@@ -27,6 +27,8 @@ pub(super) const WRITE_WAIT_MAX: Duration = Duration::from_secs(10);
 pub(super) const READ_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Number of connections for the queries of requests.
 const READERS_MAX: u32 = 4;
+/// Number of connections for the turns of uploads. Each is used for some milliseconds at a time.
+const TURNS_MAX: u32 = 8;
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
 
 /// The place of the database.
@@ -80,6 +82,22 @@ impl Location {
         let pool = AnyPoolOptions::new()
             .max_connections(READERS_MAX)
             .acquire_timeout(READ_WAIT_MAX)
+            .connect_lazy_with(options);
+        Ok(pool)
+    }
+
+    /// Returns a pool for the turns of uploads, which connects when it is first used. A crash of the
+    /// database may lose them, so a commit does not wait for its disk.
+    pub(super) fn turns_pool(&self) -> Result<AnyPool, DatabaseError> {
+        let options =
+            self.options().map_err(|err| DatabaseError::Connect(self.to_string(), err))?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(TURNS_MAX)
+            .acquire_timeout(READ_WAIT_MAX)
+            .after_connect(|connection, _| {
+                let set = connection.execute("SET synchronous_commit = off");
+                set.map(|done| done.map(drop)).boxed()
+            })
             .connect_lazy_with(options);
         Ok(pool)
     }

@@ -25,6 +25,7 @@ pub(super) async fn prune_step(
         "DELETE FROM batches WHERE written_at < $1",
         "DELETE FROM deliveries WHERE tried_at < $1",
         "DELETE FROM alerts WHERE at < $1",
+        "DELETE FROM turns WHERE begun_at < $1",
     ] {
         transaction.execute(sqlx::query(statement).bind(limit)).await?;
     }

@@ -52,7 +52,7 @@ fn entry(row: &AnyRow) -> sqlx::Result<(String, Option<CatalogueEntry>)> {
     let entry = || {
         Some(CatalogueEntry {
             size: u64::try_from(size).ok()?,
-            sha256: Sha256Digest::parse_hex(&sha256).ok()?,
+            sha256: Sha256Digest::parse_hex(&sha256).ok(),
             mtime_ns,
             mode: mode.and_then(|mode| u32::try_from(mode).ok()),
             etag,

@@ -90,7 +90,8 @@ pub(crate) enum UploadOutcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CatalogueEntry {
     pub size: u64,
-    pub sha256: Sha256Digest,
+    /// `None`: a rebuild found the file, and S3 does not keep its SHA-256.
+    pub sha256: Option<Sha256Digest>,
     pub mtime_ns: Option<i64>,
     /// Permission bits.
     pub mode: Option<u32>,

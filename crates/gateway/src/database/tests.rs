@@ -3,6 +3,8 @@
 
 mod fleet;
 mod prune;
+mod rebuild;
+mod turns;
 mod usage;
 
 use std::time::UNIX_EPOCH;
@@ -56,6 +58,10 @@ impl Server {
     async fn rows(&self, sql: &'static str) -> Vec<String> {
         rows(&self.location(), sql).await
     }
+
+    async fn execute(&self, sql: &'static str) {
+        self.location().open().await.unwrap().execute(sql).await.unwrap();
+    }
 }
 
 async fn start(location: Location, name: &str) -> Result<Database, DatabaseError> {
@@ -89,7 +95,7 @@ fn web() -> ClientName {
 fn entry(size: u64) -> CatalogueEntry {
     CatalogueEntry {
         size,
-        sha256: Sha256Digest::of(b"content"),
+        sha256: Some(Sha256Digest::of(b"content")),
         mtime_ns: Some(-5),
         mode: Some(0o644),
         etag: "\"e1\"".to_owned(),

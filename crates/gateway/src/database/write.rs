@@ -33,16 +33,18 @@ pub(super) async fn write(
     now: Duration,
 ) -> sqlx::Result<Vec<(ClientName, i64)>> {
     let mut transaction = connection.begin().await?;
-    if last_batch(&mut transaction, &id.writer).await? == Some(id.number) {
+    // The first statement writes, so that SQLite takes its lock before anything is read: a rebuild may
+    // write at the same time.
+    let query = sqlx::query(
+        "INSERT INTO batches (writer, batch, written_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (writer) DO UPDATE SET batch = excluded.batch, written_at = excluded.written_at \
+         WHERE batches.batch <> excluded.batch",
+    );
+    let query = query.bind(id.writer.clone()).bind(id.number).bind(clock.at(now));
+    if transaction.execute(query).await?.rows_affected() == 0 {
         transaction.rollback().await?;
         return Ok(Vec::new());
     }
-    let query = sqlx::query(
-        "INSERT INTO batches (writer, batch, written_at) VALUES ($1, $2, $3) \
-         ON CONFLICT (writer) DO UPDATE SET batch = excluded.batch, written_at = excluded.written_at",
-    );
-    let now = clock.at(now);
-    execute(&mut transaction, query.bind(id.writer.clone()).bind(id.number).bind(now)).await?;
     for (client, seen) in &batch.clients {
         execute(&mut transaction, client_row(client, *seen)).await?;
     }
@@ -90,15 +92,6 @@ pub(super) async fn write(
     Ok(totals)
 }
 
-async fn last_batch(
-    transaction: &mut Transaction<'_, Any>,
-    writer: &str,
-) -> sqlx::Result<Option<i64>> {
-    let query = sqlx::query("SELECT batch FROM batches WHERE writer = $1").bind(writer.to_owned());
-    let row = transaction.fetch_optional(query).await?;
-    row.map(|row| row.try_get("batch")).transpose()
-}
-
 async fn execute(transaction: &mut Transaction<'_, Any>, query: Query<'_>) -> sqlx::Result<()> {
     transaction.execute(query).await.map(drop)
 }
@@ -122,7 +115,8 @@ fn complete_row(client: &ClientName, since: Millis) -> Query<'static> {
 
 /// Notes that the catalogues of all clients may lack files, because records were lost.
 pub(super) async fn forget_completeness(connection: &mut AnyConnection) -> sqlx::Result<()> {
-    connection.execute("UPDATE clients SET complete_since = NULL").await.map(drop)
+    let query = "UPDATE clients SET complete_since = NULL, losses = losses + 1";
+    connection.execute(query).await.map(drop)
 }
 
 fn key_row(key: &Sha256Digest, client: &ClientName, seen: FirstAndLastUse) -> Query<'static> {
@@ -158,7 +152,7 @@ fn file_row(
     .bind(client.to_string())
     .bind(path.to_owned())
     .bind(signed(entry.size))
-    .bind(entry.sha256.to_string())
+    .bind(entry.sha256.map(|digest| digest.to_string()).unwrap_or_default())
     .bind(entry.mtime_ns)
     .bind(entry.mode.map(i64::from))
     .bind(entry.etag.clone())
@@ -178,7 +172,8 @@ async fn file_change(
     Ok((i64::from(previous.is_none()), size - previous.unwrap_or_default()))
 }
 
-fn total_row(
+/// Adds to the total of a client, and returns it.
+pub(super) fn total_row(
     client: &ClientName,
     files: i64,
     bytes: i64,

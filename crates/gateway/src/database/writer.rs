@@ -39,7 +39,7 @@ pub(super) const PRUNE_RETRY_DELAY: Duration = Duration::from_secs(5 * 60);
 
 /// A record in the queue, with its share of the queue's memory.
 #[derive(Debug)]
-pub(super) struct Queued {
+pub(super) struct QueuedRecord {
     pub record: Record,
     pub memory: OwnedSemaphorePermit,
 }
@@ -123,7 +123,7 @@ impl Writer {
     }
 
     /// Writes until the queue is closed and empty, or until the gateway stops and a try fails.
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Queued>) {
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<QueuedRecord>) {
         let (closing, mut queued) = (self.closing.clone(), Vec::with_capacity(BATCH_MAX));
         loop {
             let count = tokio::select! {
@@ -138,7 +138,7 @@ impl Writer {
                 break;
             }
             let (records, memory): (Vec<_>, Vec<_>) =
-                queued.drain(..).map(|Queued { record, memory }| (record, memory)).unzip();
+                queued.drain(..).map(|QueuedRecord { record, memory }| (record, memory)).unzip();
             if !self.write_until_committed(Batch::of(records)).await {
                 return;
             }
@@ -266,7 +266,7 @@ impl Writer {
                 pending,
                 dropped,
                 retry_seconds = RETRY_DELAY.as_secs(),
-                "uploads continue; {pending} records wait in memory"
+                "cannot write the database; uploads continue, and {pending} records wait in memory"
             );
         }
     }

@@ -55,6 +55,7 @@ pub(crate) fn status(policy: &ClientPolicy, facts: ClientFacts, now: Millis) -> 
         oldest_pending_seconds: heartbeat.as_ref().and_then(|it| it.oldest_pending_seconds),
         files: heartbeat.as_ref().map(|it| it.files),
         watcher: heartbeat.as_ref().map(|it| it.watcher.clone()),
+        last_drill: heartbeat.as_ref().and_then(|it| it.last_drill.clone()),
         agent: heartbeat.map(|it| it.agent),
     }
 }

@@ -1,7 +1,7 @@
 //! `GET /clients`, `GET /clients/{name}` and `GET /reports`: the fleet, for an admin key.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use jiff::civil::Date;
 use s3up_core::wire::{ClientList, ClientStatus, ReportList};
 use s3up_core::{ClientName, Code};
@@ -42,10 +42,11 @@ pub(crate) async fn clients(
 )]
 pub(crate) async fn client(
     State(gateway): State<Gateway>,
-    Path(name): Path<String>,
     request: Request,
 ) -> Result<Json<ClientStatus>, Refusal> {
     gateway.authenticate_admin(request.headers())?;
+    // No name of a client has characters that a URL encodes.
+    let name = request.uri().path().strip_prefix("/clients/").unwrap_or_default();
     let live = gateway.live();
     let policy = live.clients.policies().find(|policy| policy.name.as_str() == name);
     let policy = policy.ok_or_else(|| {

@@ -62,7 +62,7 @@ pub(crate) async fn download(
         let name = &client.policy.name;
         let entry =
             gateway.database().entries(name, std::slice::from_ref(&path)).await.remove(&path);
-        facts.sha256 = entry.filter(|entry| entry.describes(&facts)).map(|entry| entry.sha256);
+        facts.sha256 = entry.filter(|entry| entry.describes(&facts)).and_then(|entry| entry.sha256);
     }
     let requested = request.headers().get(header::RANGE).and_then(|value| value.to_str().ok());
     let (status, range) = match range::parse(requested, facts.size) {
@@ -123,8 +123,8 @@ fn refusal(err: StoreError) -> Refusal {
     if err.kind != Kind::Corrupt {
         return err.into();
     }
-    let what = "the stored file does not match its checksum; if a second try finds the same, it is \
-                damaged in S3: download another version of it";
+    let what = "the stored file does not match its checksum; download it again, and if that fails too, \
+                download another version";
     Refusal::new(Code::StoreRefused, what).caused_by(&err)
 }
 

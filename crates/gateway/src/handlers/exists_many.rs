@@ -98,7 +98,7 @@ fn verdict(
     refused: Option<Code>,
 ) -> Verdict {
     let entry = entry.filter(|entry| found.is_some_and(|found| entry.describes(found)));
-    let known = found.and_then(|found| found.sha256).or(entry.map(|entry| entry.sha256));
+    let known = found.and_then(|found| found.sha256).or(entry.and_then(|entry| entry.sha256));
     if found.is_some_and(|found| found.size == file.size) && known == Some(file.sha256) {
         return Verdict::Unchanged;
     }

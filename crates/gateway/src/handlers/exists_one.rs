@@ -8,7 +8,7 @@ use s3up_store::ObjectFacts;
 
 use crate::clients::Right;
 use crate::gateway::Gateway;
-use crate::openapi::{FileRefusals, PathText};
+use crate::openapi::{ExistsAnswer, FileRefusals, PathText};
 use crate::refusal::Refusal;
 use crate::request::query;
 use crate::uploads::RETRY_FOR;
@@ -20,7 +20,7 @@ const MD5_HEX_LEN: usize = 32;
 #[utoipa::path(
     get, path = "/exists",
     params(("path" = inline(PathText), Query)),
-    responses((status = 200, description = "The facts of the file", body = ExistsResponse), FileRefusals),
+    responses((status = 200, description = "The facts of the file", body = inline(ExistsAnswer)), FileRefusals),
     security(("client_key" = []))
 )]
 pub(crate) async fn exists_one(
@@ -38,7 +38,7 @@ pub(crate) async fn exists_one(
     {
         let entries = gateway.database().entries(&client.policy.name, std::slice::from_ref(&path));
         let entry = entries.await.remove(&path);
-        file.sha256 = entry.filter(|entry| entry.describes(found)).map(|entry| entry.sha256);
+        file.sha256 = entry.filter(|entry| entry.describes(found)).and_then(|entry| entry.sha256);
         file.md5 = md5(found).filter(|_| file.sha256.is_none());
     }
     Ok(Json(ExistsResponse { exists: file.is_some(), file }))

@@ -39,13 +39,14 @@ pub(crate) async fn list(
     client.require(Right::List)?;
     let query = request.uri().query();
     let directory = directory(query::parameter(query, "prefix")?.as_deref().unwrap_or_default())?;
+    let directory = directory.map(|path| gateway.key(&client, &path)).transpose()?;
     let after = query::parameter(query, "cursor")?.as_deref().map(decode_cursor).transpose()?;
     let limit = limit(query::parameter(query, "limit")?.as_deref())?;
 
     let name = &client.policy.name;
     let root = format!("{}{name}/", gateway.prefix());
     let after = after.map(|path| format!("{root}{path}"));
-    let below = format!("{root}{directory}");
+    let below = directory.map_or_else(|| root.clone(), |key| format!("{key}/"));
     let page = gateway.store().list_after(&below, after.as_deref(), limit, RETRY_FOR).await?;
     let last = page.objects.last().and_then(|object| object.key.strip_prefix(&root));
     let cursor = last.filter(|_| !page.is_last).map(|path| URL_SAFE_NO_PAD.encode(path));
@@ -70,15 +71,15 @@ fn paths<'o>(
     objects.iter().filter_map(path).collect()
 }
 
-/// Returns the directory to list with a slash at its end, or nothing for all files.
-fn directory(prefix: &str) -> Result<String, Refusal> {
+/// Returns the directory to list, or `None` for all files.
+pub(super) fn directory(prefix: &str) -> Result<Option<RemotePath>, Refusal> {
     match prefix.strip_suffix('/').unwrap_or(prefix) {
-        "" if prefix.is_empty() => Ok(String::new()),
-        bare => Ok(format!("{}/", RemotePath::parse(bare)?)),
+        "" if prefix.is_empty() => Ok(None),
+        bare => Ok(Some(RemotePath::parse(bare)?)),
     }
 }
 
-fn limit(text: Option<&str>) -> Result<usize, Refusal> {
+pub(super) fn limit(text: Option<&str>) -> Result<usize, Refusal> {
     let Some(text) = text else { return Ok(LIST_LIMIT_MAX) };
     let number = text.parse().ok().filter(|limit| (1..=LIST_LIMIT_MAX).contains(limit));
     number.ok_or_else(|| {
@@ -100,10 +101,16 @@ fn listed_file(path: &RemotePath, object: &Listed, entry: Option<CatalogueEntry>
         path: path.to_string(),
         size: object.size,
         uploaded_at: Timestamp::try_from(object.modified_at).unwrap_or_default().to_string(),
-        sha256: entry.as_ref().map(|entry| entry.sha256),
+        sha256: entry.as_ref().and_then(|entry| entry.sha256),
         mtime_ns: entry.as_ref().and_then(|entry| entry.mtime_ns),
         mode: entry.as_ref().and_then(|entry| entry.mode).map(|mode| format!("{mode:04o}")),
+        storage_class: class_to_tell(object.storage_class.clone()),
     }
+}
+
+/// Returns the storage class unless it is the ordinary one.
+pub(super) fn class_to_tell(class: Option<String>) -> Option<String> {
+    class.filter(|class| class != "STANDARD")
 }
 
 #[cfg(test)]
@@ -114,10 +121,10 @@ mod tests {
     fn a_prefix_is_a_directory() {
         #[rustfmt::skip]
         let cases = [
-            ("",       Ok("")),
-            ("a",      Ok("a/")),
-            ("a/",     Ok("a/")),
-            ("a/b/",   Ok("a/b/")),
+            ("",       Ok(None)),
+            ("a",      Ok(Some("a"))),
+            ("a/",     Ok(Some("a"))),
+            ("a/b/",   Ok(Some("a/b"))),
             ("/",      Err(Code::BadPath)),
             ("a//",    Err(Code::BadPath)),
             ("../x",   Err(Code::BadPath)),
@@ -126,7 +133,8 @@ mod tests {
         ];
         for (prefix, want) in cases {
             let got = directory(prefix).map_err(|refusal| refusal.code);
-            assert_eq!(got.as_deref().map_err(|code| *code), want, "{prefix:?}");
+            let got = got.map(|path| path.map(|path| path.to_string()));
+            assert_eq!(got, want.map(|path| path.map(str::to_owned)), "{prefix:?}");
         }
     }
 

@@ -101,6 +101,10 @@ fn add_gateway(registry: &mut Registry, readiness: &Readiness) {
         gauge.set(if is_ok { 1.0 } else { 0.0 });
         registry.register(name, help, gauge);
     }
+    let refused = Value::default();
+    refused.set(float(readiness.configs_refused));
+    let help = "Configurations that were refused at a reload since the start";
+    registry.register("config_reloads_refused", help, refused);
 }
 
 fn add_clients(registry: &mut Registry, clients: &[ClientStatus]) {

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use s3up_core::Code;
-use s3up_core::wire::{REPR_DIGEST_HEADER, UploadResponse};
+use s3up_core::wire::{Problem, REPR_DIGEST_HEADER, UploadResponse};
 
 use crate::gateway::Gateway;
 use crate::openapi::{ModeText, PathText, ReprDigestText, UploadRefusals};
@@ -23,6 +23,7 @@ use crate::uploads::stage::IncomingFile;
     ),
     responses(
         (status = 200, description = "The stored file has this metadata", body = UploadResponse),
+        (status = 404, description = "No file is stored under this path", body = Problem, content_type = "application/problem+json"),
         UploadRefusals,
     ),
     security(("client_key" = []))

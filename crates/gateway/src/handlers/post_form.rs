@@ -126,13 +126,18 @@ impl Form {
             let before = fields.metadata.clone();
             fields.set(name, &text)?;
             if matches!(file, FileState::Streamed(_)) && fields.user_metadata_changed(&before) {
-                let what = format!("`{name}` must come before `file` if `path` does");
+                let what = format!(
+                    "form field `{name}`: expected before `file` if `path` is before it, found after `file`"
+                );
                 return Err(Refusal::new(Code::BadRequest, what));
             }
         }
         let staged = match file {
             FileState::Missing => {
-                return Err(Refusal::new(Code::BadRequest, "the form has no `file`"));
+                return Err(Refusal::new(
+                    Code::BadRequest,
+                    "expected a form field `file`, found none",
+                ));
             }
             FileState::Streamed(staged) => staged,
             FileState::InTempFile { file, content_type, slot } => {
@@ -173,7 +178,7 @@ impl Form {
         announced_type: Option<&str>,
         slot: Option<UploadSlot>,
     ) -> Result<IncomingFile, Refusal> {
-        let missing = || Refusal::new(Code::BadRequest, "the form has no `path`");
+        let missing = || Refusal::new(Code::BadRequest, "expected a form field `path`, found none");
         let path = fields.path.as_ref().ok_or_else(missing)?;
         let (key, admission) = self.gateway.admit(&self.client, path, announced)?;
         Ok(IncomingFile {

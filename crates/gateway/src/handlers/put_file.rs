@@ -21,6 +21,7 @@ use crate::uploads::stage::{IncomingFile, StageResult};
         ("Repr-Digest" = inline(Option<ReprDigestText>), Header, description = "SHA-256 of the body (RFC 9530)"),
         ("X-Mtime-Ns" = Option<i64>, Header, description = "Modification time in nanoseconds since 1970"),
         ("X-Mode" = inline(Option<ModeText>), Header, description = "Permission bits in octal"),
+        ("X-Hot" = Option<bool>, Header, description = "The file had not settled: `overwrite: never` lets its next version replace it"),
     ),
     request_body(content = inline(crate::openapi::FileBytes), content_type = "application/octet-stream"),
     responses(
@@ -47,7 +48,7 @@ fn admit(gateway: &Gateway, request: &Request) -> Result<IncomingFile, Refusal> 
     let client = gateway.authenticate(fields)?;
     let path = query::path_in_url(request.uri().path())?;
     if query::parameter(request.uri().query(), "path")?.is_some() {
-        let what = "the path is given twice: in the URL path and in the query";
+        let what = "expected the path in the URL only, found another one in the query";
         return Err(Refusal::new(Code::BadRequest, what));
     }
     headers::check_body(request.version(), fields)?;

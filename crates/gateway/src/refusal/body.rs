@@ -50,7 +50,7 @@ impl Refusal {
                 Refusal::new(Code::BadRequest, format!("malformed form: {what}"))
             }
             Some(BodyError::Interrupted(_)) | None => {
-                let what = "the connection failed before the request body was complete";
+                let what = "the connection failed before the request body was complete; nothing was stored";
                 Refusal::new(Code::Incomplete, what).caused_by(err)
             }
         }

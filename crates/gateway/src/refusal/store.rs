@@ -4,7 +4,7 @@
 use s3up_core::{Code, Size};
 use s3up_store::{Kind, PoolError, StoreError, UploadError};
 
-use super::{Refusal, SUPERSEDED};
+use super::{EXISTS, Refusal, SUPERSEDED};
 
 impl From<StoreError> for Refusal {
     fn from(err: StoreError) -> Refusal {
@@ -14,11 +14,13 @@ impl From<StoreError> for Refusal {
             }
             Kind::Corrupt => (
                 Code::StoreUnavailable,
-                "the data was damaged between gateway and S3; nothing was stored, try again",
+                "the data was damaged on its way to S3, and nothing was stored; send the file again",
             ),
-            Kind::Precondition => {
-                (Code::Exists, "this path holds another file, which may not be overwritten")
-            }
+            Kind::Archived => (
+                Code::Archived,
+                "the file is archived in S3; thaw it first (S3 RestoreObject), then try again",
+            ),
+            Kind::Precondition => (Code::Exists, EXISTS),
             Kind::NotFound
             | Kind::NoUpload
             | Kind::ExpiredCredentials
@@ -29,7 +31,6 @@ impl From<StoreError> for Refusal {
             | Kind::Denied
             | Kind::WrongRegion
             | Kind::ClockSkew
-            | Kind::Archived
             | Kind::TooLong
             | Kind::NotImplemented
             | Kind::Permanent => (
@@ -51,7 +52,8 @@ impl From<PoolError> for Refusal {
             PoolError::OverBudget { bytes, budget_bytes } => Refusal::new(
                 Code::TooLarge,
                 format!(
-                    "the file needs parts of {}, the limit is {} (buffer budget of the gateway)",
+                    "the file needs parts of {}, more than the {} of the gateway's buffer budget; raise \
+                     `server.buffer_budget_mb`",
                     Size(bytes),
                     Size(budget_bytes)
                 ),
@@ -97,7 +99,7 @@ mod tests {
 
     fn store_error(kind: Kind) -> StoreError {
         StoreError {
-            op: "put",
+            op: s3up_store::Operation::Put,
             subject: "secret-bucket/a".to_owned(),
             kind,
             retry_after: None,
@@ -110,6 +112,7 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             // error               status  has Retry-After
+            (Kind::Archived,       409,    false),
             (Kind::Transient,      503,    true),
             (Kind::Corrupt,        503,    true),
             (Kind::Precondition,   409,    false),

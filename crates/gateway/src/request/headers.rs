@@ -18,8 +18,12 @@ const CONTENT_TYPE_BYTES_MAX: usize = 1 << 10;
 pub(crate) fn file_metadata(headers: &HeaderMap) -> Result<FileMetadata, Refusal> {
     let mut metadata = FileMetadata::default();
     if let Some(field) = text(headers, REPR_DIGEST_HEADER)? {
-        metadata.sha256 = Sha256Digest::parse_repr_digest(field)
+        let digest = Sha256Digest::parse_repr_digest(field)
             .map_err(|err| malformed(REPR_DIGEST_HEADER, err))?;
+        // A digest that is not checked would be no protection.
+        metadata.sha256 = Some(digest.ok_or_else(|| {
+            malformed(REPR_DIGEST_HEADER, format!("expected sha-256=:BASE64:, found {field:?}"))
+        })?);
     }
     if let Some(field) = text(headers, MTIME_NS_HEADER)? {
         let ns = parse_mtime_ns(field).map_err(|err| malformed(MTIME_NS_HEADER, err))?;
@@ -218,7 +222,7 @@ mod tests {
     #[test]
     fn a_malformed_header_is_refused_by_name() {
         #[rustfmt::skip]
-        let cases: [&[_]; 8] = [
+        let cases: [&[_]; 10] = [
             &[("X-Hot", "1")],
             &[("X-Mtime-Ns", "soon")],
             &[("X-Mtime-Ns", "99999999999999999999999")],
@@ -226,6 +230,8 @@ mod tests {
             &[("X-Mode", "10000")],
             &[("X-Mode", "0644"), ("X-Mode", "0600")],
             &[("Repr-Digest", "sha-256=abc")],
+            &[("Repr-Digest", "AAA")],
+            &[("Repr-Digest", "sha-512=:AAAA:")],
             &[("Repr-Digest", "sha-256=:AAAA:")],
         ];
         for fields in cases {

@@ -37,6 +37,6 @@ pub(crate) async fn read<T: DeserializeOwned>(
 }
 
 fn too_large(bytes_max: u64) -> Refusal {
-    let what = format!("the body is larger than the limit of {}", Size(bytes_max));
+    let what = format!("expected a body of at most {}, found a longer one", Size(bytes_max));
     Refusal::new(Code::TooLarge, what)
 }

@@ -61,7 +61,8 @@ impl JsonMemory {
         let units = u32::try_from(bytes).unwrap_or(u32::MAX);
         let of_client = share.0.clone().try_acquire_many_owned(units).map_err(|_| {
             let limit = Size(CLIENT_BYTES_MAX as u64);
-            let what = format!("this client sends bodies of more than {limit} at once; try later");
+            let what =
+                format!("this client has bodies of more than {limit} in progress; try again later");
             Refusal::new(Code::RateLimited, what)
         })?;
         let of_all = tokio::time::timeout(wait, self.0.clone().acquire_many_owned(units));

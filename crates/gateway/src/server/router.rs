@@ -6,10 +6,11 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post, put};
 use s3up_core::Code;
 
+use super::client_address::client_address;
 use super::early_answer::answer;
 use super::lingering::UnreadBytes;
 use crate::clock::CLOCK;
@@ -55,7 +56,7 @@ fn routes() -> [(&'static str, MethodRouter<Gateway>); 16] {
 
 /// Returns the routes for one connection, which comes from `peer`.
 pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Router {
-    let logged = gateway.clone();
+    let (logged, limited) = (gateway.clone(), gateway.clone());
     let mut router = Router::new();
     for (path, methods) in routes() {
         router = router.route(path, methods);
@@ -63,6 +64,9 @@ pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Ro
     router
         .fallback(unknown_url)
         .method_not_allowed_fallback(unknown_method)
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            limit_failed_keys(limited.clone(), peer, request, next)
+        }))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             answer(unread.clone(), request, next)
         }))
@@ -74,12 +78,39 @@ pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Ro
 
 async fn unknown_url(request: Request) -> Refusal {
     let path = request.uri().path();
-    Refusal::new(Code::NotFound, format!("the API has no {path}; docs/api.md lists its calls"))
+    Refusal::new(
+        Code::NotFound,
+        format!("the API has no call {path}; GET /openapi.json lists its calls"),
+    )
 }
 
 async fn unknown_method(request: Request) -> Refusal {
     let (method, path) = (request.method(), request.uri().path());
     Refusal::new(Code::MethodNotAllowed, format!("{path} does not support {method}"))
+}
+
+/// Refuses the failed requests of an address that has too many of them. Without it, a stranger could
+/// fill the log.
+async fn limit_failed_keys(
+    gateway: Gateway,
+    peer: IpAddr,
+    request: Request,
+    next: Next,
+) -> Response {
+    let address = client_address(peer, request.headers(), &gateway.live().trusted_proxies);
+    let response = next.run(request).await;
+    let refused = response.extensions().get::<RefusalRecord>();
+    if refused.is_none_or(|refused| refused.code != Code::Unauthorized) {
+        return response;
+    }
+    match gateway.failed_keys().count(address) {
+        Ok(()) => response,
+        Err(wait) => {
+            let what =
+                "too many requests without a valid client key from this address; try again later";
+            Refusal::new(Code::RateLimited, what).retry_after(wait).into_response()
+        }
+    }
 }
 
 /// Logs one line for every request: refusals at level info or error, all others
@@ -89,6 +120,7 @@ async fn log(gateway: Gateway, peer: IpAddr, request: Request, next: Next) -> Re
     let method = request.method().clone();
     let authorization: Option<HeaderValue> = request.headers().get(header::AUTHORIZATION).cloned();
     let url_path = request.uri().path().to_owned();
+    let peer = client_address(peer, request.headers(), &gateway.live().trusted_proxies);
     let response = next.run(request).await;
     let status = response.status().as_u16();
     let elapsed_seconds = began.elapsed().as_secs_f64();

@@ -8,7 +8,7 @@ use s3up_store::{ObjectFacts, Overwrite as Condition};
 
 use super::metadata::{FileMetadata, is_stored_hot};
 use crate::clients::Overwrite;
-use crate::refusal::Refusal;
+use crate::refusal::{EXISTS, Refusal};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
@@ -42,10 +42,7 @@ pub(super) fn decide(
         Overwrite::Never if has_same_content => Ok(Decision::Unchanged),
         // The content may be the same: that is known at the end, when S3 refuses to replace it.
         Overwrite::Never if announced.sha256.is_none() => Ok(Decision::Write(Condition::Never)),
-        Overwrite::Never => {
-            let what = "this path holds another file, which may not be overwritten";
-            Err(Refusal::new(Code::Exists, what))
-        }
+        Overwrite::Never => Err(Refusal::new(Code::Exists, EXISTS)),
     }
 }
 

@@ -72,7 +72,7 @@ impl OpenUpload {
         self.change = change;
         let entry = CatalogueEntry {
             size: stored.facts.len,
-            sha256: stored.facts.sha256,
+            sha256: Some(stored.facts.sha256),
             mtime_ns: announced.mtime_ns,
             mode: announced.mode,
             etag: stored.etag.clone(),
@@ -113,7 +113,7 @@ impl OpenUpload {
 fn entry_of(found: &ObjectFacts, sha256: s3up_core::Sha256Digest) -> CatalogueEntry {
     CatalogueEntry {
         size: found.size,
-        sha256,
+        sha256: Some(sha256),
         mtime_ns: metadata::stored_mtime_ns(&found.metadata),
         mode: metadata::stored_mode(&found.metadata),
         etag: found.etag.clone(),

@@ -23,6 +23,7 @@ use super::{RETRY_FOR, Uploads};
 use crate::buffer_wait::BUFFER_WAIT;
 use crate::clients::{Client, UploadSlot};
 use crate::clock::CLOCK;
+use crate::database::Turn;
 use crate::refusal::{Refusal, SUPERSEDED};
 
 /// Number of parts of one upload that are sent at the same time.
@@ -59,12 +60,22 @@ pub(crate) struct StagedFile {
     // Freed before the lock, so that the next upload of the key finds it free.
     slot: UploadSlot,
     lock: KeyLock,
+    turn: Option<Turn>,
 }
 
 /// An upload after its last byte, with the resources that it still holds.
 enum BeginResult {
-    Unchanged { found: Box<ObjectFacts>, sha256: Sha256Digest },
-    Staged { staged: Box<StagedUpload>, claim: Option<QuotaClaim>, slot: UploadSlot, lock: KeyLock },
+    Unchanged {
+        found: Box<ObjectFacts>,
+        sha256: Sha256Digest,
+    },
+    Staged {
+        staged: Box<StagedUpload>,
+        claim: Option<QuotaClaim>,
+        slot: UploadSlot,
+        lock: KeyLock,
+        turn: Option<Turn>,
+    },
 }
 
 impl Uploads {
@@ -86,7 +97,7 @@ impl Uploads {
                 log_upload(&client, &response, began);
                 Ok(StageResult::Unchanged(response))
             }
-            BeginResult::Staged { staged, claim, slot, lock } => {
+            BeginResult::Staged { staged, claim, slot, lock, turn } => {
                 let staged = *staged;
                 let uploads = self.clone();
                 let file = StagedFile {
@@ -100,6 +111,7 @@ impl Uploads {
                     claim,
                     slot,
                     lock,
+                    turn,
                 };
                 Ok(StageResult::Staged(Box::new(file)))
             }
@@ -115,11 +127,13 @@ impl Uploads {
         // key can become visible after this one. And an older one that hangs
         // frees its slot for this one.
         let lock = self.in_flight.lock(&file.key).await?;
+        let turn = self.take_turn(file).await;
         let slot = file.slot.take().map_or_else(|| file.client.upload_slot(), Ok)?;
         let stored = self.look(file).await?;
         let overwrite = match stored.decide(file)? {
             (Decision::Unchanged, Some((found, sha256))) => {
                 lock.run(verify_unstored(&mut body, sha256)).await??;
+                self.end_turn(turn);
                 return Ok(BeginResult::Unchanged { found: Box::new(found), sha256 });
             }
             (Decision::Unchanged, None) => s3up_store::Overwrite::Never,
@@ -161,7 +175,21 @@ impl Uploads {
             staged.abort().await;
             return Err(refusal);
         }
-        Ok(BeginResult::Staged { staged: Box::new(staged), claim, slot, lock })
+        Ok(BeginResult::Staged { staged: Box::new(staged), claim, slot, lock, turn })
+    }
+
+    /// Takes the turn of an upload, after which no older one of another gateway becomes visible.
+    pub(super) async fn take_turn(&self, file: &IncomingFile) -> Option<Turn> {
+        let client = &file.client.policy.name;
+        let path = self.recorder.path(client, &file.key)?;
+        Some(self.database.take_turn(client, &path).await)
+    }
+
+    /// Ends a turn, beside the request.
+    pub(super) fn end_turn(&self, turn: Option<Turn>) {
+        if let Some(turn) = turn {
+            self.commits.spawn(turn.end());
+        }
     }
 
     /// Returns the stored file if a commit failed because another upload stored the same content
@@ -219,15 +247,28 @@ impl StagedFile {
             claim,
             slot,
             lock,
+            turn,
         } = self;
         let sha256 = staged.facts().sha256;
-        let outcome = staged.commit().await;
+        if let Some(turn) = &turn
+            && !turn.hold().await
+        {
+            let refusal = Refusal::from(Superseded);
+            record.refused(&refusal);
+            staged.abort().await;
+            return Err(refusal);
+        }
+        let outcome = match &turn {
+            Some(turn) => turn.run(staged.commit()).await,
+            None => staged.commit().await,
+        };
         // Recorded before the next upload of the key may begin, so that the records of one file
         // are in the order of its versions.
         if let Ok(stored) = &outcome {
             let change = claim.as_ref().map_or(0, |claim| claim.change(stored.facts.len));
             record.stored(stored, &metadata, change);
         }
+        uploads.end_turn(turn);
         drop((claim, slot, lock));
         let response = match outcome {
             Ok(stored) => stored_response(&key, stored),

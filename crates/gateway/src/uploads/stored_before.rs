@@ -71,7 +71,7 @@ impl Uploads {
             // The object does not carry its SHA-256. The catalogue may know it for this version.
             Some(sha256) => {
                 let entry = self.catalogue_entry(file).await;
-                entry.is_some_and(|entry| entry.describes(&found) && entry.sha256 == sha256)
+                entry.is_some_and(|entry| entry.describes(&found) && entry.sha256 == Some(sha256))
             }
         };
         Ok(StoredBefore::Found { found: Box::new(found), has_same_content })

@@ -11,6 +11,7 @@ use s3up_core::wire::UploadResponse;
 use s3up_core::{Code, Key, Sha256Digest};
 use s3up_store::{COPY_BYTES_MAX, Kind, ObjectFacts, is_archive};
 
+use super::in_flight::Superseded;
 use super::metadata::{FileMetadata, SHA256_METADATA};
 use super::stage::{IncomingFile, log_upload, unchanged_response};
 use super::stored_before::StoredBefore;
@@ -73,6 +74,7 @@ impl Uploads {
         sha256: Sha256Digest,
     ) -> Result<(ObjectFacts, bool), Refusal> {
         let lock = self.in_flight.lock(&file.key).await?;
+        let turn = self.take_turn(file).await;
         let _slot = file.slot.take().map_or_else(|| file.client.upload_slot(), Ok)?;
         let found = match self.look(file).await? {
             StoredBefore::Found { found, has_same_content: true } => *found,
@@ -94,8 +96,14 @@ impl Uploads {
                 lock.check()?;
                 self.check_key(&file.client)?;
                 let store = self.store();
-                let copy = store.replace_metadata(&file.key, &found, &metadata, RETRY_FOR);
-                match copy.await {
+                let replaced = store.replace_metadata(&file.key, &found, &metadata, RETRY_FOR);
+                let now = match &turn {
+                    Some(turn) if !turn.hold().await => return Err(Superseded.into()),
+                    Some(turn) => turn.run(replaced).await,
+                    None => replaced.await,
+                };
+                self.end_turn(turn);
+                match now {
                     Ok(now) => Ok((now, true)),
                     Err(err) => {
                         let Some(obstacle) = obstacle(err.kind) else { return Err(err.into()) };

@@ -33,6 +33,34 @@ async fn a_missing_key_and_an_unknown_key_get_the_same_response() {
     world.stop_and_expect_files(&[]).await;
 }
 
+/// Behind a proxy that is trusted, each client has an address of its own.
+#[tokio::test]
+async fn an_address_without_a_valid_key_is_limited_and_a_valid_key_never() {
+    let trusted =
+        |config: String| config.replace("port: 0", "port: 0, trusted_proxies: [\"127.0.0.0/8\"]");
+    let world = World::with(s3up_devstore::Versioning::Enabled, trusted).await;
+    let get = |key: &str, address: &str| {
+        let get = world.http.get(format!("{}/exists?path=a", world.url)).bearer_auth(key);
+        get.header("x-forwarded-for", address.to_owned())
+    };
+    let mut codes = Vec::new();
+    for _ in 0..120 {
+        let response = get("wrong", "192.0.2.1").send().await.unwrap();
+        let wait = response.headers().contains_key("retry-after");
+        let code = problem(response).await.code;
+        assert_eq!(wait, code == Code::RateLimited);
+        codes.push(code);
+    }
+
+    assert!(codes[..100].iter().all(|code| *code == Code::Unauthorized), "{codes:?}");
+    assert_eq!(codes[119], Code::RateLimited, "{codes:?}");
+    assert_eq!(get(KEY, "192.0.2.1").send().await.unwrap().status().as_u16(), 200);
+    let spoofed = refused(get("wrong", "192.0.2.9, 192.0.2.1")).await;
+    assert_eq!(spoofed.code, Code::RateLimited);
+    assert_eq!(refused(get("wrong", "192.0.2.2")).await.code, Code::Unauthorized);
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn a_key_has_only_its_rights() {
     let world = World::start().await;
@@ -70,13 +98,13 @@ async fn a_wrong_form_is_refused_by_field_and_not_stored() {
     let file = || Part::bytes(vec![1, 2, 3]).file_name("x");
     #[rustfmt::skip]
     let cases = [
-        (Form::new().text("path", "a"),                                        "no `file`"),
-        (Form::new().part("file", file()),                                     "no `path`"),
+        (Form::new().text("path", "a"),                                        "a form field `file`, found none"),
+        (Form::new().part("file", file()),                                     "a form field `path`, found none"),
         (Form::new().text("path", "a").part("file", file()).text("x", "y"),    "unknown form field \"x\""),
-        (Form::new().text("path", "a").text("path", "b").part("file", file()), "the form has `path` twice"),
+        (Form::new().text("path", "a").text("path", "b").part("file", file()), "`path`: expected once, found twice"),
         (Form::new().text("path", "a").text("sha256", "abc").part("file", file()), "`sha256`"),
         (Form::new().text("path", "a").text("mode", "rwx").part("file", file()),   "`mode`"),
-        (Form::new().text("path", "a").part("file", file()).text("mtime_ns", "1"), "`mtime_ns` must come before"),
+        (Form::new().text("path", "a").part("file", file()).text("mtime_ns", "1"), "`mtime_ns`: expected before `file`"),
         (Form::new().text("path", "x".repeat(5000)).part("file", file()),      "`path`: expected at most 4096 bytes"),
     ];
     for (form, want) in cases {

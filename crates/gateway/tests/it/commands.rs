@@ -76,7 +76,7 @@ async fn the_doctor_examines_configuration_certificate_database_and_s3() {
         ("S3", "ok"),
         ("versions", "ok"),
         ("rule for abandoned uploads", "warning"),
-        ("sweep of abandoned uploads", "ok"),
+        ("abandoned uploads", "ok"),
     ] {
         assert!(
             found.iter().any(|(subject, result)| (&**subject, &**result) == want),

@@ -175,10 +175,7 @@ impl World {
     /// Returns the rows of a query, on a connection of its own: the values of a row separated by
     /// `|`.
     pub async fn rows(&self, sql: &'static str) -> Vec<String> {
-        let options = SqliteConnectOptions::new().filename(self.root.path().join(DATABASE));
-        let mut database = options.connect().await.expect("a database");
-        let rows = sqlx::query(sql).fetch_all(&mut database).await.expect("rows");
-        rows.iter().map(text_of).collect()
+        sqlite_rows(&self.root.path().join(DATABASE), sql).await
     }
 
     /// Stops the gateway and waits for its end. The S3 server keeps running.
@@ -275,6 +272,14 @@ pub async fn problem(response: Response) -> Problem {
     assert_eq!((problem.status, problem.code.status()), (status, status), "{text}");
     assert_ne!(problem.code, Code::Unknown);
     problem
+}
+
+/// Returns the rows of a query: the values of a row separated by `|`.
+pub async fn sqlite_rows(file: &Path, sql: &'static str) -> Vec<String> {
+    let options = SqliteConnectOptions::new().filename(file);
+    let mut database = options.connect().await.expect("a database");
+    let rows = sqlx::query(sql).fetch_all(&mut database).await.expect("rows");
+    rows.iter().map(text_of).collect()
 }
 
 fn text_of(row: &SqliteRow) -> String {

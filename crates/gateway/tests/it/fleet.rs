@@ -85,7 +85,7 @@ async fn a_malformed_heartbeat_or_report_is_refused_and_not_recorded() {
         (edit("/files/protected/files", json!(-1)),             Code::BadRequest, "the body is not valid"),
         (edit("/problems", json!(vec![problem; PROBLEMS_MAX + 1])), Code::BadRequest, "found 1001"),
         (edit("/watcher", json!(null)),                         Code::BadRequest, "the body is not valid"),
-        (edit("/agent/version", json!("v".repeat(5 * MIB))),    Code::TooLarge,   "limit of 4.0 MiB"),
+        (edit("/agent/version", json!("v".repeat(5 * MIB))),    Code::TooLarge,   "at most 4.0 MiB"),
     ];
     for (body, code, detail) in cases {
         let problem = refused(post(&world, "/report", KEY, body)).await;

@@ -215,3 +215,35 @@ async fn an_extension_of_two_parts_is_allowed_by_its_whole_name() {
     }
     world.stop().await;
 }
+
+/// One client may hold half of the buffers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_does_not_grow_with_the_uploads_in_progress() {
+    const UPLOADS: usize = 8;
+    let root = tempfile::tempdir().unwrap();
+    let s3 = crate::process::s3(&root).await;
+    let file = root.path().join("server.yaml");
+    let text = crate::fixture::config(&s3.endpoint(), &root.path().join("gateway.db"));
+    std::fs::write(&file, text.replace("port: 0", "port: 0, buffer_budget_mb: 32")).unwrap();
+    let gateway = crate::running::Running::start(&file, &[]);
+    let put = |path: String| {
+        let put = reqwest::Client::new().put(format!("{}/files/{path}", gateway.url));
+        put.bearer_auth(KEY).body(noise(10 * MIB))
+    };
+    stored(put("first".to_owned())).await;
+    let before = gateway.memory_peak();
+
+    // One that finds no buffer in time is repeated, as an agent does it.
+    let uploads = (0..UPLOADS).map(|n| {
+        let put = &put;
+        async move {
+            while put(format!("f{n}")).send().await.unwrap().status() != StatusCode::OK {}
+        }
+    });
+    futures::future::join_all(uploads).await;
+
+    let more = gateway.memory_peak() - before;
+    assert!(more < 48 << 20, "{more} bytes more for {UPLOADS} uploads of 10 MiB");
+    assert!(gateway.stop().await.success());
+    s3.stop().await;
+}

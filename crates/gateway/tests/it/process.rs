@@ -149,7 +149,7 @@ async fn a_wrong_configuration_is_reported_in_one_line() {
         ("region:", "regoin:",                         2, "did you mean `region`"),
         ("\"devstore-secret\"", "\"${NO_SUCH_VARIABLE}\"", 2, "NO_SUCH_VARIABLE"),
         ("port: 0", "port: many",                      2, "server.port"),
-        ("host: \"127.0.0.1\"", "host: \"0.0.0.0\"",   2, "server.tls.enabled"),
+        ("host: \"127.0.0.1\"", "host: \"0.0.0.0\"",   2, "server.host: expected a loopback address"),
         ("host: \"127.0.0.1\"", tls,                   2, "server.tls.cert_file: read /no/cert.pem"),
     ];
     for (old, new, exit, want) in cases {

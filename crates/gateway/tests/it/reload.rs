@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::concurrency::open_body;
 use crate::fixture::{BUCKET, KEY, MIB, OTHER_KEY, config, noise, problem};
 use crate::running::Running;
+use crate::tls_front::TlsFront;
 
 const NEW_KEY: &str = "sk_live_rotated_012345678901234567890123456789";
 
@@ -117,7 +118,7 @@ async fn a_wrong_configuration_is_refused_and_the_one_before_stays_in_force() {
         ("half of a client",  good[..first_key].to_owned(),                      "server.yaml"),
         ("no clients",        good[..good.find("  - {").unwrap()].to_owned(),    "clients"),
         ("a duplicate key",   good.replace("region:", "region: a\n  region:"),   "region"),
-        ("a client twice",    good.replace("webapp-prod", "webapp"),             "another client is also named"),
+        ("a client twice",    good.replace("webapp-prod", "webapp"),             "expected a name of its own"),
         ("an unknown key",    good.replace("region:", "regoin: a\n  region:"),   "did you mean"),
         ("not YAML",          "{{{".to_owned(),                                  "server.yaml"),
         ("a wrong secret",    good.replace("devstore-secret", "wrong"),          "S3 refuses the new settings"),
@@ -131,6 +132,7 @@ async fn a_wrong_configuration_is_refused_and_the_one_before_stays_in_force() {
         assert_eq!(status(put(&gateway, &format!("file-{n}"), KEY).body("x")).await, 200, "{name}");
         let (status, ready) = gateway.ready().await;
         assert_eq!((status, ready.ready, ready.config), (200, true, Part::Failing), "{name}");
+        assert_eq!(ready.configs_refused, n as u64 + 1, "{name}");
     }
     std::fs::remove_file(&gateway.config).unwrap();
     gateway.signal("HUP");
@@ -141,6 +143,7 @@ async fn a_wrong_configuration_is_refused_and_the_one_before_stays_in_force() {
     assert!(gateway.logged("config_needs_restart", 1).contains("keys=server.port"));
     let (status, ready) = gateway.ready().await;
     assert_eq!((status, ready.config), (200, Part::Ok));
+    assert_eq!(ready.configs_refused, cases.len() as u64 + 1);
     assert!(gateway.stop().await.success());
     world.s3.stop().await;
 }
@@ -268,6 +271,35 @@ impl CredentialsFile {
             }
         }
     }
+}
+
+/// S3 gets a certificate of another CA, and the file with the CA is renewed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewed_ca_file_of_s3_is_used() {
+    let world = World::new().await;
+    let ca_file = world.root.path().join("ca.pem");
+    let write_ca = |text: &str| {
+        let new = ca_file.with_extension("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, &ca_file).unwrap();
+    };
+    let address = world.s3.endpoint().strip_prefix("http://").unwrap().to_owned();
+    let (front, first) = TlsFront::start(address).await;
+    write_ca(&first);
+    let text = world.good.replace(&world.s3.endpoint(), &front.endpoint());
+    let text = text.replace("  region:", &format!("  ca_file: {ca_file:?}\n  region:"));
+    std::fs::write(world.root.path().join("server.yaml"), text).unwrap();
+    let gateway = world.start(&[]);
+    assert_eq!(status(put(&gateway, "a", KEY).body("x")).await, 200);
+
+    let second = front.renew();
+    write_ca(&second);
+    gateway.logged("credentials_renewed", 1);
+
+    assert_eq!(status(put(&gateway, "b", KEY).body("x")).await, 200);
+    assert!(front.handshakes() > 0, "the new certificate of S3 was not asked for");
+    assert!(gateway.stop().await.success());
+    world.s3.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -78,6 +78,15 @@ impl Running {
         assert!(sent.success());
     }
 
+    /// Returns the most memory that the process had so far, in bytes.
+    pub fn memory_peak(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("a running process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.and_then(|line| line.split_whitespace().next()).expect("a number");
+        number.parse::<u64>().expect("a number") << 10
+    }
+
     pub async fn ready(&self) -> (u16, Readiness) {
         let answer = reqwest::get(format!("{}/ready", self.url)).await.expect("a response");
         (answer.status().as_u16(), answer.json().await.expect("JSON"))

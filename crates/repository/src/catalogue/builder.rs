@@ -8,16 +8,14 @@ use s3up_core::{Key, error_chain};
 use s3up_store::Listed;
 
 use super::{
-    ABSENT_NAMED_MAX, Absent, Backup, Catalogue, ManifestKey, OBJECTS_MAX, Object, Pointing,
-    TooManyObjects, Unrestorable,
+    ABSENT_NAMED_MAX, Backup, Catalogue, ManifestKey, MissingObjects, OBJECTS_MAX, Object,
+    Pointing, TooManyObjects, Unrestorable,
 };
 use crate::chain::{ChainEntry, fits};
-use crate::layout::Layout;
+use crate::layout::{Layout, STANDARD};
 use crate::manifest::Manifest;
 use crate::names::{Kind, SubvolumeName};
 use crate::stamp::Stamp;
-
-const STANDARD: &str = "STANDARD";
 
 /// A listing in progress.
 pub struct ObjectIndex {
@@ -90,7 +88,7 @@ impl CatalogueBuilder {
             total_bytes: 0,
             chunk_count: 0,
             classes: BTreeSet::new(),
-            absent: Absent::default(),
+            absent: MissingObjects::default(),
             parent: None,
             full: Err(Unrestorable::Broken(String::new())),
         };
@@ -110,7 +108,12 @@ impl CatalogueBuilder {
     }
 
     /// Notes that the next backup names this object. Returns the storage class.
-    fn name(&mut self, key: &str, size: Option<u64>, absent: &mut Absent) -> Option<Arc<str>> {
+    fn name(
+        &mut self,
+        key: &str,
+        size: Option<u64>,
+        absent: &mut MissingObjects,
+    ) -> Option<Arc<str>> {
         let Some(object) = self.objects.get_mut(key) else {
             absent.note(|| format!("{key} is missing"));
             return None;
@@ -158,7 +161,7 @@ impl CatalogueBuilder {
     }
 }
 
-impl Absent {
+impl MissingObjects {
     fn note(&mut self, name: impl FnOnce() -> String) {
         self.count += 1;
         if self.names.len() < ABSENT_NAMED_MAX {

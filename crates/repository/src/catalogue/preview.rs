@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Absent, Backup, Catalogue, ManifestKey, Pointing};
+use super::{Backup, Catalogue, ManifestKey, MissingObjects, Pointing};
 use crate::chain::ChainEntry;
 use crate::layout::Layout;
 use crate::manifest::{Manifest, S3Record, SnapshotRecord, VERSION};
@@ -34,7 +34,7 @@ impl Catalogue {
             total_bytes: 0,
             chunk_count: 0,
             classes: BTreeSet::new(),
-            absent: Absent::default(),
+            absent: MissingObjects::default(),
             parent,
             full: parent.map_or(Ok(n), |parent| self.backups[parent].full.clone()),
         });

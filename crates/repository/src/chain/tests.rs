@@ -36,7 +36,7 @@ fn an_entry_that_does_not_fit_is_named() {
         ("from later",     entry(3, Some(2)), Some("manifest m3 is not older than m2, which is based on it")),
     ];
     for (situation, parent, want) in cases {
-        let (partial, _) = Partial::default().with(child.clone()).unwrap();
+        let (partial, _) = PartialChain::default().with(child.clone()).unwrap();
         let got = partial.with(parent).map_err(|err| err.to_string());
         assert_eq!(got.err().as_deref(), want, "{situation}");
     }
@@ -47,7 +47,7 @@ fn the_transaction_of_a_received_parent_is_not_compared() {
     let mut child = entry(2, Some(1));
     child.manifest.snapshot.parent_ctransid = Some(700);
     child.manifest.parent_received = true;
-    let (partial, _) = Partial::default().with(child).unwrap();
+    let (partial, _) = PartialChain::default().with(child).unwrap();
     assert!(partial.with(entry(1, Some(0))).is_ok());
 }
 
@@ -69,7 +69,7 @@ fn a_chain_has_an_end() {
 }
 
 fn collect(entries: impl Iterator<Item = ChainEntry>) -> Result<Chain, ChainError> {
-    let mut partial = Partial::default();
+    let mut partial = PartialChain::default();
     for entry in entries {
         match partial.with(entry)? {
             (_, Next::Whole(chain)) => return Ok(chain),

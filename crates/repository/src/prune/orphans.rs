@@ -25,7 +25,7 @@ pub struct Orphans {
 #[error("a manifest was not read, so the objects that it names are unknown: {0}")]
 pub struct ManifestUnread(Unrestorable);
 
-/// Decides.
+/// Returns the objects that no manifest names and that are old enough to be deleted.
 ///
 /// # Errors
 ///

@@ -15,18 +15,18 @@ impl fmt::Display for Decision {
                 f,
                 "made by host {host}, another origin; `prune --adopt` applies retention to it"
             ),
-            Decision::Retained => f.write_str("kept by `retention.generations`"),
+            Decision::Retained => f.write_str("one of the generations that retention keeps"),
             Decision::WaitsForIncremental => {
                 f.write_str("the newer full has no published incremental yet")
             }
             Decision::WaitsForWindow { until } => {
-                write!(f, "kept by `retention.keep_days` until {}", seconds(*until))
+                write!(f, "the restore window needs it until {}", seconds(*until))
             }
             Decision::WaitsForAge { until } => {
                 write!(f, "S3 charges for it until {} even if deleted", seconds(*until))
             }
             Decision::Needed { by } => write!(f, "needed by {by}"),
-            Decision::Blocked => f.write_str("nothing is deleted, see below"),
+            Decision::Blocked => f.write_str("nothing is deleted for the reason below"),
             Decision::Delete => f.write_str("replaced by a newer generation"),
         }
     }
@@ -44,9 +44,9 @@ impl fmt::Display for Blocked {
             }
             Blocked::Unread(reason @ Unrestorable::Broken(_)) => write!(
                 f,
-                "a manifest cannot be read, so the objects that it needs are unknown; restore an \
-                 older version of it, if the bucket keeps versions, and do not move it away, or \
-                 its chunks count as orphans: {reason}"
+                "a manifest cannot be read, so the objects that it needs are unknown: {reason}; restore \
+                 an older version of it if the bucket keeps versions, and do not move it away, \
+                 because its chunks would count as orphans"
             ),
             Blocked::Unread(reason @ Unrestorable::Archived(_)) => {
                 write!(f, "the objects that a manifest needs are unknown: {reason}")

@@ -41,12 +41,12 @@ pub(super) fn steps(catalogue: &Catalogue, to_delete: &[&Generation]) -> Vec<Ste
     order.into_iter().zip(objects).map(step).collect()
 }
 
-/// Returns the objects in the journal that still exist. If the manifest of an object
+/// Returns the pending objects that still exist. If the manifest of an object
 /// still exists, the object is deleted with it instead.
-pub(super) fn leftovers(catalogue: &Catalogue, journal: &[Key]) -> Vec<Key> {
+pub(super) fn leftovers(catalogue: &Catalogue, pending: &[Key]) -> Vec<Key> {
     let is_left = |key: &&Key| {
         catalogue.objects.get(key.as_str()).is_some_and(|object| object.named_by.is_empty())
             && !catalogue.backups.iter().any(|backup| backup.listed.key == **key)
     };
-    journal.iter().filter(is_left).cloned().collect()
+    pending.iter().filter(is_left).cloned().collect()
 }

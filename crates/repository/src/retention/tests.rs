@@ -243,9 +243,9 @@ fn a_prune_deletes_what_an_interrupted_one_left_and_nothing_that_is_named() {
     let begun: Vec<Key> = plan_at(&listed, ONE, 12).objects().cloned().collect();
     listed.remove(manifest_key(0, Kind::Full).as_str());
     let named = Key::parse(&crate::catalogue::tests::chunk_key(11, 0)).unwrap();
-    let journal = [begun.clone(), vec![named]].concat();
+    let pending = [begun.clone(), vec![named]].concat();
 
-    let after = plan(&listed.catalogue(), ONE, None, &journal, now(12));
+    let after = plan(&listed.catalogue(), ONE, None, &pending, now(12));
 
     assert_eq!(after.leftovers, begun);
     assert!(after.steps.is_empty());

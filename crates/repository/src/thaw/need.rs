@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use s3up_core::{Key, Size};
+use s3up_core::{Count, Key, Size};
 use s3up_store::ArchiveState;
 
-use super::wanted::Wanted;
+use super::required_objects::RequiredObjects;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -57,7 +57,7 @@ pub fn need(state: ArchiveState, days: u32, now: SystemTime) -> Need {
 
 impl ThawState {
     pub fn of(
-        wanted: &Wanted,
+        wanted: &RequiredObjects,
         states: &BTreeMap<Key, ArchiveState>,
         days: u32,
         now: SystemTime,
@@ -101,16 +101,17 @@ impl ThawState {
         self.ready == self.total
     }
 
-    /// Returns the word for what is counted.
-    pub fn noun(&self) -> &'static str {
-        if self.documents == 0 { "chunks" } else { "objects" }
+    /// Returns the number of all objects, with their noun.
+    pub fn count(&self) -> Count {
+        Count::of(self.total, if self.documents == 0 { "chunk" } else { "object" })
     }
 }
 
 impl fmt::Display for ThawState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (ready, total) = (Size(self.ready_bytes), Size(self.total_bytes));
-        write!(f, "{} of {} {} are readable", self.ready, self.total, self.noun())?;
+        let are = if self.total == 1 { "is" } else { "are" };
+        write!(f, "{} of {} {are} readable", self.ready, self.count())?;
         if self.total_bytes == 0 {
             return Ok(());
         }
@@ -153,7 +154,7 @@ mod tests {
         let key = |name: &str| Key::parse(name).unwrap();
         let chunks =
             BTreeMap::from([(key("a"), 1), (key("b"), 10), (key("c"), 100), (key("d"), 1000)]);
-        let wanted = Wanted { chunks: chunks.clone(), ..Wanted::default() };
+        let wanted = RequiredObjects { chunks: chunks.clone(), ..RequiredObjects::default() };
         let states = |c, d| {
             let a_and_b = [(key("a"), NotArchived), (key("b"), Ready { expires_at: day(12) })];
             BTreeMap::from_iter(a_and_b.into_iter().chain([(key("c"), c), (key("d"), d)]))
@@ -177,7 +178,7 @@ mod tests {
     #[test]
     fn documents_count_only_while_they_are_archived() {
         let key = |name: &str| Key::parse(name).unwrap();
-        let wanted = Wanted {
+        let wanted = RequiredObjects {
             chunks: BTreeMap::from([(key("chunk"), 1 << 20)]),
             documents: [key("manifest"), key("parts")].into(),
         };
@@ -189,7 +190,7 @@ mod tests {
 
         let none = of(NotArchived);
         assert!(none.is_ready());
-        assert_eq!(none.to_string(), "1 of 1 chunks are readable (1.0 MiB of 1.0 MiB)");
+        assert_eq!(none.to_string(), "1 of 1 chunk is readable (1.0 MiB of 1.0 MiB)");
         let archived = of(Archived);
         assert_eq!(archived.to_request, [key("parts")]);
         assert_eq!(archived.to_string(), "1 of 2 objects are readable (1.0 MiB of 1.0 MiB)");

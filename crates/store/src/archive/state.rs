@@ -9,6 +9,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
+use s3up_core::wire::is_archive_class;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -101,7 +102,7 @@ impl ArchiveState {
 
 /// Returns whether S3 refuses to read an object of this storage class that was not thawed.
 pub fn is_archive(class: Option<&str>) -> bool {
-    matches!(class, Some("GLACIER" | "DEEP_ARCHIVE"))
+    is_archive_class(class)
 }
 
 /// Returns why S3 cannot thaw an object of this class with this tier.

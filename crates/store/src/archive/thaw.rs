@@ -21,7 +21,7 @@ use crate::archive::state::{
     ArchiveState, RestoreStatus, ThawAction, Tier, is_archive, needs_head, parse_restore,
     unsupported_tier,
 };
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::settings::Profile;
 use crate::transport::capabilities::Archive;
 use crate::transport::connect::Store;
@@ -95,7 +95,7 @@ impl Store {
         let infos = self.archive_info(keys, thaw.in_flight, thaw.retry_for).await?;
         for (key, info) in &infos {
             if let Some(why) = unsupported_tier(info.class.as_deref(), thaw.tier) {
-                return Err(StoreError::new("thaw", key, Kind::Permanent).with_cause(why));
+                return Err(StoreError::new(Operation::Thaw, key, Kind::Permanent).with_cause(why));
             }
         }
         let infos = &infos;
@@ -159,7 +159,7 @@ impl Store {
         self.retry(thaw.retry_for, || {
             let restore = self.client.restore_object().bucket(self.bucket()).key(key.as_str());
             let restore = restore.restore_request(request.clone());
-            self.call("thaw", key, async move {
+            self.call(Operation::Thaw, key, async move {
                 match restore.send().await {
                     Ok(_) => Ok(RequestResult::Accepted),
                     // Another process requested it, or an earlier attempt whose
@@ -273,7 +273,7 @@ impl Store {
         retry_for: Duration,
     ) -> Result<ArchiveInfo, StoreError> {
         let Some(head) = self.head_raw(key, None, retry_for).await? else {
-            return Err(StoreError::new("thaw", key, Kind::NotFound));
+            return Err(StoreError::new(Operation::Thaw, key, Kind::NotFound));
         };
         let class = head.storage_class.map(|class| class.as_str().to_owned());
         Ok(ArchiveInfo {

@@ -13,7 +13,7 @@ use crate::buffers::buffer::Buffer;
 use crate::buffers::hashing;
 use crate::buffers::paired_hasher::DigestDemand;
 use crate::download::get::Get;
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::objects::etag::is_reported;
 use crate::transport::connect::Store;
 
@@ -92,7 +92,8 @@ impl Store {
         range: &Range<u64>,
         buffer: &mut Buffer,
     ) -> Result<(), StoreError> {
-        let fail = |kind, what: String| StoreError::new("get", &get.key, kind).with_cause(what);
+        let fail =
+            |kind, what: String| StoreError::new(Operation::Get, &get.key, kind).with_cause(what);
         let start = range.start + buffer.filled_len() as u64;
         let call = self
             .client
@@ -103,7 +104,7 @@ impl Store {
             .set_version_id(get.facts.version_id.clone())
             .set_if_match(is_reported(&get.facts.etag).then(|| get.facts.etag.clone()));
         let idle = self.settings.timeouts.idle;
-        let mut answer = self.call_within(idle, "get", &get.key, call.send()).await?;
+        let mut answer = self.call_within(idle, Operation::Get, &get.key, call.send()).await?;
         let expected_range = format!("bytes {start}-{}/{}", range.end - 1, get.facts.size);
         if answer.content_range.as_deref().is_some_and(|found| found != expected_range) {
             let found = answer.content_range.unwrap_or_default();
@@ -135,8 +136,8 @@ fn expected_sha256(get: &Get, range: &Range<u64>) -> Result<Option<Sha256Digest>
     match usize::try_from(number - 1).ok().and_then(|n| expected.get(n)) {
         Some(expected) => Ok(Some(*expected)),
         None => {
-            let what = format!("part {number}: the list of parts has no SHA-256 for it");
-            Err(StoreError::new("get", &get.key, Kind::Corrupt).with_cause(what))
+            let what = format!("part {number}: expected its SHA-256 in the part index, found none");
+            Err(StoreError::new(Operation::Get, &get.key, Kind::Corrupt).with_cause(what))
         }
     }
 }
@@ -153,7 +154,7 @@ fn damaged(
         range.start,
         range.end - 1
     );
-    StoreError::new("get", &get.key, Kind::Corrupt).with_cause(what)
+    StoreError::new(Operation::Get, &get.key, Kind::Corrupt).with_cause(what)
 }
 
 /// Returns the number of a part, counted from 1.

@@ -28,7 +28,7 @@ use crate::buffers::hashing::{self, CRC64_OF_NOTHING, Digests, Sha256Chain};
 use crate::buffers::pool::PoolError;
 use crate::download::get::Get;
 use crate::download::range::FetchedRange;
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::transport::connect::Store;
 
 /// A running download of one object.
@@ -131,7 +131,9 @@ impl DownloadSequence {
         let FetchedRange { bytes, crc64nvme } = match front.fetched.await {
             Ok(outcome) => outcome?,
             Err(err) => {
-                return Err(StoreError::new("get", &get.key, Kind::Permanent).with_cause(err));
+                return Err(
+                    StoreError::new(Operation::Get, &get.key, Kind::Permanent).with_cause(err)
+                );
             }
         };
         if range.start == get.range.start {
@@ -186,7 +188,7 @@ fn no_buffer(key: &Key, err: &PoolError) -> StoreError {
         PoolError::Exhausted { .. } => Kind::Transient,
         PoolError::OverBudget { .. } | PoolError::Map { .. } => Kind::Permanent,
     };
-    StoreError::new("get", key, kind).with_cause(err)
+    StoreError::new(Operation::Get, key, kind).with_cause(err)
 }
 
 impl ObjectCheck {
@@ -224,7 +226,7 @@ impl ObjectCheck {
             },
             ObjectCheck::Crc64 { .. } | ObjectCheck::None => return Ok(()),
         };
-        Err(StoreError::new("get", key, Kind::Corrupt).with_cause(mismatch))
+        Err(StoreError::new(Operation::Get, key, Kind::Corrupt).with_cause(mismatch))
     }
 }
 

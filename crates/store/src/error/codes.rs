@@ -76,23 +76,6 @@ pub(crate) fn kind_of_code(code: &str) -> Kind {
     kind_of_answer(400, Some(code))
 }
 
-/// Returns the right that a call needs, as a policy names it.
-pub(crate) fn action_of(op: &str) -> &'static str {
-    match op {
-        "put" | "start upload of" | "put part of" | "complete upload of" => "s3:PutObject",
-        "get" | "head" | "read" => "s3:GetObject",
-        "list parts of" => "s3:ListMultipartUploadParts",
-        "abort upload of" => "s3:AbortMultipartUpload",
-        "list uploads below" => "s3:ListBucketMultipartUploads",
-        "list" | "probe" => "s3:ListBucket",
-        "delete" => "s3:DeleteObject",
-        "thaw" => "s3:RestoreObject",
-        "get versioning of" => "s3:GetBucketVersioning",
-        "get lifecycle rules of" => "s3:GetLifecycleConfiguration",
-        _ => "this call",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,7 +90,7 @@ mod tests {
             Kind::ExpiredCredentials => "session token",
             Kind::NoCredentials => "no credentials found",
             Kind::Denied => "access denied",
-            Kind::WrongRegion => "s3.region",
+            Kind::WrongRegion => "`region`",
             Kind::ClockSkew => "NTP",
             Kind::Precondition => "already exists",
             Kind::TooLong => "longer than expected",

@@ -41,12 +41,12 @@ pub enum Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Kind::NotFound => "no such object; check the key, and what else deletes below this prefix",
+            Kind::NotFound => "no such object; check the key, and whether another program deletes below this prefix",
             Kind::NoUpload => {
                 "no such multipart upload: it was completed or aborted, by a lifecycle rule or by another process; retry the upload"
             }
             Kind::NoBucket => {
-                "no such bucket; check `s3.bucket`, `s3.region` and `s3.endpoint`, or create it"
+                "no such bucket; check `bucket`, `region` and `endpoint`, or create it"
             }
             Kind::BadCredentials => {
                 "S3 does not accept these credentials; check the access key ID and its secret"
@@ -58,23 +58,23 @@ impl fmt::Display for Kind {
                 "no credentials found; set them in the configuration, the environment, a profile or a role"
             }
             Kind::Denied => "access denied; check what the policy of this key allows on the bucket",
-            Kind::WrongRegion => "the bucket is in another region; check `s3.region`",
+            Kind::WrongRegion => "the bucket is in another region; check `region`",
             Kind::ClockSkew => "the clock of this host is wrong; set it (NTP) and retry",
             Kind::Precondition => {
-                "the object already exists or was changed; check what else writes below this prefix"
+                "the object already exists or was changed; check whether another program or host writes below this prefix"
             }
-            Kind::TooLong => "the object is longer than expected; check what wrote it",
-            Kind::Archived => "the object is archived; thaw it first (`btrfs-to-s3 thaw`, or S3 RestoreObject)",
+            Kind::TooLong => "the object is longer than expected; check which program wrote it",
+            Kind::Archived => "the object is archived; thaw it first (S3 RestoreObject)",
             Kind::Quota => "the bucket or the account has reached its quota; raise it, or free space",
-            Kind::Transient => "S3 is busy or unreachable; check the network and `s3.endpoint`",
-            Kind::Unreadable => "cannot parse the answer; check that `s3.endpoint` is an S3 server",
+            Kind::Transient => "S3 is busy or unreachable; check the network and `endpoint`",
+            Kind::Unreadable => "cannot parse the answer; check that `endpoint` is an S3 server",
             Kind::NotImplemented => {
                 "this server does not implement the request; see docs/s3-compatibility.md"
             }
             Kind::Corrupt => {
                 "the data does not match its checksum or size; retry, then check the memory of this host and the server"
             }
-            Kind::Permanent => "the request cannot succeed; see the cause",
+            Kind::Permanent => "S3 refused the request; see the cause",
         })
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use aws_sdk_s3::types::{Delete, Error as PerKey, ObjectIdentifier};
 use futures::StreamExt;
-use s3up_core::Key;
+use s3up_core::{Key, error_chain};
 
 use crate::error::codes::kind_of_code;
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::transport::connect::Store;
 
 /// S3 accepts no more:
@@ -61,7 +61,7 @@ impl Store {
     pub async fn delete(&self, key: &Key, retry_for: Duration) -> Result<(), StoreError> {
         let outcome = self.retry(retry_for, || {
             let delete = self.client.delete_object().bucket(self.bucket()).key(key.as_str());
-            self.call("delete", key, delete.send())
+            self.call(Operation::Delete, key, delete.send())
         });
         match outcome.await {
             Ok(_) => Ok(()),
@@ -106,7 +106,7 @@ impl Store {
         batch: &[Key],
         retry_for: Duration,
     ) -> Result<Option<Vec<NotDeleted>>, StoreError> {
-        const OP: &str = "delete";
+        const OP: Operation = Operation::Delete;
         let subject = format!("{} objects", batch.len());
         let identifier = |key: &Key| ObjectIdentifier::builder().key(key.as_str()).build();
         let invalid = |err| StoreError::new(OP, &subject, Kind::Permanent).with_cause(err);
@@ -127,9 +127,12 @@ impl Store {
                     Kind::Permanent | Kind::NotImplemented | Kind::Unreadable
                 ) =>
             {
-                tracing::debug!(
+                tracing::info!(
                     event = "batch_delete_unsupported",
-                    "deleting one by one instead of in a batch: {err}"
+                    objects = batch.len(),
+                    "this server does not delete several objects in one request, deleting them \
+                     one by one: {}",
+                    error_chain(&err)
                 );
                 Ok(None)
             }
@@ -165,7 +168,7 @@ fn not_deleted(batch: &[Key], errors: &[PerKey]) -> Vec<NotDeleted> {
         let key = batch.iter().find(|key| Some(key.as_str()) == error.key())?;
         let code = error.code().unwrap_or("no code");
         let cause = format!("{code}: {}", error.message().unwrap_or("no message"));
-        let error = StoreError::new("delete", key, kind_of_code(code)).with_cause(cause);
+        let error = StoreError::new(Operation::Delete, key, kind_of_code(code)).with_cause(cause);
         Some(NotDeleted { key: key.clone(), error })
     };
     errors.iter().filter_map(named).collect()

@@ -7,7 +7,7 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
 use s3up_core::{Crc64Nvme, Key, Sha256Digest};
 
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::objects::etag;
 use crate::objects::facts::ObjectFacts;
 use crate::transport::connect::Store;
@@ -33,7 +33,7 @@ impl Store {
     /// clock and a wrong key are answered with 403, too.
     async fn ask_with_body(&self, key: &Key, denied: StoreError) -> StoreError {
         let get = self.client.get_object().bucket(self.bucket()).key(key.as_str());
-        match self.call("head", key, get.range("bytes=0-0").send()).await {
+        match self.call(Operation::Head, key, get.range("bytes=0-0").send()).await {
             Err(err) if err.kind != Kind::NotFound => err,
             Ok(_) | Err(_) => denied,
         }
@@ -62,7 +62,7 @@ impl Store {
             let head = self.client.head_object().bucket(self.bucket()).key(key.as_str());
             let head = head.set_version_id(version_id.map(str::to_owned));
             let head = head.checksum_mode(ChecksumMode::Enabled);
-            self.call("head", key, head.send())
+            self.call(Operation::Head, key, head.send())
         };
         match self.retry(retry_for, call).await {
             Ok(head) => Ok(Some(head)),
@@ -76,7 +76,7 @@ impl Store {
 
 fn facts_of(key: &Key, head: HeadObjectOutput) -> Result<ObjectFacts, StoreError> {
     let missing = |what: &str| {
-        StoreError::new("head", key, Kind::Permanent)
+        StoreError::new(Operation::Head, key, Kind::Permanent)
             .with_cause(format!("the answer has no {what}"))
     };
     let size = head.content_length.and_then(|len| u64::try_from(len).ok());

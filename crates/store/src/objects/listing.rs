@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_s3::types::{EncodingType, Object, OptionalObjectAttributes};
 use percent_encoding::percent_decode_str;
 
-use crate::error::StoreError;
+use crate::error::{Operation, StoreError};
 use crate::transport::connect::Store;
 
 /// An object as a listing describes it.
@@ -69,7 +69,7 @@ impl Store {
             let list = list.encoding_type(EncodingType::Url);
             let list = list.set_start_after(after.map(str::to_owned));
             let list = list.max_keys(i32::try_from(limit).unwrap_or(i32::MAX));
-            self.call("list", &subject, list.send())
+            self.call(Operation::List, &subject, list.send())
         });
         let page = page.await?;
         let is_last = page.is_truncated != Some(true);
@@ -115,7 +115,7 @@ impl Listing {
             let list = list.prefix(&self.prefix).set_continuation_token(token.clone());
             let list = list
                 .set_optional_object_attributes(self.extra_attribute.clone().map(|it| vec![it]));
-            store.call("list", &subject, list.send())
+            store.call(Operation::List, &subject, list.send())
         });
         let page = page.await?;
         if page.is_truncated == Some(true)

@@ -12,7 +12,7 @@ use aws_sdk_s3::types::{MetadataDirective, StorageClass};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3up_core::{Key, part};
 
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::objects::etag::is_reported;
 use crate::objects::facts::ObjectFacts;
 use crate::transport::connect::Store;
@@ -43,7 +43,7 @@ impl Store {
         let copied = self.retry(retry_for, || self.copy_onto_itself(key, found, metadata)).await;
         let changed = || {
             let what = "another object is under this key";
-            StoreError::new("copy", key, Kind::Precondition).with_cause(what)
+            StoreError::new(Operation::Copy, key, Kind::Precondition).with_cause(what)
         };
         let err = match copied {
             Ok(()) => changed(),
@@ -84,6 +84,6 @@ impl Store {
             .set_server_side_encryption(encryption.sse)
             .set_ssekms_key_id(encryption.kms_key_id);
         let limit = self.settings.timeouts.limit(found.size);
-        self.call_within(limit, "copy", key, call.send()).await.map(drop)
+        self.call_within(limit, Operation::Copy, key, call.send()).await.map(drop)
     }
 }

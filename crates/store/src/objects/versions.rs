@@ -6,7 +6,7 @@ use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{DeleteMarkerEntry, EncodingType, ObjectVersion as SdkVersion};
 use s3up_core::Key;
 
-use crate::error::StoreError;
+use crate::error::{Kind, Operation, StoreError};
 use crate::objects::listing::decode_key;
 use crate::transport::connect::Store;
 
@@ -23,13 +23,24 @@ pub struct ObjectVersion {
     pub modified_at: SystemTime,
     pub is_latest: bool,
     pub is_deleted: bool,
+    /// `None` means STANDARD.
+    pub storage_class: Option<String>,
 }
 
-/// Begin of the next page.
-#[derive(Default)]
-struct Marker {
-    key: Option<String>,
-    version_id: Option<String>,
+/// The last version of a page. The next page begins after it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionMarker {
+    pub key: Option<String>,
+    pub version_id: Option<String>,
+}
+
+/// One page of the versions below a prefix, in the order of their keys, and the newest of each key
+/// first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionPage {
+    pub versions: Vec<(String, ObjectVersion)>,
+    /// `None` if no version follows.
+    pub next: Option<VersionMarker>,
 }
 
 impl Store {
@@ -39,14 +50,14 @@ impl Store {
         key: &Key,
         retry_for: Duration,
     ) -> Result<Vec<ObjectVersion>, StoreError> {
-        let (mut found, mut marker) = (Vec::new(), Marker::default());
+        let (mut found, mut marker) = (Vec::new(), VersionMarker::default());
         loop {
             let page = self.retry(retry_for, || {
                 let list = self.client.list_object_versions().bucket(self.bucket());
                 let list = list.prefix(key.as_str()).encoding_type(EncodingType::Url);
                 let list = list.set_key_marker(marker.key.clone());
                 let list = list.set_version_id_marker(marker.version_id.clone());
-                self.call("list the versions of", key, list.send())
+                self.call(Operation::ListVersions, key, list.send())
             });
             let page = page.await?;
             // Keys that only begin like this one follow it in the order of keys.
@@ -64,12 +75,54 @@ impl Store {
                 break;
             }
             let key = decode(page.next_key_marker.as_deref());
-            marker = Marker { key, version_id: page.next_version_id_marker };
+            marker = VersionMarker { key, version_id: page.next_version_id_marker };
         }
         // Versions and markers are in two lists; a stable sort keeps the order of S3 within one.
         found.sort_by_key(|version| std::cmp::Reverse((version.is_latest, version.modified_at)));
         found.truncate(VERSIONS_MAX);
         Ok(found)
+    }
+
+    /// Lists up to `limit` versions, at most 1,000, of the keys that start with `prefix`, after those
+    /// of the page that ended at `after`.
+    pub async fn versions_below(
+        &self,
+        prefix: &str,
+        after: &VersionMarker,
+        limit: usize,
+        retry_for: Duration,
+    ) -> Result<VersionPage, StoreError> {
+        let subject = self.subject_of(prefix);
+        let page = self.retry(retry_for, || {
+            let list = self.client.list_object_versions().bucket(self.bucket()).prefix(prefix);
+            let list = list.encoding_type(EncodingType::Url);
+            let list = list.set_key_marker(after.key.clone());
+            let list = list.set_version_id_marker(after.version_id.clone());
+            let list = list.max_keys(i32::try_from(limit).unwrap_or(i32::MAX));
+            self.call(Operation::ListVersions, &subject, list.send())
+        });
+        let page = page.await?;
+        let encoding = page.encoding_type;
+        let decode = |key: Option<&str>| decode_key(key.unwrap_or_default(), encoding.as_ref());
+        let of_versions = page.versions.unwrap_or_default().into_iter();
+        let of_versions = of_versions.map(|it| (decode(it.key()), of_version(it)));
+        let of_markers = page.delete_markers.unwrap_or_default().into_iter();
+        let of_markers = of_markers.map(|it| (decode(it.key()), of_marker(it)));
+        let mut versions: Vec<_> = of_versions.chain(of_markers).collect();
+        versions.sort_by(|(key, version), (other_key, other)| {
+            let newest_first =
+                |it: &ObjectVersion| std::cmp::Reverse((it.is_latest, it.modified_at));
+            key.cmp(other_key).then_with(|| newest_first(version).cmp(&newest_first(other)))
+        });
+        let next = (page.is_truncated == Some(true)).then(|| VersionMarker {
+            key: page.next_key_marker.as_deref().map(|key| decode(Some(key))),
+            version_id: page.next_version_id_marker,
+        });
+        if next.as_ref().is_some_and(|next| next.key.is_none()) {
+            let err = StoreError::new(Operation::ListVersions, &subject, Kind::Unreadable);
+            return Err(err.with_cause("the page is truncated and does not say where it ends"));
+        }
+        Ok(VersionPage { versions, next })
     }
 }
 
@@ -80,6 +133,7 @@ fn of_version(version: SdkVersion) -> ObjectVersion {
         modified_at: time(version.last_modified),
         is_latest: version.is_latest == Some(true),
         is_deleted: false,
+        storage_class: version.storage_class.map(|class| class.as_str().to_owned()),
     }
 }
 
@@ -90,6 +144,7 @@ fn of_marker(marker: DeleteMarkerEntry) -> ObjectVersion {
         modified_at: time(marker.last_modified),
         is_latest: marker.is_latest == Some(true),
         is_deleted: true,
+        storage_class: None,
     }
 }
 

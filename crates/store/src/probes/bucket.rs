@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_s3::types::BucketVersioningStatus;
 use s3up_core::KeyPrefix;
 
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::transport::capabilities::Versioning;
 use crate::transport::connect::Store;
 
@@ -24,7 +24,7 @@ impl Store {
         self.retry(retry_for, || {
             let list = self.client.list_objects_v2().bucket(self.bucket());
             let list = list.prefix(prefix.as_str()).max_keys(1);
-            self.call("probe", &subject, list.send())
+            self.call(Operation::Probe, &subject, list.send())
         })
         .await
         .map_err(|mut err| {
@@ -34,19 +34,20 @@ impl Store {
             err
         })?;
         let versioning = self.client.get_bucket_versioning().bucket(self.bucket());
-        let versioning = match self.call("get versioning of", &subject, versioning.send()).await {
-            Ok(answer) if answer.status == Some(BucketVersioningStatus::Enabled) => {
-                Versioning::Enabled
-            }
-            Ok(_) => Versioning::Off,
-            Err(err) => {
-                tracing::debug!(
-                    event = "versioning_unknown",
-                    "cannot find out whether the bucket keeps versions: {err}"
-                );
-                Versioning::Unknown
-            }
-        };
+        let versioning =
+            match self.call(Operation::GetVersioning, &subject, versioning.send()).await {
+                Ok(answer) if answer.status == Some(BucketVersioningStatus::Enabled) => {
+                    Versioning::Enabled
+                }
+                Ok(_) => Versioning::Off,
+                Err(err) => {
+                    tracing::debug!(
+                        event = "versioning_unknown",
+                        "cannot find out whether the bucket keeps versions: {err}"
+                    );
+                    Versioning::Unknown
+                }
+            };
         self.learned.learn(|known| known.versioning = Some(versioning));
         Ok(versioning)
     }

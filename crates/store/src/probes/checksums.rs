@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use s3up_core::{Key, KeyPrefix};
 
 use crate::buffers::hashing;
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::probes::conditions::probe_key;
 use crate::transport::capabilities::{ListingOrder, Verifications, Verified};
 use crate::transport::connect::Store;
@@ -133,7 +133,7 @@ impl Store {
                 Checksum::Crc64Nvme | Checksum::ContentMd5 => put.disable_payload_signing(),
             };
             let put = if is_damaged { put.interceptor(Damage) } else { put };
-            self.call("put", key, put.send())
+            self.call(Operation::Put, key, put.send())
         })
         .await
         .map(|_| ())

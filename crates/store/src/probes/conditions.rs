@@ -21,7 +21,7 @@ use std::time::Duration;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use s3up_core::{Key, KeyPrefix};
 
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::objects::etag::{is_reported, unquoted};
 use crate::transport::capabilities::{Capabilities, Condition, Conditions};
 use crate::transport::connect::Store;
@@ -186,7 +186,7 @@ impl Store {
             };
             let put = put.metadata(WRITTEN_BY, written_by);
             let put = put.content_type("text/plain").body(PROBE_BODY.to_vec().into());
-            self.call("put", key, put.send())
+            self.call(Operation::Put, key, put.send())
         });
         outcome(put.await.map(|_| ()))
     }
@@ -230,10 +230,10 @@ impl Store {
         let (bucket, name) = (self.bucket(), key.as_str());
         let created = self.retry(retry_for, || {
             let create = self.client.create_multipart_upload().bucket(bucket).key(name);
-            self.call("start upload of", key, create.content_type("text/plain").send())
+            self.call(Operation::StartUpload, key, create.content_type("text/plain").send())
         });
         let Some(upload_id) = created.await?.upload_id else {
-            return Err(StoreError::new("start upload of", key, Kind::Unreadable)
+            return Err(StoreError::new(Operation::StartUpload, key, Kind::Unreadable)
                 .with_cause("the answer has no upload ID"));
         };
         let outcome = self.complete_probe_part(key, &upload_id, header, retry_for).await;
@@ -254,7 +254,7 @@ impl Store {
         let part = self.retry(retry_for, || {
             let part = self.client.upload_part().bucket(bucket).key(name).upload_id(upload_id);
             let part = part.part_number(1).body(PROBE_BODY.to_vec().into());
-            self.call("put part of", key, part.send())
+            self.call(Operation::PutPart, key, part.send())
         });
         let part = CompletedPart::builder().part_number(1).set_e_tag(part.await?.e_tag).build();
         let parts = CompletedMultipartUpload::builder().parts(part).build();
@@ -268,7 +268,7 @@ impl Store {
                 Header::IfNoneMatch => complete.if_none_match("*"),
                 Header::IfMatch(etag) => complete.if_match(etag),
             };
-            self.call("complete upload of", key, complete.send())
+            self.call(Operation::CompleteUpload, key, complete.send())
         });
         match complete.await {
             // An earlier attempt was completed, and its answer was lost.
@@ -307,5 +307,6 @@ fn warn_unknown(err: &StoreError) {
 /// Returns the key of a probe object; `kind` distinguishes the probe objects.
 pub(crate) fn probe_key(prefix: &KeyPrefix, kind: &str) -> Result<Key, StoreError> {
     let text = format!("{prefix}{PROBE_NAME}{kind}");
-    Key::parse(&text).map_err(|err| StoreError::new("put", &text, Kind::Permanent).with_cause(err))
+    Key::parse(&text)
+        .map_err(|err| StoreError::new(Operation::Put, &text, Kind::Permanent).with_cause(err))
 }

@@ -92,7 +92,7 @@ impl Severity {
 }
 
 const ONE_WRITER: &str = "let only one host or gateway write below this prefix";
-const NO_BLIND_WRITE: &str = "no write replaces an object that it has not read";
+const NO_BLIND_WRITE: &str = "a write never replaces an object unseen";
 
 impl Finding {
     fn good(subject: Subject, found: &str, means: &str) -> Finding {
@@ -194,7 +194,7 @@ fn verification(capabilities: &Capabilities) -> Finding {
         let means = "a body that is damaged in transit is refused";
         Finding::good(subject, &format!("verifies {yes}"), means)
     } else if verified.payload_sha256 == Verified::Yes {
-        let means = "a body that is damaged in transit is refused, at the price of a second hash";
+        let means = "a body that is damaged in transit is refused, which costs a second hash";
         Finding::good(subject, &format!("verifies {yes}"), means)
     } else if !yes.is_empty() {
         let means = "a body that is damaged in transit is stored: only Content-MD5 is verified, which \
@@ -214,7 +214,7 @@ fn encryption(sse: &Reported) -> Finding {
         Reported::NotRequested => Finding::note(subject, "not requested", "uploads request none"),
         Reported::AsRequested(sse) => {
             let means =
-                "HEAD reports the requested encryption; only the server itself vouches for it";
+                "HEAD reports the requested encryption, which cannot be verified from outside";
             Finding::good(subject, sse, means)
         }
         Reported::Different { requested, found } => Finding::problem(
@@ -283,7 +283,7 @@ fn parts(parts_max: Option<u32>) -> Finding {
             subject,
             &format!("at most {parts_max}"),
             "an upload that needs more parts fails",
-            "set `s3.parts_max` to this number; parts then become longer",
+            "set `parts_max` to this number; parts then become longer",
         ),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule};
 use s3up_core::{KeyPrefix, error_chain};
 
-use crate::error::Kind;
+use crate::error::{Kind, Operation};
 use crate::transport::connect::Store;
 
 /// Says whether S3 aborts multipart uploads below a prefix by itself.
@@ -26,7 +26,7 @@ impl Store {
         let subject = format!("bucket {}", self.bucket());
         let asked = self.retry(retry_for, || {
             let ask = self.client.get_bucket_lifecycle_configuration().bucket(self.bucket());
-            self.call("get lifecycle rules of", &subject, ask.send())
+            self.call(Operation::GetLifecycleRules, &subject, ask.send())
         });
         match asked.await {
             Ok(answer) => abort_rule(answer.rules(), prefix.as_str()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use s3up_core::Key;
 
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::settings::Profile;
 use crate::transport::connect::Store;
 
@@ -28,10 +28,10 @@ impl Store {
         }
         let created = self.retry(retry_for, || {
             let create = self.client.create_multipart_upload().bucket(self.bucket());
-            self.call("start upload of", key, create.key(key.as_str()).send())
+            self.call(Operation::StartUpload, key, create.key(key.as_str()).send())
         });
         let Some(upload_id) = created.await?.upload_id else {
-            return Err(StoreError::new("start upload of", key, Kind::Unreadable)
+            return Err(StoreError::new(Operation::StartUpload, key, Kind::Unreadable)
                 .with_cause("the answer has no upload ID"));
         };
         let limit = self.smaller_limit(key, &upload_id, retry_for).await;
@@ -72,7 +72,7 @@ impl Store {
         let sent = self.retry(retry_for, || {
             let part = self.client.upload_part().bucket(self.bucket()).key(key.as_str());
             let part = part.upload_id(upload_id).part_number(number as i32);
-            self.call("put part of", key, part.body(b"x".to_vec().into()).send())
+            self.call(Operation::PutPart, key, part.body(b"x".to_vec().into()).send())
         });
         match sent.await {
             Ok(_) => Ok(true),

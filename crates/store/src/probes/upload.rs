@@ -14,7 +14,7 @@ use s3up_core::part::PART_BYTES_MIN;
 use s3up_core::{Key, KeyPrefix, error_chain};
 
 use crate::archive::state::is_archive;
-use crate::error::{Kind, StoreError, UploadError};
+use crate::error::{Kind, Operation, StoreError, UploadError};
 use crate::objects::etag::is_reported;
 use crate::objects::facts::ObjectFacts;
 use crate::overwrite::Overwrite;
@@ -79,8 +79,10 @@ impl Store {
             return Err(err);
         }
         let Some(found) = self.head(&key, None, probe.retry_for).await? else {
-            let err = StoreError::new("head", &key, Kind::NotFound);
-            return Err(err.with_cause("the object is not there after it was stored").into());
+            let err = StoreError::new(Operation::Head, &key, Kind::NotFound);
+            return Err(err
+                .with_cause("expected the probe object after it was stored, found none")
+                .into());
         };
         self.learn_from_probe(&found, class);
         if is_archive(class) {
@@ -179,14 +181,18 @@ impl Store {
     ) -> Result<(), StoreError> {
         let get = self.retry(retry_for, || {
             let get = self.client.get_object().bucket(self.bucket()).key(key.as_str());
-            self.call("get", key, get.range("bytes=0-0").send())
+            self.call(Operation::Get, key, get.range("bytes=0-0").send())
         });
         let answer = get.await?;
         let body = tokio::time::timeout(self.settings.timeouts.idle, answer.body.collect());
         match body.await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(err)) => Err(StoreError::new("get", key, Kind::Transient).with_cause(err)),
-            Err(_) => Err(StoreError::new("get", key, Kind::Transient).with_cause("no answer")),
+            Ok(Err(err)) => {
+                Err(StoreError::new(Operation::Get, key, Kind::Transient).with_cause(err))
+            }
+            Err(_) => {
+                Err(StoreError::new(Operation::Get, key, Kind::Transient).with_cause("no answer"))
+            }
         }
     }
 
@@ -207,17 +213,17 @@ impl Store {
             return err;
         }
         let sse = &self.settings.sse;
-        let setting = if *sse != Sse::Unset && self.put_attributes(&key, None, sse).await.is_err() {
-            "the encryption that is configured; set `s3.sse` to \"none\", and encrypt the disks of \
-             the server"
-        } else if class.is_some() && self.put_attributes(&key, class, &Sse::Unset).await.is_err() {
-            "the storage class that is configured; set it to one that this server has"
+        let refuses = async |class, sse| self.put_attributes(&key, class, sse).await.is_err();
+        let (setting, fix) = if *sse != Sse::Unset && refuses(None, sse).await {
+            ("encryption", "set `sse` to \"none\", and encrypt the disks of the server")
+        } else if class.is_some() && refuses(class, &Sse::Unset).await {
+            ("storage class", "set it to one that this server has")
         } else {
             return err;
         };
         let said = err.source.as_ref().map(ToString::to_string).unwrap_or_default();
         StoreError::new(err.op, &err.subject, Kind::Permanent)
-            .with_cause(format!("S3 takes a plain upload, and refuses one with {setting} ({said})"))
+            .with_cause(format!("S3 refuses uploads with the configured {setting} ({said}); {fix}"))
     }
 
     /// Writes the small probe object with these attributes.
@@ -234,7 +240,7 @@ impl Store {
             .set_server_side_encryption(sse)
             .set_ssekms_key_id(kms_key_id)
             .body(b"Written by s3up to see what this store accepts.\n".to_vec().into());
-        self.call("put", key, put.send()).await.map(|_| ())
+        self.call(Operation::Put, key, put.send()).await.map(|_| ())
     }
 
     /// Returns whether uploads ask for an encryption or a storage class.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::transport::connect::Store;
 use crate::transport::pace::Pacer;
 use crate::transport::throttle::asks_to_slow_down;
@@ -23,7 +23,7 @@ impl Store {
     /// Makes a call that transfers few bytes.
     pub(crate) fn call<T, E>(
         &self,
-        op: &'static str,
+        op: Operation,
         subject: &impl Display,
         send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> impl Future<Output = Result<T, StoreError>>
@@ -37,7 +37,7 @@ impl Store {
     pub(crate) fn call_within<T, E>(
         &self,
         limit: Duration,
-        op: &'static str,
+        op: Operation,
         subject: &impl Display,
         send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> impl Future<Output = Result<T, StoreError>>
@@ -57,7 +57,7 @@ impl Store {
         &self,
         pacer: Option<Pacer>,
         len: u64,
-        op: &'static str,
+        op: Operation,
         subject: &impl Display,
         send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> impl Future<Output = Result<T, StoreError>>
@@ -79,7 +79,7 @@ impl Store {
     fn learn_from<T, E>(
         &self,
         answer: Result<Result<T, SdkError<E, HttpResponse>>, Duration>,
-        op: &'static str,
+        op: Operation,
         subject: &impl Display,
     ) -> Result<T, StoreError>
     where
@@ -100,7 +100,7 @@ impl Store {
     }
 }
 
-fn timed_out(limit: Duration, op: &'static str, subject: &impl Display) -> StoreError {
+fn timed_out(limit: Duration, op: Operation, subject: &impl Display) -> StoreError {
     let what = format!("no answer within {} s", limit.as_secs_f64());
     StoreError::new(op, subject, Kind::Transient).with_cause(what)
 }

@@ -24,7 +24,7 @@ use crate::settings::Profile;
 pub(crate) enum Checksum {
     /// We have not sent anything yet.
     Untried = 0,
-    /// The server echoes our CRC64NVME, so it has verified it.
+    /// The server echoes our CRC64NVME.
     Honoured = 1,
     /// The server accepts the header without echoing it.
     Ignored = 2,
@@ -123,9 +123,8 @@ impl Checksums {
         if before != checksum as u8 && is_unverified {
             tracing::warn!(
                 event = "store_checksum_unverified",
-                "this server does not verify CRC64NVME checksums; signing payloads instead. Not every \
-                 server verifies these: check with `btrfs-to-s3 doctor` or `s3up-server check-config \
-                 --online`"
+                "this server does not confirm CRC64NVME checksums; signing payloads instead, which not \
+                 every server verifies: the command `doctor` finds out whether this one does"
             );
         }
     }
@@ -136,6 +135,7 @@ mod tests {
     use super::Checksum::*;
     use super::Header::*;
     use super::*;
+    use crate::error::Operation;
 
     #[test]
     fn an_echo_shows_that_the_checksum_is_verified() {
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn calls_at_the_same_time_settle_the_doubt_by_their_own_header() {
         let checksums = Checksums::of(Profile::Generic);
-        let refusal = StoreError::new("put", &"a", Kind::Permanent);
+        let refusal = StoreError::new(Operation::Put, &"a", Kind::Permanent);
 
         assert!(checksums.refused(Sent, &refusal), "the first");
         assert!(checksums.refused(Sent, &refusal), "one that was on its way");

@@ -38,7 +38,7 @@ impl Store {
             Sse::Kms { .. } => "aws:kms",
         };
         let class = class.unwrap_or("none");
-        err.with_cause(format!("{said}; asked for: storage class {class}, encryption {sse}"))
+        err.with_cause(format!("{said} (requested: storage class {class}, encryption {sse})"))
     }
 }
 

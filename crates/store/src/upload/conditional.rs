@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::objects::etag::{is_reported, unquoted};
 use crate::overwrite::Overwrite;
 use crate::settings::Profile;
@@ -31,7 +31,9 @@ impl Store {
         let headers = ConditionHeaders::of(&put.overwrite, condition);
         if headers.looks_first && !self.holds(put, Duration::ZERO).await? {
             let what = "another object is under this key";
-            return Err(StoreError::new("put", &put.key, Kind::Precondition).with_cause(what));
+            return Err(
+                StoreError::new(Operation::Put, &put.key, Kind::Precondition).with_cause(what)
+            );
         }
         Ok(headers)
     }

@@ -14,9 +14,9 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::transport::connect::Store;
-use crate::upload::multipart_calls::{COMPLETE, START, UploadHandle, warn_not_aborted};
+use crate::upload::multipart_calls::{UploadHandle, warn_not_aborted};
 use crate::upload::orphans::FailedAttempt;
 use crate::upload::parts::{PartListed, PartSent, compare};
 use crate::upload::put::{Facts, Put, Stored};
@@ -98,7 +98,7 @@ impl Multipart {
         let store = &self.handle.store;
         match self.list_parts(put.retry_for).await? {
             Some(listed) => self.compare(parts, listed).map_err(|what| {
-                StoreError::new(COMPLETE, &put.key, Kind::Corrupt).with_cause(what)
+                StoreError::new(Operation::CompleteUpload, &put.key, Kind::Corrupt).with_cause(what)
             })?,
             None => tracing::warn!(
                 event = "parts_not_listed",
@@ -215,6 +215,7 @@ async fn create_detached(store: &Store, put: &Put) -> Result<Multipart, StoreErr
             () = dropped => warn_not_aborted(&task_put.key, &"no answer to CreateMultipartUpload"),
         }
     });
-    let task_ended = |err| StoreError::new(START, &put.key, Kind::Permanent).with_cause(err);
+    let task_ended =
+        |err| StoreError::new(Operation::StartUpload, &put.key, Kind::Permanent).with_cause(err);
     rx.await.map_err(task_ended)?
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use s3up_core::{Crc64Nvme, Key};
 
 use crate::buffers::hashing;
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::settings::Profile;
 use crate::transport::capabilities::ConditionalCall;
 use crate::transport::checksums::Header;
@@ -22,11 +22,6 @@ use crate::upload::put::{Facts, Put, WriteAnswer};
 const ABORT_RETRY_FOR: Duration = Duration::from_secs(30);
 /// S3 may take minutes to assemble ten thousand parts.
 const COMPLETE_BYTES_ALLOWANCE: u64 = 32 << 20;
-
-// The operations in errors.
-pub(super) const START: &str = "start upload of";
-pub(super) const PUT_PART: &str = "put part of";
-pub(super) const COMPLETE: &str = "complete upload of";
 
 /// Identifies an upload and makes the calls for it.
 #[derive(Clone)]
@@ -53,11 +48,11 @@ impl UploadHandle {
             .set_storage_class(attributes.storage_class)
             .set_server_side_encryption(attributes.sse)
             .set_ssekms_key_id(attributes.kms_key_id);
-        let answer = store.call(START, &put.key, call.send()).await;
+        let answer = store.call(Operation::StartUpload, &put.key, call.send()).await;
         let answer = answer
             .map_err(|err| store.retry_without_checksum(header, store.with_attributes(put, err)))?;
         let upload_id = answer.upload_id.ok_or_else(|| {
-            StoreError::new(START, &put.key, Kind::Unreadable)
+            StoreError::new(Operation::StartUpload, &put.key, Kind::Unreadable)
                 .with_cause("the answer has no upload ID")
         })?;
         Ok(UploadHandle { store: store.clone(), key: put.key.clone(), upload_id })
@@ -103,15 +98,15 @@ impl UploadHandle {
             Some(pacer) => call.interceptor(pacer.clone()),
             None => call,
         };
-        let answer = store.call_paced(pacer, len, PUT_PART, &self.key, call.send()).await;
+        let answer = store.call_paced(pacer, len, Operation::PutPart, &self.key, call.send()).await;
         let answer = answer.map_err(|err| {
             let err = store.retry_without_checksum(header, err);
             self.learn_from_refused_part(number, err)
         })?;
         let echoed = answer.checksum_crc64_nvme();
-        store.check_echo((PUT_PART, &self.key), header, crc64nvme, echoed)?;
+        store.check_echo((Operation::PutPart, &self.key), header, crc64nvme, echoed)?;
         answer.e_tag.ok_or_else(|| {
-            StoreError::new(PUT_PART, &self.key, Kind::Permanent)
+            StoreError::new(Operation::PutPart, &self.key, Kind::Permanent)
                 .with_cause("the answer has no ETag")
         })
     }
@@ -122,7 +117,7 @@ impl UploadHandle {
         self.store.learned.learn(|known| known.parts_max = Some(limit));
         let said = err.source.as_ref().map(ToString::to_string).unwrap_or_default();
         err.with_cause(format!(
-            "this server seems to take at most {limit} parts of one upload: set `s3.parts_max` to \
+            "this server seems to take at most {limit} parts of one upload: set `parts_max` to \
              {limit} ({said})"
         ))
     }
@@ -156,7 +151,7 @@ impl UploadHandle {
                 .key(self.key.as_str())
                 .upload_id(&self.upload_id)
                 .set_part_number_marker(marker);
-            let page = self.store.call("list parts of", &self.key, call.send()).await?;
+            let page = self.store.call(Operation::ListParts, &self.key, call.send()).await?;
             listed.extend(page.parts().iter().map(|part| PartListed {
                 number: part.part_number().unwrap_or_default(),
                 len: part.size().and_then(|len| u64::try_from(len).ok()).unwrap_or_default(),
@@ -200,16 +195,23 @@ impl UploadHandle {
             .set_if_none_match(headers.if_none_match.clone())
             .set_if_match(headers.if_match.clone());
         let limit = store.settings.timeouts.limit(COMPLETE_BYTES_ALLOWANCE);
-        let answer = match store.call_within(limit, COMPLETE, &self.key, call.send()).await {
-            Ok(answer) => answer,
-            Err(err) => {
-                let call = ConditionalCall::Complete;
-                return Err(store.learn_from_condition(call, put, &headers, err).await);
-            }
-        };
+        let answer =
+            match store.call_within(limit, Operation::CompleteUpload, &self.key, call.send()).await
+            {
+                Ok(answer) => answer,
+                Err(err) => {
+                    let call = ConditionalCall::Complete;
+                    return Err(store.learn_from_condition(call, put, &headers, err).await);
+                }
+            };
         if let Some(echoed) = answer.checksum_crc64_nvme() {
             let header = if is_honoured { Header::Sent } else { Header::Omitted };
-            store.check_echo((COMPLETE, &self.key), header, facts.crc64nvme, Some(echoed))?;
+            store.check_echo(
+                (Operation::CompleteUpload, &self.key),
+                header,
+                facts.crc64nvme,
+                Some(echoed),
+            )?;
         }
         // A server that is no S3 may answer with an ETag that HEAD does not tell.
         let etag = answer.e_tag.filter(|_| is_honoured);
@@ -226,5 +228,5 @@ impl UploadHandle {
 }
 
 pub(super) fn warn_not_aborted(key: &Key, why: &dyn std::fmt::Display) {
-    tracing::warn!(event = "upload_not_aborted", %key, "leaving the upload to a sweep: {why}");
+    tracing::warn!(event = "upload_not_aborted", %key, "cannot abort a multipart upload, which a later sweep does: {why}");
 }

@@ -38,7 +38,7 @@ impl Store {
             tracing::debug!(
                 event = "upload_not_aborted",
                 key,
-                "leaving an upload to a sweep: {err}"
+                "cannot abort a multipart upload, which a later sweep does: {err}"
             );
         }
     }

@@ -14,8 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::buffers::hashing::{self, CRC64_OF_NOTHING, Digests, Sha256Chain};
-use crate::error::{Kind, StoreError};
-use crate::upload::multipart_calls::{PUT_PART, UploadHandle};
+use crate::error::{Kind, Operation, StoreError};
+use crate::upload::multipart_calls::UploadHandle;
 use crate::upload::parts::PartSent;
 use crate::upload::put::Facts;
 use crate::upload::resume_log::{ProgressSender, UploadedPart};
@@ -143,7 +143,8 @@ impl PartSender {
                 Ok(())
             }
             Some(Err(err)) => {
-                Err(StoreError::new(PUT_PART, &self.handle.key, Kind::Permanent).with_cause(err))
+                Err(StoreError::new(Operation::PutPart, &self.handle.key, Kind::Permanent)
+                    .with_cause(err))
             }
         }
     }

@@ -50,7 +50,7 @@ pub(crate) fn compare(sent: &[PartSent], listed: &[PartListed]) -> Result<(), St
     for sent in sent {
         let number = sent.number;
         let Some(found) = by_number.remove(&number) else {
-            return Err(format!("part {number}: sent, and not listed"));
+            return Err(format!("part {number}: expected in the list of the server, found none"));
         };
         let mut differences = found.iter().map(|listed| difference(sent, listed));
         if let Some(first) = differences.next().flatten()
@@ -60,7 +60,9 @@ pub(crate) fn compare(sent: &[PartSent], listed: &[PartListed]) -> Result<(), St
         }
     }
     match by_number.keys().next() {
-        Some(number) => Err(format!("part {number}: listed, and not sent")),
+        Some(number) => {
+            Err(format!("part {number}: found in the list of the server, but not sent"))
+        }
         None => Ok(()),
     }
 }
@@ -126,8 +128,8 @@ mod tests {
             (vec![listed(2), listed(1)],            Ok(())),
             (vec![listed(1), listed(2), listed(2)], Ok(())),
             (vec![listed(1), other.clone(), listed(2)], Ok(())),
-            (vec![listed(1)],                       Err("part 2: sent, and not listed")),
-            (vec![listed(1), listed(2), listed(3)], Err("part 3: listed, and not sent")),
+            (vec![listed(1)],                       Err("part 2: expected in the list of the server, found none")),
+            (vec![listed(1), listed(2), listed(3)], Err("part 3: found in the list of the server, but not sent")),
             (vec![listed(1), short.clone(), other.clone()], Err("part 2: length: expected 5, found 4")),
             (vec![listed(1), short],                Err("part 2: length: expected 5, found 4")),
             (vec![listed(1), other],                Err("part 2: ETag: expected \"e2\", found x")),

@@ -11,7 +11,7 @@ use tokio::io::AsyncRead;
 use tokio::sync::oneshot;
 
 use crate::buffers::hashing::{self, CRC64_OF_NOTHING, Digests, Sha256Chain};
-use crate::error::{Kind, StoreError, UploadError};
+use crate::error::{Kind, Operation, StoreError, UploadError};
 use crate::objects::facts::ObjectFacts;
 use crate::upload::chunk::Chunk;
 use crate::upload::chunk_stream::ChunkStream;
@@ -86,7 +86,7 @@ impl ChunkStream<'_> {
             event = "stream_differs",
             chunk,
             part,
-            "the stream differs from the one uploaded before; uploading it from here on"
+            "the stream differs from the one uploaded before; uploading the rest of it again"
         );
     }
 
@@ -190,7 +190,7 @@ impl ChunkStream<'_> {
 
     fn hashing_failed(&self, err: oneshot::error::RecvError) -> UploadError {
         let subject = (self.put.key_of)(self.started.saturating_sub(1));
-        StoreError::new("hash", &subject, Kind::Permanent).with_cause(err).into()
+        StoreError::new(Operation::PutPart, &subject, Kind::Permanent).with_cause(err).into()
     }
 }
 

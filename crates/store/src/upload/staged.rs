@@ -17,7 +17,7 @@ use s3up_core::{Crc64Nvme, Key, error_chain};
 use tokio::io::AsyncRead;
 
 use crate::buffers::hashing::{self, Digests};
-use crate::error::{Kind, StoreError, UploadError};
+use crate::error::{Kind, Operation, StoreError, UploadError};
 use crate::objects::etag::{is_reported, substitute};
 use crate::objects::facts::ObjectFacts;
 use crate::transport::capabilities::ConditionalCall;
@@ -156,7 +156,7 @@ impl Store {
             Some(pacer) => call.interceptor(pacer.clone()),
             None => call,
         };
-        let answer = self.call_paced(pacer, facts.len, "put", &put.key, call.send()).await;
+        let answer = self.call_paced(pacer, facts.len, Operation::Put, &put.key, call.send()).await;
         let answer = match answer {
             Ok(answer) => answer,
             Err(err) => {
@@ -166,7 +166,7 @@ impl Store {
             }
         };
         let echoed = answer.checksum_crc64_nvme();
-        self.check_echo(("put", &put.key), checksum.header(), facts.crc64nvme, echoed)?;
+        self.check_echo((Operation::Put, &put.key), checksum.header(), facts.crc64nvme, echoed)?;
         let version_id = answer.version_id.filter(|id| id != NULL);
         Ok(WriteAnswer { etag: answer.e_tag, version_id })
     }
@@ -214,7 +214,7 @@ impl Store {
     /// Checks the checksum that S3 echoes, if it does, against ours.
     pub(crate) fn check_echo(
         &self,
-        (op, key): (&'static str, &Key),
+        (op, key): (Operation, &Key),
         header: Header,
         sent: Crc64Nvme,
         echoed: Option<&str>,

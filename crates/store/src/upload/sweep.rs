@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::types::MultipartUpload;
 
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::transport::connect::Store;
 use crate::upload::orphans::started_at;
 
@@ -42,7 +42,7 @@ impl Uploads {
             let list = store.client.list_multipart_uploads().bucket(store.bucket());
             let list = list.prefix(&self.prefix).set_key_marker(marker.key.clone());
             let list = list.set_upload_id_marker(marker.id.clone());
-            store.call("list uploads below", &subject, list.send())
+            store.call(Operation::ListUploads, &subject, list.send())
         });
         let page = page.await?;
         if page.is_truncated == Some(true) && page.next_key_marker.is_some() {
@@ -130,7 +130,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let outcome = self.retry(retry_for, || {
             let abort = self.client.abort_multipart_upload().bucket(self.bucket());
-            self.call("abort upload of", &key, abort.key(key).upload_id(id).send())
+            self.call(Operation::AbortUpload, &key, abort.key(key).upload_id(id).send())
         });
         match outcome.await {
             Ok(_) => Ok(()),

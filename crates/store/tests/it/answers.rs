@@ -82,7 +82,7 @@ async fn a_redirect_without_a_body_names_the_region_of_its_header() {
     for err in [listed, head] {
         assert_eq!(err.kind, Kind::WrongRegion, "{err}");
         let text = s3up_core::error_chain(&err);
-        assert!(text.contains("eu-central-1") && text.contains("`s3.region`"), "{text}");
+        assert!(text.contains("eu-central-1") && text.contains("`region`"), "{text}");
     }
 }
 

@@ -45,7 +45,7 @@ async fn encryption_that_is_refused_is_named_before_the_first_byte() {
 
         let err = store.probe_upload(&wanted).await.unwrap_err();
 
-        assert!(chain(&err).contains("set `s3.sse` to \"none\""), "{like:?}: {}", chain(&err));
+        assert!(chain(&err).contains("set `sse` to \"none\""), "{like:?}: {}", chain(&err));
         world.stop().await;
     }
 }

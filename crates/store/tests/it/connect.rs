@@ -63,7 +63,7 @@ async fn a_ca_file_that_is_missing_or_has_no_certificate_is_refused() {
     assert!(
         wrong
             .to_string()
-            .ends_with("expected a certificate in PEM format, found none; check `s3.ca_file`"),
+            .ends_with("expected a certificate in PEM format, found none; check `ca_file`"),
         "{wrong}"
     );
 }

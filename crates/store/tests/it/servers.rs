@@ -259,7 +259,7 @@ async fn a_refused_part_names_the_key_for_fewer_parts() {
 
     let err = world.store.upload(many, &noise(1001)[..]).await.unwrap_err();
 
-    assert!(chain(&err).contains("set `s3.parts_max` to 1000"), "{}", chain(&err));
+    assert!(chain(&err).contains("set `parts_max` to 1000"), "{}", chain(&err));
     assert_eq!(world.store.capabilities().parts_max, Some(1000));
     world.stop().await;
 }

@@ -75,7 +75,7 @@ async fn a_tier_that_the_class_does_not_offer_fails_before_any_request() {
 
     let err = world.store.thaw(&keys, &fast, world.s3.now()).await.unwrap_err();
 
-    assert_eq!(err.to_string(), "thaw t/deep: the request cannot succeed; see the cause");
+    assert_eq!(err.to_string(), "thaw t/deep: S3 refused the request; see the cause");
     let cause = std::error::Error::source(&err).unwrap().to_string();
     assert!(cause.starts_with("DEEP_ARCHIVE does not offer Expedited; use Standard"), "{cause}");
     assert_eq!(world.calls(Op::RestoreObject), 0);
@@ -146,7 +146,7 @@ async fn a_missing_object_is_named_before_any_request() {
 
     assert_eq!(
         err.to_string(),
-        "thaw t/none: no such object; check the key, and what else deletes below this prefix"
+        "thaw t/none: no such object; check the key, and whether another program deletes below this prefix"
     );
     assert_eq!(world.calls(Op::RestoreObject), 0);
     world.stop().await;

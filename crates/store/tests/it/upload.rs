@@ -243,7 +243,7 @@ async fn an_error_names_the_operation_and_the_key() {
 
     assert_eq!(
         err.to_string(),
-        "put dir/a: S3 is busy or unreachable; check the network and `s3.endpoint`"
+        "put dir/a: S3 is busy or unreachable; check the network and `endpoint`"
     );
     assert_eq!(
         world

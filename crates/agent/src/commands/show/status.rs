@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use s3up_core::Size;
+use s3up_core::{Count, Size};
 
 use crate::reporting::messages::time;
 use crate::states::counts::{FileCount, StateCounts};
 use crate::states::decide::ListedProblem;
+use crate::states::drill_record::DrillRecord;
 use crate::states::gateway_state::{GatewayState, GatewayStatus};
 use crate::status::dir_status::DirStatus;
 use crate::status::path::{FileState, FileStatus, PathStatus};
@@ -25,6 +26,9 @@ impl fmt::Display for Status {
         if let Some(at) = self.last_upload_at {
             writeln!(f, "last upload: {}", time(at))?;
         }
+        if let Some(drill) = &self.last_drill {
+            writeln!(f, "{}", drill_line(drill))?;
+        }
         if let Some(at) = self.oldest_pending_at {
             writeln!(f, "oldest pending: since {}", time(at))?;
         }
@@ -36,6 +40,25 @@ impl fmt::Display for Status {
             count_lines(f, &self.total)?;
         }
         Ok(())
+    }
+}
+
+/// Says when a drill last succeeded, and whether the last one failed.
+fn drill_line(drill: &DrillRecord) -> String {
+    let good = match drill.last_good_at {
+        Some(at) => format!("last good drill: {}", time(at)),
+        None => "last good drill: never".to_owned(),
+    };
+    match (drill.is_good(), drill.files) {
+        (true, files) => format!("{good}, {}", Count(files, "file")),
+        (false, 0) => format!("{good}; the one of {} could not be carried out", time(drill.at)),
+        (false, files) => {
+            format!(
+                "{good}; in that of {} {} of {files} files failed",
+                time(drill.at),
+                drill.failed
+            )
+        }
     }
 }
 

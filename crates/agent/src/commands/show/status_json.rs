@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::states::counts::{FileCount, StateCounts};
 use crate::states::decide::ListedProblem;
+use crate::states::drill_record::DrillRecord;
 use crate::states::gateway_state::GatewayState;
 use crate::status::dir_status::DirStatus;
 use crate::status::path::{FileState, FileStatus, PathStatus};
@@ -16,6 +17,7 @@ pub(in crate::commands) struct StatusLine<'s> {
     watcher: Option<String>,
     gateway: Option<&'s GatewayState>,
     last_upload_at: Option<i64>,
+    last_drill: Option<DrillRecord>,
     oldest_pending_at: Option<i64>,
     total: CountsLine,
     watches: Vec<WatchLine<'s>>,
@@ -93,6 +95,7 @@ impl StatusLine<'_> {
             watcher: status.watcher.as_ref().map(ToString::to_string),
             gateway: status.gateway.as_ref(),
             last_upload_at: status.last_upload_at,
+            last_drill: status.last_drill,
             oldest_pending_at: status.oldest_pending_at,
             total: CountsLine::of(&status.total),
             watches: status.watches.iter().map(WatchLine::of).collect(),

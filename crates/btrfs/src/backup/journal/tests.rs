@@ -46,7 +46,7 @@ fn read(text: &[u8]) -> Result<Journal, Unusable> {
 #[test]
 fn a_journal_is_read_as_it_was_written() {
     let header = header();
-    let identity = Identity { uuid: "u".to_owned(), ctransid: 7 };
+    let identity = SnapshotIdentity { uuid: "u".to_owned(), ctransid: 7 };
     let lines = [
         Line::Header(header.clone()),
         Line::Snapshot(identity.clone()),

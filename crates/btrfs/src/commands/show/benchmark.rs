@@ -1,6 +1,6 @@
 //! Prints the results of a benchmark to stdout, as a table or as JSON.
 
-use btrfs_to_s3::benchmark::{Measured, Report};
+use btrfs_to_s3::benchmark::{Measurement, Report};
 use s3up_cli::table;
 use s3up_core::Size;
 use serde::Serialize;
@@ -38,7 +38,7 @@ pub fn to_table(report: &Report) -> String {
 
 impl Lines {
     pub fn of(report: &Report) -> Lines {
-        let line = |found: &Measured| Line {
+        let line = |found: &Measurement| Line {
             what: found.phase.word(),
             concurrency: found.concurrency,
             bytes: found.throughput.bytes,

@@ -1,18 +1,40 @@
 //! The result of drills as a table and as JSON.
 
+use std::fmt;
 use std::time::Duration;
 
-use btrfs_to_s3::drill::Drilled;
+use btrfs_to_s3::drill::DrillResult;
 use s3up_cli::{one_line, table};
 use s3up_core::{Elapsed, Size};
 use serde::Serialize;
+
+/// The way in which the drill of one subvolume ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Good,
+    Failed,
+    /// Some chunks have to be thawed first.
+    Archived,
+    Stopped,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Outcome::Good => "good",
+            Outcome::Failed => "failed",
+            Outcome::Archived => "archived",
+            Outcome::Stopped => "stopped",
+        })
+    }
+}
 
 /// One subvolume in the JSON output.
 #[derive(Debug, Serialize)]
 pub struct DrillLine {
     pub subvolume: String,
-    /// `good`, `failed` or `archived`.
-    pub outcome: &'static str,
+    pub outcome: Outcome,
     pub manifest: Option<String>,
     pub backups: Option<usize>,
     pub total_bytes: Option<u64>,
@@ -22,10 +44,10 @@ pub struct DrillLine {
 }
 
 impl DrillLine {
-    pub fn good(subvolume: &str, drilled: &Drilled) -> DrillLine {
+    pub fn good(subvolume: &str, drilled: &DrillResult) -> DrillLine {
         DrillLine {
             subvolume: subvolume.to_owned(),
-            outcome: "good",
+            outcome: Outcome::Good,
             manifest: Some(drilled.manifest.clone()),
             backups: Some(drilled.backups),
             total_bytes: Some(drilled.total_bytes),
@@ -34,7 +56,7 @@ impl DrillLine {
         }
     }
 
-    pub fn bad(subvolume: &str, outcome: &'static str, result: String) -> DrillLine {
+    pub fn bad(subvolume: &str, outcome: Outcome, result: String) -> DrillLine {
         DrillLine {
             subvolume: subvolume.to_owned(),
             outcome,
@@ -54,7 +76,7 @@ pub fn to_table(all: &[DrillLine]) -> String {
     let rows = all.iter().map(|line| {
         [
             line.subvolume.clone(),
-            line.outcome.to_owned(),
+            line.outcome.to_string(),
             dash(line.backups.map(|backups| backups.to_string())),
             dash(line.total_bytes.map(|bytes| Size(bytes).to_string())),
             dash(line.elapsed_seconds.map(|seconds| elapsed(seconds).to_string())),

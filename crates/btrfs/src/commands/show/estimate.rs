@@ -45,13 +45,13 @@ pub fn to_table(all: &[EstimateLine]) -> String {
     text.push_str(match all.iter().all(|line| line.forecast.is_none()) {
         true => "\nThere is no forecast: it needs root and a temporary snapshot.\n",
         false => {
-            "\nFORECAST is what `btrfs send` would write now, on the last snapshot that this\n\
-             host published. `plan --bytes` asks the bucket for the parent as well.\n"
+            "\nFORECAST: size of the next send stream, based on the last snapshot that this host\n\
+             published. `plan --bytes` asks the bucket for the parent as well.\n"
         }
     });
     if let Some(EstimateLine { changed: Estimate { since, .. }, .. }) = all.first() {
         text.push_str(&format!(
-            "CHANGED FILES are whole files whose ctime is {since} or later;\ntheir size is no \
+            "CHANGED FILES: whole files with a ctime of {since} or later.\nTheir size is not a \
              forecast.\n"
         ));
     }

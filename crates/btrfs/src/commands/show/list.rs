@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use btrfs_to_s3::status::Proofs;
+use btrfs_to_s3::status::states::{BackupState, PointerState};
 use jiff::Timestamp;
 use s3up_cli::table;
 use s3up_core::{Count, Size};
@@ -22,8 +23,7 @@ const DAY_SECONDS: i64 = 24 * 3600;
 #[derive(Debug, Serialize)]
 pub struct Contents {
     pub subvolume: String,
-    /// `published`, `nothing`, `archived`, or `broken`.
-    pub pointer: &'static str,
+    pub pointer: PointerState,
     /// The reason why the pointer is `archived` or `broken`.
     pub problem: Option<String>,
     /// Oldest first.
@@ -59,8 +59,7 @@ pub struct BackupLine {
     /// More than one if the chunks differ.
     pub storage_classes: Vec<String>,
     pub parent_manifest: Option<String>,
-    /// `current`, `earlier`, `unpublished`, `unknown`, `archived` or `broken`.
-    pub state: &'static str,
+    pub state: BackupState,
     /// The reason why the backup is `archived` or `broken`.
     pub error: Option<String>,
     /// Program that the restoring host needs, with its first release. `null`: any release.
@@ -85,7 +84,9 @@ pub struct UnknownLine {
 impl Contents {
     /// Returns true if there is no object of this subvolume in the bucket.
     pub fn is_empty(&self) -> bool {
-        self.pointer == "nothing" && self.unknown_count == 0 && backups(self).next().is_none()
+        self.pointer == PointerState::Nothing
+            && self.unknown_count == 0
+            && backups(self).next().is_none()
     }
 
     pub fn of(
@@ -103,10 +104,14 @@ impl Contents {
         let broken = (0..catalogue.backups.len()).filter(|n| catalogue.backups[*n].full.is_err());
         let unknown: Vec<_> = catalogue.unknown(layout).collect();
         let (pointer, problem) = match (catalogue.current(), &catalogue.pointer) {
-            (Err(reason @ Unrestorable::Archived(_)), _) => ("archived", Some(reason.to_string())),
-            (Err(reason @ Unrestorable::Broken(_)), _) => ("broken", Some(reason.to_string())),
-            (Ok(_), Pointing::Nothing) => ("nothing", None),
-            (Ok(_), Pointing::At(_) | Pointing::Broken(_)) => ("published", None),
+            (Err(reason @ Unrestorable::Archived(_)), _) => {
+                (PointerState::Archived, Some(reason.to_string()))
+            }
+            (Err(reason @ Unrestorable::Broken(_)), _) => {
+                (PointerState::Broken, Some(reason.to_string()))
+            }
+            (Ok(_), Pointing::Nothing) => (PointerState::Nothing, None),
+            (Ok(_), Pointing::At(_) | Pointing::Broken(_)) => (PointerState::Published, None),
         };
         Contents {
             subvolume: catalogue.subvolume.to_string(),
@@ -153,15 +158,13 @@ fn generations(
 impl BackupLine {
     fn of(backup: &Backup, publication: &Publication, now: Timestamp) -> BackupLine {
         let created_at = backup.created_at().time();
-        let (word, error) = match publication {
-            Publication::Current => ("current", None),
-            Publication::Earlier => ("earlier", None),
-            Publication::Unpublished => ("unpublished", None),
-            Publication::Unknown => ("unknown", None),
-            Publication::Archived(key) => {
-                ("archived", Some(Unrestorable::Archived(key.clone()).to_string()))
-            }
-            Publication::Broken(reason) => ("broken", Some(reason.clone())),
+        let error = match publication {
+            Publication::Current
+            | Publication::Earlier
+            | Publication::Unpublished
+            | Publication::Unknown => None,
+            Publication::Archived(key) => Some(Unrestorable::Archived(key.clone()).to_string()),
+            Publication::Broken(reason) => Some(reason.clone()),
         };
         let manifest = backup.manifest.as_ref().ok();
         BackupLine {
@@ -174,7 +177,7 @@ impl BackupLine {
             chunks: backup.chunk_count,
             storage_classes: backup.classes.iter().map(ToString::to_string).collect(),
             parent_manifest: manifest.and_then(|entry| entry.manifest.parent_manifest.clone()),
-            state: word,
+            state: BackupState::of(publication),
             restorable: error.is_none(),
             error,
             restore_needs: manifest
@@ -196,7 +199,7 @@ impl BackupLine {
                 true => "-".to_owned(),
                 false => self.storage_classes.join("+"),
             },
-            self.state.to_owned(),
+            self.state.to_string(),
         ]
     }
 }
@@ -240,7 +243,12 @@ fn notes(contents: &Contents) -> String {
         contents;
     let mut text = String::new();
     if let Some(problem) = problem {
-        let state = if *pointer == "archived" { "unknown" } else { pointer };
+        let state = match pointer {
+            PointerState::Archived => "unknown".to_owned(),
+            state @ (PointerState::Published | PointerState::Nothing | PointerState::Broken) => {
+                state.to_string()
+            }
+        };
         text.push_str(&format!("{subvolume}: the published backup is {state}: {problem}\n"));
     }
     for (reason, count) in reasons(contents) {
@@ -249,7 +257,7 @@ fn notes(contents: &Contents) -> String {
             text.push_str(&format!("{subvolume}: {count} cannot be restored: {reason}\n"));
         }
     }
-    if contents.pointer == "nothing" {
+    if contents.pointer == PointerState::Nothing {
         text.push_str(&format!("{subvolume}: no backup has been published\n"));
     }
     let needs: BTreeSet<_> =
@@ -257,7 +265,7 @@ fn notes(contents: &Contents) -> String {
     for program in needs {
         let is_needed = |line: &&BackupLine| line.restore_needs.as_deref() == Some(program);
         text.push_str(&format!(
-            "{subvolume}: to restore {} of {} takes {program} or later\n",
+            "{subvolume}: restoring {} of {} needs {program} or later\n",
             backups(contents).filter(is_needed).count(),
             Count::of(backups(contents).count(), "backup")
         ));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use btrfs_to_s3::backup::planner::Planned;
+use btrfs_to_s3::backup::planner::RunPlan;
 use btrfs_to_s3::plan::Plan;
 use s3up_cli::{one_line, table};
 use s3up_core::{Size, error_chain};
@@ -12,7 +12,7 @@ use s3up_repository::stamp::seconds;
 use serde::Serialize;
 
 use super::json;
-use super::prune::{Deletion, PruneLine};
+use super::prune::{Deletion, OldVersions, PruneLine};
 
 /// One subvolume in the JSON output.
 #[derive(Serialize)]
@@ -63,13 +63,15 @@ pub type Prunes = BTreeMap<SubvolumeName, PrunePlan>;
 pub struct Details<'a> {
     pub forecasts: &'a [ForecastLine],
     pub prunes: &'a Prunes,
+    /// Set if what the prunes delete stays in the bucket, or may stay.
+    pub old_versions: Option<OldVersions>,
 }
 
 const MEANING: &str = "A forecast is what `btrfs send` would write now. Parts of an interrupted backup \
 that are in S3\nalready are not uploaded again.";
 
 /// Formats a table of all subvolumes, then the reason of each decision.
-pub fn to_table(planned: &Planned<'_>, details: Details<'_>) -> String {
+pub fn to_table(planned: &RunPlan<'_>, details: Details<'_>) -> String {
     let header = ["SUBVOLUME", "DECISION", "LAST BACKUP", "NEXT DUE"];
     let dash = |cell: &Option<String>| cell.clone().unwrap_or_else(|| "-".to_owned());
     let lines = lines(planned, details);
@@ -87,6 +89,9 @@ pub fn to_table(planned: &Planned<'_>, details: Details<'_>) -> String {
     let mut text = table(header, rows);
     for line in &lines {
         text.push_str(&notes(line));
+    }
+    if let Some(versions) = details.old_versions {
+        text.push_str(&format!("\nPrune: {versions}.\n"));
     }
     if !details.forecasts.is_empty() {
         text.push_str(&format!("\n{}\n", MEANING));
@@ -120,11 +125,11 @@ fn notes(line: &Line) -> String {
     text
 }
 
-pub fn to_json(planned: &Planned<'_>, details: Details<'_>) -> String {
+pub fn to_json(planned: &RunPlan<'_>, details: Details<'_>) -> String {
     json(&lines(planned, details))
 }
 
-fn lines(planned: &Planned<'_>, details: Details<'_>) -> Vec<Line> {
+fn lines(planned: &RunPlan<'_>, details: Details<'_>) -> Vec<Line> {
     let jobs = planned.jobs.iter().map(|job| Line::of(&job.plan, details));
     let unknown = planned.failed.iter().map(|(name, failure)| Line {
         subvolume: name.to_string(),
@@ -149,7 +154,7 @@ fn lines(planned: &Planned<'_>, details: Details<'_>) -> Vec<Line> {
 }
 
 impl Line {
-    fn of(plan: &Plan, Details { forecasts, prunes }: Details<'_>) -> Line {
+    fn of(plan: &Plan, Details { forecasts, prunes, .. }: Details<'_>) -> Line {
         let name = plan.subvolume.as_str();
         let forecast = forecasts.iter().find(|forecast| forecast.subvolume == name);
         let prune = prunes.get(&plan.subvolume);

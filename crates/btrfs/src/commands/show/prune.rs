@@ -8,7 +8,15 @@ use s3up_repository::names::SubvolumeName;
 use s3up_repository::retention::Window;
 use s3up_repository::retention::{Decision, PrunePlan, Verdict};
 use s3up_repository::stamp::seconds;
+use s3up_store::Versioning;
 use serde::Serialize;
+
+/// The operation of the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Print,
+    Delete,
+}
 
 /// One subvolume in the JSON output.
 #[derive(Debug, Serialize)]
@@ -37,6 +45,40 @@ pub struct WindowLine {
     pub backups: usize,
     /// Creation time of the oldest of them.
     pub oldest_at: Option<String>,
+}
+
+/// The fate of objects that a prune deletes, in a bucket that keeps versions or may keep them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OldVersions {
+    Remain,
+    MayRemain,
+}
+
+impl OldVersions {
+    /// Returns `None` if the deleted bytes are gone.
+    pub fn of(versioning: Option<Versioning>, bytes: u64) -> Option<OldVersions> {
+        match versioning {
+            _ if bytes == 0 => None,
+            Some(Versioning::Off) => None,
+            Some(Versioning::Enabled) => Some(OldVersions::Remain),
+            Some(Versioning::Unknown) | None => Some(OldVersions::MayRemain),
+        }
+    }
+}
+
+impl fmt::Display for OldVersions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            OldVersions::Remain => "the bucket keeps versions, so deleted objects",
+            OldVersions::MayRemain => {
+                "if the bucket keeps versions, which it does not report, deleted objects"
+            }
+        })?;
+        f.write_str(
+            " remain as old versions, and S3 charges for them, until a lifecycle rule \
+             (NoncurrentVersionExpiration) removes them",
+        )
+    }
 }
 
 /// One sentence about what a prune deletes, and what can be restored after it.
@@ -119,14 +161,31 @@ impl GenerationLine {
             total_bytes: verdict.bytes,
             storage_classes: verdict.classes.clone(),
             is_deleted: verdict.decision == Decision::Delete,
-            reason: verdict.decision.to_string(),
+            reason: reason(&verdict.decision),
             waits_until,
         }
     }
 }
 
+/// Returns the reason of a decision, with the configuration key that determines it.
+fn reason(decision: &Decision) -> String {
+    let key = match decision {
+        Decision::Retained => "retention.generations",
+        Decision::WaitsForWindow { .. } => "retention.keep_days",
+        Decision::WaitsForAge { .. } => "retention.min_age_days",
+        Decision::Current
+        | Decision::Newer
+        | Decision::OtherOrigin { .. }
+        | Decision::WaitsForIncremental
+        | Decision::Needed { .. }
+        | Decision::Blocked
+        | Decision::Delete => return decision.to_string(),
+    };
+    format!("{decision} (`{key}`)")
+}
+
 /// Formats a table of all generations, then the reason for each, and notes about problems.
-pub fn to_table(all: &[PruneLine]) -> String {
+pub fn to_table(all: &[PruneLine], operation: Operation) -> String {
     let header = ["SUBVOLUME", "GENERATION", "BACKUPS", "SIZE", "CLASS", "ACTION"];
     let rows = all.iter().flat_map(|line| {
         line.generations.iter().map(|generation| {
@@ -142,7 +201,7 @@ pub fn to_table(all: &[PruneLine]) -> String {
     });
     let mut text = table(header, rows);
     for line in all {
-        text.push_str(&notes(line));
+        text.push_str(&notes(line, operation));
     }
     text
 }
@@ -153,11 +212,11 @@ pub fn to_lines(keys: &[Key]) -> String {
 }
 
 /// Says what can be restored after a prune that deletes something.
-fn window(line: &PruneLine) -> String {
+fn window(line: &PruneLine, deletes: &str) -> String {
     let WindowLine { backups, oldest_at } = &line.restore_window_after;
     match oldest_at {
         Some(at) if !line.manifests.is_empty() => format!(
-            "{}: deletes {}; then {} can be restored, the oldest of {at}\n",
+            "{}: {deletes} {}; then {} can be restored, the oldest of {at}\n",
             line.subvolume,
             Count::of(line.manifests.len(), "backup"),
             Count::of(*backups, "backup")
@@ -166,29 +225,54 @@ fn window(line: &PruneLine) -> String {
     }
 }
 
-fn notes(line: &PruneLine) -> String {
+fn notes(line: &PruneLine, operation: Operation) -> String {
     let PruneLine { subvolume, blocked, broken, leftovers, .. } = line;
+    let (deletes, keeps, are_deleted) = match operation {
+        Operation::Print => ("would delete", "would keep", "would be deleted"),
+        Operation::Delete => ("deletes", "keeps", "are deleted"),
+    };
     let mut text = String::new();
     // Without a decision about each there is one reason for all.
     for generation in line.generations.iter().filter(|_| blocked.is_none()) {
         let GenerationLine { full, is_deleted, reason, .. } = generation;
-        let verb = if *is_deleted { "deletes" } else { "keeps" };
+        let verb = if *is_deleted { deletes } else { keeps };
         text.push_str(&format!("{subvolume}: {verb} {full}: {reason}\n"));
     }
-    text.push_str(&window(line));
+    text.push_str(&window(line, deletes));
     if let Some(reason) = blocked {
         text.push_str(&format!("{subvolume}: nothing is deleted: {reason}\n"));
     }
     if *leftovers > 0 {
         text.push_str(&format!(
-            "{subvolume}: an interrupted prune left {}, which are deleted\n",
+            "{subvolume}: an interrupted prune left {}, which {are_deleted}\n",
             Count::of(*leftovers, "object")
         ));
     }
     for key in broken {
         text.push_str(&format!(
-            "{subvolume}: {key} is kept, although its chain does not lead to a full\n"
+            "{subvolume}: not deleted: {key}, whose chain does not lead to a full\n"
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deleted_bytes_are_gone_only_if_the_bucket_is_known_to_keep_no_versions() {
+        use OldVersions::{MayRemain, Remain};
+        #[rustfmt::skip]
+        let cases = [
+            (Some(Versioning::Off),     5, None),
+            (Some(Versioning::Enabled), 5, Some(Remain)),
+            (Some(Versioning::Enabled), 0, None),
+            (Some(Versioning::Unknown), 5, Some(MayRemain)),
+            (None,                      5, Some(MayRemain)),
+        ];
+        for (versioning, bytes, want) in cases {
+            assert_eq!(OldVersions::of(versioning, bytes), want, "{versioning:?} {bytes}");
+        }
+    }
 }

@@ -1,12 +1,98 @@
-//! Prints what a restore would do.
+//! Prints what a restore would do, as a table or as JSON.
 
-use btrfs_to_s3::restore::preview::Preview;
+use btrfs_to_s3::restore::preview::{ChainedBackup, Preview};
+use btrfs_to_s3::restore::thaw_estimate::{ArchivedChunks, Hours};
 use s3up_cli::{one_line, table};
 use s3up_core::{Count, Size};
+use s3up_repository::stamp::seconds;
+use serde::Serialize;
+
+/// The JSON output.
+#[derive(Serialize)]
+pub struct PreviewLine<'a> {
+    subvolume: &'a str,
+    target: String,
+    backups: Vec<BackupLine<'a>>,
+    backups_received: usize,
+    chunks: usize,
+    total_bytes: u64,
+    free_bytes: u64,
+    thaw: Vec<ThawLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct BackupLine<'a> {
+    manifest: &'a str,
+    kind: String,
+    created_at: String,
+    bytes: u64,
+    chunks: usize,
+    storage_classes: Vec<&'a str>,
+}
+
+/// The archived chunks of one storage class.
+#[derive(Serialize)]
+struct ThawLine<'a> {
+    storage_class: &'a str,
+    requests: usize,
+    in_progress: usize,
+    bytes: u64,
+    standard_hours: HoursLine,
+    bulk_hours: HoursLine,
+}
+
+#[derive(Serialize)]
+struct HoursLine {
+    from: u32,
+    to: u32,
+}
+
+impl<'a> PreviewLine<'a> {
+    pub fn of(preview: &'a Preview) -> PreviewLine<'a> {
+        PreviewLine {
+            subvolume: &preview.subvolume,
+            target: preview.target.display().to_string(),
+            backups: preview.backups.iter().map(BackupLine::of).collect(),
+            backups_received: preview.backups_received,
+            chunks: preview.chunks,
+            total_bytes: preview.total_bytes,
+            free_bytes: preview.free_bytes,
+            thaw: preview.thaw.iter().map(ThawLine::of).collect(),
+        }
+    }
+}
+
+impl<'a> BackupLine<'a> {
+    fn of(backup: &'a ChainedBackup) -> BackupLine<'a> {
+        BackupLine {
+            manifest: backup.manifest.as_str(),
+            kind: backup.kind.to_string(),
+            created_at: seconds(backup.created_at.time()),
+            bytes: backup.bytes,
+            chunks: backup.chunks,
+            storage_classes: backup.storage_classes.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+impl<'a> ThawLine<'a> {
+    fn of(archived: &'a ArchivedChunks) -> ThawLine<'a> {
+        let hours = |Hours { from, to }| HoursLine { from, to };
+        ThawLine {
+            storage_class: &archived.storage_class,
+            requests: archived.requests,
+            in_progress: archived.in_progress,
+            bytes: archived.bytes,
+            standard_hours: hours(archived.standard_hours),
+            bulk_hours: hours(archived.bulk_hours),
+        }
+    }
+}
 
 pub fn to_table(preview: &Preview) -> String {
     let header = ["BACKUP", "CREATED", "KIND", "SIZE", "CHUNKS", "CLASS"];
-    let rows = preview.backups.iter().zip(1..).map(|(entry, n): (_, usize)| {
+    let line = PreviewLine::of(preview);
+    let rows = line.backups.iter().zip(1..).map(|(entry, n): (_, usize)| {
         [
             n.to_string(),
             entry.created_at.clone(),
@@ -16,7 +102,7 @@ pub fn to_table(preview: &Preview) -> String {
             entry.storage_classes.join("+"),
         ]
     });
-    let manifest = preview.backups.last().map_or("", |newest| &newest.manifest);
+    let manifest = line.backups.last().map_or("", |newest| newest.manifest);
     format!(
         "{}\n{}{} with {}, {} in total\nmanifest: {manifest}\ntarget: {}, {} free\n{}",
         table(header, rows),
@@ -27,7 +113,7 @@ pub fn to_table(preview: &Preview) -> String {
         },
         Count::of(preview.chunks, "chunk"),
         Size(preview.total_bytes),
-        one_line(&preview.target),
+        one_line(&line.target),
         Size(preview.free_bytes),
         thaw_table(preview)
     )
@@ -38,14 +124,14 @@ fn thaw_table(preview: &Preview) -> String {
         return "thaw: not necessary\n".to_owned();
     }
     let header = ["CLASS", "TO THAW", "THAWING", "SIZE", "STANDARD", "BULK"];
-    let rows = preview.thaw.iter().map(|cold| {
+    let rows = preview.thaw.iter().map(|archived| {
         [
-            cold.storage_class.clone(),
-            cold.requests.to_string(),
-            cold.in_progress.to_string(),
-            Size(cold.bytes).to_string(),
-            cold.standard_hours.to_string(),
-            cold.bulk_hours.to_string(),
+            archived.storage_class.clone(),
+            archived.requests.to_string(),
+            archived.in_progress.to_string(),
+            Size(archived.bytes).to_string(),
+            archived.standard_hours.to_string(),
+            archived.bulk_hours.to_string(),
         ]
     });
     format!("\n{}", table(header, rows))

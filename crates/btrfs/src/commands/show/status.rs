@@ -65,12 +65,15 @@ fn verified(history: &[Line]) -> String {
     let times: Vec<_> = history.iter().filter_map(|line| line.last_verified_at.as_ref()).collect();
     match times.iter().max() {
         Some(last) => format!("{last}, {} of {}", times.len(), Count::of(history.len(), "backup")),
-        None => "unknown".to_owned(),
+        None => "never on this host".to_owned(),
     }
 }
 
 /// Says how many of the backups in the table can be restored, as far as the listing shows.
 fn restorable(history: &[Line]) -> String {
+    if history.is_empty() {
+        return "nothing".to_owned();
+    }
     let count = history.iter().filter(|line| line.restorable).count();
     format!("{count} of {}", Count::of(history.len(), "backup"))
 }
@@ -95,7 +98,7 @@ fn cells(line: &Line) -> [String; 6] {
         match (&line.error, &line.reason) {
             (Some(error), _) => format!("{}, unreadable: {error}", line.state),
             (None, Some(reason)) => format!("{}: {reason}", line.state),
-            (None, None) => line.state.to_owned(),
+            (None, None) => line.state.to_string(),
         },
     ]
 }

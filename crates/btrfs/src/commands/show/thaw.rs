@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use s3up_core::{Count, Size};
 use s3up_repository::stamp::seconds;
-use s3up_repository::thaw::Thawed;
+use s3up_repository::thaw::ThawResult;
 use serde::Serialize;
 
 /// The JSON form of a preview.
@@ -33,7 +33,7 @@ pub struct ThawLine {
 }
 
 impl ThawLine {
-    pub fn of(subvolume: &str, manifest: Option<&str>, thawed: &Thawed) -> ThawLine {
+    pub fn of(subvolume: &str, manifest: Option<&str>, thawed: &ThawResult) -> ThawLine {
         let state = &thawed.state;
         let at = state.expires_at.and_then(|at| Timestamp::try_from(at).ok());
         ThawLine {
@@ -58,7 +58,8 @@ impl ThawLine {
 /// Formats a thaw: how much of it can be read, then what this run did.
 pub fn to_text(line: &ThawLine) -> String {
     let ThawLine { subvolume, manifest, chunks, chunks_ready, asked, extended, .. } = line;
-    let noun = if line.documents == 0 { "chunks" } else { "objects" };
+    let all_objects = Count::of(*chunks, if line.documents == 0 { "chunk" } else { "object" });
+    let are = if *chunks == 1 { "is" } else { "are" };
     let (ready, all) = (Size(line.bytes_ready), Size(line.bytes));
     let sped_up = match line.sped_up {
         0 => String::new(),
@@ -69,7 +70,7 @@ pub fn to_text(line: &ThawLine) -> String {
     let manifest = manifest.as_ref();
     let manifest = manifest.map(|key| format!("{subvolume}: manifest {key}\n"));
     format!(
-        "{subvolume}: {chunks_ready} of {chunks} {noun} are readable ({ready} of {all}){until}\n\
+        "{subvolume}: {chunks_ready} of {all_objects} {are} readable ({ready} of {all}){until}\n\
          {subvolume}: this run requested {} and extended {}{sped_up}\n\
          {}",
         Count::of(*asked, "thaw"),
@@ -96,8 +97,13 @@ mod tests {
             expires_at: Some(SystemTime::UNIX_EPOCH),
             ..ThawState::default()
         };
-        let thawed =
-            Thawed { state, requested: 2, extended: 1, sped_up: 0, waited: Duration::from_secs(7) };
+        let thawed = ThawResult {
+            state,
+            requested: 2,
+            extended: 1,
+            sped_up: 0,
+            waited: Duration::from_secs(7),
+        };
 
         let line = ThawLine::of("data", Some("full/m.json"), &thawed);
 

@@ -2,7 +2,7 @@
 
 use s3up_cli::table;
 use s3up_core::{Count, Size};
-use s3up_repository::verify::{Depth, Verified};
+use s3up_repository::verify::{Depth, VerifyReport};
 use serde::Serialize;
 
 /// One subvolume in the JSON output.
@@ -38,7 +38,7 @@ pub struct FindingLine {
 }
 
 impl VerifyLine {
-    pub fn of(verified: &Verified, depth: Depth) -> VerifyLine {
+    pub fn of(verified: &VerifyReport, depth: Depth) -> VerifyLine {
         VerifyLine {
             subvolume: verified.subvolume.to_string(),
             sound: verified.findings.is_empty(),
@@ -74,10 +74,7 @@ pub fn to_table(all: &[VerifyLine]) -> String {
             line.objects.to_string(),
             Size(line.bytes).to_string(),
             line.bytes_read.map_or("-".to_owned(), |bytes| Size(bytes).to_string()),
-            match line.findings.len() {
-                0 => "ok".to_owned(),
-                count => Count::of(count, "problem").to_string(),
-            },
+            result(line),
         ]
     });
     let mut text = table(header, rows);
@@ -85,6 +82,15 @@ pub fn to_table(all: &[VerifyLine]) -> String {
         text.push_str(&notes(line));
     }
     text
+}
+
+/// Returns the cell of the last column. A chunk that was not read is not verified.
+fn result(VerifyLine { findings, archived, .. }: &VerifyLine) -> String {
+    match (findings.len(), archived.len()) {
+        (0, 0) => "ok".to_owned(),
+        (0, unread) => format!("incomplete: {} not read", Count::of(unread, "chunk")),
+        (count, _) => Count::of(count, "problem").to_string(),
+    }
 }
 
 fn notes(line: &VerifyLine) -> String {
@@ -113,7 +119,7 @@ fn notes(line: &VerifyLine) -> String {
         ));
     }
     for key in archived {
-        text.push_str(&format!("{subvolume}: {key} is archived and was not read; thaw it first\n"));
+        text.push_str(&format!("{subvolume}: {key}: is archived and was not read\n"));
     }
     text
 }

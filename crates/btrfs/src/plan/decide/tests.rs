@@ -1,4 +1,4 @@
-use s3up_repository::chain::{ChainEntry, Next, Partial};
+use s3up_repository::chain::{ChainEntry, Next, PartialChain};
 use s3up_repository::stamp::Stamp;
 use s3up_repository::testing::entry;
 
@@ -12,8 +12,8 @@ fn parent() -> SnapshotName {
     SnapshotName::parse("data__20010909T014640Z__full").unwrap()
 }
 
-fn identity(uuid: &str, ctransid: u64) -> Identity {
-    Identity { uuid: uuid.to_owned(), ctransid }
+fn identity(uuid: &str, ctransid: u64) -> SnapshotIdentity {
+    SnapshotIdentity { uuid: uuid.to_owned(), ctransid }
 }
 
 fn schedule() -> Schedule {
@@ -61,7 +61,7 @@ fn full_or_incremental() {
     let incremental = Decision::Due(Step::Incremental {
         parent: parent(),
         identity: uuid,
-        proof: Proof::Sent,
+        proof: ParentProof::Sent,
         why: why.clone(),
     });
     let received = |uuid, ctransid, send_transid, made_transid| {
@@ -69,7 +69,7 @@ fn full_or_incremental() {
         ParentOnDisk::Received(ReceivedSnapshot { identity, send_transid, made_transid })
     };
     let on_received = |ctransid| {
-        let (identity, proof) = (identity("uuid-0", ctransid), Proof::Received);
+        let (identity, proof) = (identity("uuid-0", ctransid), ParentProof::Received);
         let why = why.clone();
         Decision::Due(Step::Incremental { parent: parent(), identity, proof, why })
     };
@@ -216,7 +216,7 @@ fn published_on(full_on: &str, last_on: Option<&str>) -> Published {
 
 /// Newest first.
 fn published<const COUNT: usize>(entries: [ChainEntry; COUNT]) -> Published {
-    let mut partial = Partial::default();
+    let mut partial = PartialChain::default();
     for entry in entries {
         match partial.with(entry).unwrap() {
             (_, Next::Whole(chain)) => return Published::Chain(chain),

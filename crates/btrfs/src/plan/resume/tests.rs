@@ -31,8 +31,8 @@ fn backup(kind: Kind) -> SnapshotName {
     SnapshotName::parse(&format!("data__20260102T000000Z__{kind}")).expect("a name")
 }
 
-fn identity(ctransid: u64) -> Identity {
-    Identity { uuid: "u".to_owned(), ctransid }
+fn identity(ctransid: u64) -> SnapshotIdentity {
+    SnapshotIdentity { uuid: "u".to_owned(), ctransid }
 }
 
 fn found(kind: Kind) -> InterruptedBackup {
@@ -70,7 +70,7 @@ fn journal(kind: Kind, edit: impl FnOnce(&mut JournalFacts)) -> InterruptedBacku
     with(kind, |found| edit(found.journal.as_mut().expect("a journal")))
 }
 
-fn parent() -> (SnapshotName, Identity) {
+fn parent() -> (SnapshotName, SnapshotIdentity) {
     let name = SnapshotName::parse("data__20260101T000000Z__full").expect("a name");
     (name, identity(3))
 }
@@ -80,7 +80,7 @@ fn incremental() -> Decision {
     Decision::Due(Step::Incremental {
         parent,
         identity,
-        proof: Proof::Sent,
+        proof: ParentProof::Sent,
         why: WhyNow::Requested,
     })
 }
@@ -98,18 +98,18 @@ fn decided(
     } else {
         "2026-01-01T00:00:00Z"
     });
-    let now = Now {
+    let now = PlannedBackup {
         time: at("2026-01-04T00:00:00Z"),
         trigger,
         decision,
         settings: &settings(),
         newest: newest.as_ref().map(|key| (key, newest_at)),
-        parent: Some((parent().0, parent().1, Proof::Sent)),
+        parent: Some((parent().0, parent().1, ParentProof::Sent)),
     };
     match decide(&now, found) {
         None => "wait".to_owned(),
         Some(Err(reason)) => reason.to_string(),
-        Some(Ok(Resumed { step, work, .. })) => format!("{} {step}", work.word()),
+        Some(Ok(ResumePlan { step, work, .. })) => format!("{} {step}", work.word()),
     }
 }
 
@@ -148,7 +148,7 @@ fn an_interrupted_backup_is_resumed_published_or_started_over() {
         ("nothing read",           TriggerNow,  inc(),  base,        journal(Full, |it| it.identity = None), "S3 has acknowledged none of its parts"),
         ("too old",                TriggerNow,  inc(),  base,        journal(Full, |it| it.acknowledged_at = at("2025-12-27T23:59:59Z")), "S3 may have removed its parts, the last was uploaded at 2025-12-27T23:59:59Z"),
         ("old enough",             TriggerNow,  full(), base,        journal(Full, |it| it.acknowledged_at = at("2025-12-28T00:00:00Z")), "resume full: requested with --full"),
-        ("other settings",         TriggerNow,  inc(),  base,        journal(Full, |it| it.settings = other_settings), "the settings have changed: it was started with parts of 11 bytes, chunks of 100, STANDARD, encryption none, a plain stream, now set: parts of 10 bytes, chunks of 100, STANDARD, encryption none, a plain stream"),
+        ("other settings",         TriggerNow,  inc(),  base,        journal(Full, |it| it.settings = other_settings), "the settings have changed: expected parts of 11 bytes, chunks of 100, STANDARD, encryption none, a plain stream, found parts of 10 bytes, chunks of 100, STANDARD, encryption none, a plain stream"),
         ("complete",               TriggerNow,  full(), base,        complete(Full),                  "publish full: requested with --full"),
         ("complete, not due",      Scheduled, not(),  base,        complete(Incremental),           pub_inc),
         ("complete, first",        TriggerNow,  full(), None,        complete(Full),                  "publish full: requested with --full"),

@@ -27,6 +27,7 @@ fn healthy() -> ClientFacts {
         oldest_pending_seconds: None,
         last_scan_at: Some("2026-01-31T11:00:00Z".to_owned()),
         watcher: Watcher { state: "ok".to_owned(), detail: None },
+        last_drill: None,
     };
     ClientFacts {
         name: ClientName::parse("web1").unwrap(),

@@ -56,7 +56,10 @@ impl Fields {
             return Err(Refusal::new(Code::BadRequest, what));
         };
         if self.names.contains(name) {
-            return Err(Refusal::new(Code::BadRequest, format!("the form has `{name}` twice")));
+            return Err(Refusal::new(
+                Code::BadRequest,
+                format!("form field `{name}`: expected once, found twice"),
+            ));
         }
         self.names.push(*name);
         Ok(*name)

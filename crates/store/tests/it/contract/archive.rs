@@ -1,17 +1,13 @@
 //! Storage classes and archived objects.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
-
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::{BoxError, SdkError};
+use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::restore_object::builders::RestoreObjectFluentBuilder;
 use aws_sdk_s3::operation::restore_object::{RestoreObjectError, RestoreObjectOutput};
 use aws_sdk_s3::types::{
     GlacierJobParameters, OptionalObjectAttributes, RestoreRequest, StorageClass, Tier,
 };
+use s3up_testkit::StatusRecorder;
 
 use super::server::{BODY, Server};
 use super::verdict::{Differs, Held, Verdict, holds, is, refused, some};
@@ -123,25 +119,5 @@ type Restored = Result<RestoreObjectOutput, SdkError<RestoreObjectError, HttpRes
 async fn restore_with_status(server: &Server) -> (u16, Restored) {
     let recorder = StatusRecorder::default();
     let answer = restore(server).customize().interceptor(recorder.clone()).send().await;
-    (recorder.0.load(Ordering::Relaxed), answer)
-}
-
-/// Records the status of an answer, which the client does not return.
-#[derive(Clone, Debug, Default)]
-struct StatusRecorder(Arc<AtomicU16>);
-
-impl Intercept for StatusRecorder {
-    fn name(&self) -> &'static str {
-        "StatusRecorder"
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        self.0.store(context.response().status().as_u16(), Ordering::Relaxed);
-        Ok(())
-    }
+    (recorder.get(), answer)
 }

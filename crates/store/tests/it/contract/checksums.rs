@@ -1,11 +1,9 @@
 //! Checksums of a PUT: how they protect the body, and how they are reported later.
 
 use aws_sdk_s3::config::RequestChecksumCalculation;
-use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
-use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, ObjectAttributes};
+use s3up_testkit::SwappedBody;
 
 use super::server::{BODY, Server, crc64nvme, wrong_crc64nvme};
 use super::verdict::{Differs, Held, Verdict, is, refused, some};
@@ -148,24 +146,4 @@ async fn put_with_trailer(server: &Server) -> Result<(), Differs> {
         .request_checksum_calculation(RequestChecksumCalculation::WhenSupported);
     put.config_override(checking).send().await?;
     Ok(())
-}
-
-/// Replaces the body after it was signed and measured.
-#[derive(Debug)]
-struct SwappedBody(String);
-
-impl Intercept for SwappedBody {
-    fn name(&self) -> &'static str {
-        "SwappedBody"
-    }
-
-    fn modify_before_transmit(
-        &self,
-        context: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        *context.request_mut().body_mut() = SdkBody::from(self.0.as_str());
-        Ok(())
-    }
 }

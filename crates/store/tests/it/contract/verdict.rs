@@ -38,7 +38,14 @@ pub fn holds(condition: bool, instead: impl Into<String>) -> Result<(), Differs>
 
 /// Checks that `found` is what was wanted.
 pub fn is<T: PartialEq + Debug>(what: &str, found: T, wanted: T) -> Result<(), Differs> {
-    if found == wanted { Ok(()) } else { Err(Differs(format!("{what}: {found:?}"))) }
+    if found == wanted { Ok(()) } else { Err(Differs(format!("{what}: {}", in_words(&found)))) }
+}
+
+/// Describes a value as a reader of the document expects it.
+fn in_words(found: &impl Debug) -> String {
+    let text = format!("{found:?}");
+    let inner = text.strip_prefix("Some(").and_then(|text| text.strip_suffix(')'));
+    inner.unwrap_or(&text).replace("None", "none")
 }
 
 /// Checks that there is something.

@@ -1,0 +1,87 @@
+//! `s3up verify`: prints which files are not known to be protected.
+
+use std::sync::Arc;
+
+use s3up_cli::{Exit, one_line, progress};
+use s3up_core::Count;
+use serde::Serialize;
+
+use super::output::{Output, Reader};
+use crate::config::Config;
+use crate::gateway::client::GatewayClient;
+use crate::verify::judge::Finding;
+use crate::verify::run::{VerifySummary, verify};
+
+pub(super) const EXAMPLES: &str = "\
+Each file that the database calls protected is hashed, and the gateway is asked
+whether it has this content. All files that are not protected are listed.
+
+Exit codes: 0 every file is protected or excluded, 1 some are not, or failed.
+
+Examples:
+  s3up verify
+
+  # Hash 100 files only, chosen at random
+  s3up verify --sample 100";
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// Hash only N of the protected files, chosen at random
+    #[arg(long, value_name = "N")]
+    sample: Option<usize>,
+    /// Print JSON
+    #[arg(long, help_heading = super::args::OUTPUT)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct FindingLine<'f> {
+    path: &'f str,
+    finding: String,
+}
+
+pub(super) async fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<Exit> {
+    let gateway = GatewayClient::new(&config.server)?;
+    let mut output = Output::new();
+    let mut printed = Ok(Reader::Open);
+    let mut findings = |path: &str, finding: &Finding| {
+        if !matches!(printed, Ok(Reader::Open)) {
+            return;
+        }
+        printed = match args.json {
+            true => output.json_line(&FindingLine { path, finding: finding.to_string() }),
+            false => output.line(&format!("{}: {finding}", one_line(path))),
+        };
+    };
+    let bar = Arc::new(progress::bytes("verify", None));
+    let hashed = bar.clone();
+    let hashed = Arc::new(move |bytes| hashed.inc(bytes));
+    let verified = verify(config, &gateway, args.sample, hashed, &mut findings).await;
+    drop(bar);
+    let summary = verified?;
+    let exit = if summary.findings == 0 { Exit::Done } else { Exit::Failed };
+    if printed? == Reader::Closed {
+        return Ok(exit);
+    }
+    let end = match args.json {
+        true => output.json_line(&summary)?,
+        false => output.line(&line(&summary))?,
+    };
+    match end {
+        Reader::Closed => Ok(exit),
+        Reader::Open => output.flush().map(|_| exit),
+    }
+}
+
+fn line(summary: &VerifySummary) -> String {
+    let VerifySummary { verified, not_sampled, excluded, findings } = *summary;
+    let sampled = match not_sampled {
+        0 => String::new(),
+        count => format!(", {count} not in the sample"),
+    };
+    format!(
+        "{} verified{sampled}, {excluded} excluded, {}",
+        Count(verified, "file"),
+        Count(findings, "finding")
+    )
+}

@@ -1,0 +1,47 @@
+//! Mode and modification time that a restored file gets.
+
+use rustix::fs::{Mode, Timespec, Timestamps, UTIME_OMIT};
+
+const SECOND_NS: i64 = 1_000_000_000;
+/// Bits of a mode that are set. The owner is the user who restores, so a file never becomes setuid.
+const MODE_BITS: u32 = 0o777;
+
+/// Metadata of the file on its host; what is not known is left as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileMetadata {
+    pub mtime_ns: Option<i64>,
+    pub mode: Option<u32>,
+}
+
+impl FileMetadata {
+    pub fn mode(&self) -> Option<Mode> {
+        self.mode.map(|mode| Mode::from_raw_mode(mode & MODE_BITS))
+    }
+
+    pub fn times(&self) -> Option<Timestamps> {
+        let ns = self.mtime_ns?;
+        let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let mtime =
+            Timespec { tv_sec: ns.div_euclid(SECOND_NS), tv_nsec: ns.rem_euclid(SECOND_NS) };
+        Some(Timestamps { last_access: omit, last_modification: mtime })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_before_1970_has_a_positive_fraction_and_no_file_becomes_setuid() {
+        let metadata = FileMetadata { mtime_ns: Some(-1), mode: Some(0o4755) };
+        let times = metadata.times().unwrap();
+        assert_eq!(
+            (times.last_modification.tv_sec, times.last_modification.tv_nsec),
+            (-1, 999_999_999)
+        );
+        assert_eq!(times.last_access.tv_nsec, UTIME_OMIT);
+        assert_eq!(metadata.mode(), Some(Mode::from_raw_mode(0o755)));
+        assert_eq!(FileMetadata::default().mode(), None);
+        assert!(FileMetadata::default().times().is_none());
+    }
+}

@@ -1,0 +1,182 @@
+//! Decides what a restore does with one file. Pure.
+//!
+//! A file is whole if it has the content of the gateway. That is known by its SHA-256; only where the
+//! gateway knows none do size and modification time count. Other content is replaced only on request,
+//! and only a regular file is replaced: anything else at its place was not put there by a restore.
+
+use std::fmt;
+
+use s3up_core::Sha256Digest;
+
+use crate::remote_files::remote_file::RemoteFile;
+
+/// Says whether files with other content are replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    Keep,
+    Replace,
+}
+
+/// The entry at the target that has the name of a remote file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LocalEntry {
+    Nothing,
+    File {
+        size: u64,
+        mtime_ns: i64,
+        content: LocalContent,
+    },
+    Other(OtherKind),
+    /// It could not be examined. The text says why.
+    Unknown(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocalContent {
+    Hashed(Sha256Digest),
+    /// The size differs, or the gateway knows no SHA-256 to compare with.
+    NotHashed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherKind {
+    Directory,
+    Symlink,
+    Special,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    Create,
+    Replace,
+    /// The file is whole.
+    Skip(Whole),
+    /// The file cannot be restored here.
+    Refuse(Conflict),
+}
+
+/// The reason for which a file counts as whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whole {
+    SameContent,
+    /// The gateway does not know the SHA-256.
+    SameSizeAndTime,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    OtherContent,
+    NotAFile(OtherKind),
+    Unknown(String),
+}
+
+pub fn decide(remote: &RemoteFile, local: &LocalEntry, overwrite: Overwrite) -> Step {
+    let (size, mtime_ns, content) = match local {
+        LocalEntry::Nothing => return Step::Create,
+        LocalEntry::Other(kind) => return Step::Refuse(Conflict::NotAFile(*kind)),
+        LocalEntry::Unknown(why) => return Step::Refuse(Conflict::Unknown(why.clone())),
+        LocalEntry::File { size, mtime_ns, content } => (*size, *mtime_ns, *content),
+    };
+    let has_same_size = size == remote.size;
+    let whole = match (remote.sha256, content) {
+        (Some(expected), LocalContent::Hashed(found)) if has_same_size && expected == found => {
+            Some(Whole::SameContent)
+        }
+        (None, _) if has_same_size && remote.mtime_ns == Some(mtime_ns) => {
+            Some(Whole::SameSizeAndTime)
+        }
+        (Some(_) | None, LocalContent::Hashed(_) | LocalContent::NotHashed) => None,
+    };
+    match (whole, overwrite) {
+        (Some(whole), _) => Step::Skip(whole),
+        (None, Overwrite::Replace) => Step::Replace,
+        (None, Overwrite::Keep) => Step::Refuse(Conflict::OtherContent),
+    }
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Conflict::OtherContent => {
+                f.write_str("a file with other content exists; pass --overwrite to replace it")
+            }
+            Conflict::NotAFile(kind) => {
+                let kind = match kind {
+                    OtherKind::Directory => "a directory",
+                    OtherKind::Symlink => "a symlink",
+                    OtherKind::Special => "a special file",
+                };
+                write!(f, "expected a file or nothing at its place, found {kind}; move it away")
+            }
+            Conflict::Unknown(why) => f.write_str(why),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use s3up_core::RemotePath;
+
+    use super::Overwrite::{Keep, Replace};
+    use super::*;
+
+    #[test]
+    fn only_a_file_with_the_content_of_the_gateway_is_skipped() {
+        let right = LocalContent::Hashed(Sha256Digest::of(b"content"));
+        let wrong = LocalContent::Hashed(Sha256Digest::of(b"CONTENT"));
+        let none = LocalContent::NotHashed;
+        let file = |size, mtime_ns, content| LocalEntry::File { size, mtime_ns, content };
+        let same = Step::Skip(Whole::SameContent);
+        let same_time = Step::Skip(Whole::SameSizeAndTime);
+        let other = Step::Refuse(Conflict::OtherContent);
+        #[rustfmt::skip]
+        let cases = [
+            // situation                        known  local                  kept              replaced
+            ("nothing there",                   true,  LocalEntry::Nothing,   Step::Create,     Step::Create),
+            ("the same content",                true,  file(7, 5, right),     same.clone(),     same.clone()),
+            ("the same content, touched",       true,  file(7, 6, right),     same.clone(),     same),
+            ("other content, the same time",    true,  file(7, 5, wrong),     other.clone(),    Step::Replace),
+            ("another size",                    true,  file(8, 5, none),      other.clone(),    Step::Replace),
+            ("not hashed, the same time",       true,  file(7, 5, none),      other.clone(),    Step::Replace),
+            ("no digest, the same time",        false, file(7, 5, none),      same_time.clone(), same_time),
+            ("no digest, another time",         false, file(7, 6, none),      other.clone(),    Step::Replace),
+            ("no digest, another size",         false, file(8, 5, none),      other,            Step::Replace),
+        ];
+        for (situation, known, local, kept, replaced) in cases {
+            let remote = remote(known);
+            assert_eq!(decide(&remote, &local, Keep), kept, "{situation}");
+            assert_eq!(decide(&remote, &local, Replace), replaced, "{situation}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_is_no_file_is_never_replaced() {
+        for kind in [OtherKind::Directory, OtherKind::Symlink, OtherKind::Special] {
+            let step = decide(&remote(true), &LocalEntry::Other(kind), Replace);
+            assert_eq!(step, Step::Refuse(Conflict::NotAFile(kind)));
+        }
+        let unknown = LocalEntry::Unknown("cannot read it".to_owned());
+        let step = decide(&remote(true), &unknown, Replace);
+        assert_eq!(step, Step::Refuse(Conflict::Unknown("cannot read it".to_owned())));
+    }
+
+    #[test]
+    fn without_a_digest_and_a_time_a_file_is_never_taken_for_whole() {
+        let remote = RemoteFile { mtime_ns: None, ..remote(false) };
+        let local = LocalEntry::File { size: 7, mtime_ns: 0, content: LocalContent::NotHashed };
+        assert_eq!(decide(&remote, &local, Keep), Step::Refuse(Conflict::OtherContent));
+    }
+
+    fn remote(digest_is_known: bool) -> RemoteFile {
+        RemoteFile {
+            path: RemotePath::parse("a").unwrap(),
+            size: 7,
+            uploaded_at: jiff::Timestamp::UNIX_EPOCH,
+            sha256: digest_is_known.then(|| Sha256Digest::of(b"content")),
+            mtime_ns: Some(5),
+            mode: None,
+            storage_class: None,
+            version_id: None,
+        }
+    }
+}

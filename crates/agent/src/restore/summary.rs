@@ -1,0 +1,100 @@
+//! Counts of a restore, and the files that were not restored.
+
+use serde::Serialize;
+
+use super::plan::{Step, Whole};
+use crate::remote_files::remote_file::RemoteFile;
+
+/// Maximum number of failures that are kept for the summary. Each is logged as well.
+pub const FAILURES_MAX: usize = 1000;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    pub files: u64,
+    pub bytes: u64,
+}
+
+impl Tally {
+    pub fn add(&mut self, bytes: u64) {
+        self.files += 1;
+        self.bytes += bytes;
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    pub path: String,
+    pub reason: String,
+}
+
+/// The result of a restore.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    pub restored: Tally,
+    /// Files that were whole already.
+    pub skipped: Tally,
+    pub failed: Tally,
+    /// Files among `restored` and `skipped` of which the gateway does not know the SHA-256.
+    pub without_digest: u64,
+    /// Files among `restored` whose mode or time the filesystem refused.
+    pub metadata_refused: u64,
+    pub failures: Vec<Failure>,
+}
+
+/// The plan of a restore, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PlanSummary {
+    pub create: Tally,
+    pub replace: Tally,
+    /// Files that are whole already.
+    pub skip: Tally,
+    /// Files among `create` and `replace` that S3 returns only once they are thawed.
+    pub archived: Tally,
+    pub conflicts: Tally,
+    pub failures: Vec<Failure>,
+}
+
+impl Summary {
+    pub fn add_whole(&mut self, file: &RemoteFile, whole: Whole) {
+        self.skipped.add(file.size);
+        self.without_digest += u64::from(whole == Whole::SameSizeAndTime);
+    }
+
+    pub fn add_failure(&mut self, file: &RemoteFile, reason: String) {
+        self.failed.add(file.size);
+        add_failure(&mut self.failures, file, reason);
+    }
+}
+
+impl PlanSummary {
+    pub fn add(&mut self, file: &RemoteFile, step: &Step) {
+        let is_fetched = match step {
+            Step::Create => {
+                self.create.add(file.size);
+                true
+            }
+            Step::Replace => {
+                self.replace.add(file.size);
+                true
+            }
+            Step::Skip(_) => {
+                self.skip.add(file.size);
+                false
+            }
+            Step::Refuse(conflict) => {
+                self.conflicts.add(file.size);
+                add_failure(&mut self.failures, file, conflict.to_string());
+                false
+            }
+        };
+        if is_fetched && file.is_archived() {
+            self.archived.add(file.size);
+        }
+    }
+}
+
+fn add_failure(failures: &mut Vec<Failure>, file: &RemoteFile, reason: String) {
+    if failures.len() < FAILURES_MAX {
+        failures.push(Failure { path: file.path.to_string(), reason });
+    }
+}

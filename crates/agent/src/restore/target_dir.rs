@@ -1,0 +1,238 @@
+//! The directory that a restore writes into, and the files in it.
+//!
+//! Every path is resolved beneath the directory by the kernel, and no symlink on the way is followed,
+//! at whatever moment it was created. A directory is created where it is missing.
+//!
+//! A file is written under a temporary name beside its own, and gets its own name only when it is
+//! whole. The temporary name follows from the name, so the run that restores the file after a crash
+//! removes the leftover. The lock on the directory keeps a second restore away.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{
+    AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat, fchmod, flock,
+    fstat, futimens, linkat, mkdirat, openat, renameat, renameat_with, syncfs, unlinkat,
+};
+use rustix::io::Errno;
+use s3up_cli::open_confined;
+use s3up_core::Sha256Digest;
+
+use super::metadata::FileMetadata;
+
+/// Mode of a new file until its own is set.
+const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+/// Mode of a file whose own is not known, and of directories; the umask takes bits away.
+const DEFAULT_FILE: Mode = Mode::from_raw_mode(0o666);
+const DEFAULT_DIR: Mode = Mode::from_raw_mode(0o777);
+/// Maximum number of open directories that a thread keeps.
+const OPEN_DIRS_MAX: usize = 64;
+
+#[derive(Debug)]
+pub struct TargetDir {
+    fd: OwnedFd,
+}
+
+impl TargetDir {
+    /// Opens the directory, and creates it if it is missing.
+    pub fn create(path: &Path) -> io::Result<TargetDir> {
+        std::fs::create_dir_all(path)?;
+        TargetDir::open(path)
+    }
+
+    pub fn open(path: &Path) -> io::Result<TargetDir> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(TargetDir { fd: openat(CWD, path, flags, Mode::empty())? })
+    }
+
+    /// Locks the directory until it is closed. Returns false if another process has locked it. A
+    /// filesystem without locks has no second restore to fear but that of its user.
+    pub fn lock(&self) -> io::Result<bool> {
+        match flock(&self.fd, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) | Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::INVAL | Errno::BADF) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Returns the metadata of `path`. A symlink is not followed.
+    pub fn stat(&self, path: &Path) -> io::Result<Stat> {
+        let fd = open_confined(&self.fd, path, OFlags::PATH, ResolveFlags::empty())?;
+        Ok(fstat(&fd)?)
+    }
+
+    /// Opens a file to read it. The caller has checked that it is a regular one.
+    pub fn open_file(&self, path: &Path) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        Ok(open_confined(&self.fd, path, flags, ResolveFlags::empty())?.into())
+    }
+
+    /// Writes everything to the disk that was written to the filesystem of the directory.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(syncfs(&self.fd)?)
+    }
+
+    /// Opens the directory `path`, and creates it if it is missing.
+    fn directory(&self, path: &Path) -> io::Result<OwnedFd> {
+        let open = |path: &Path| {
+            let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+            let flags = OFlags::PATH | OFlags::DIRECTORY;
+            open_confined(&self.fd, path, flags, ResolveFlags::empty())
+        };
+        match open(path) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return open(path);
+        };
+        let parent = self.directory(parent)?;
+        match mkdirat(&parent, name, DEFAULT_DIR) {
+            // Another thread has created it.
+            Ok(()) | Err(Errno::EXIST) => open(path),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+/// The directories that one thread has open. Files are restored in the order of their paths, so few
+/// are in use at a time.
+#[derive(Debug)]
+pub struct OpenDirs<'t> {
+    target: &'t TargetDir,
+    open: Vec<(PathBuf, Arc<OwnedFd>)>,
+}
+
+impl<'t> OpenDirs<'t> {
+    pub fn new(target: &'t TargetDir) -> OpenDirs<'t> {
+        OpenDirs { target, open: Vec::new() }
+    }
+
+    /// Creates a new file that becomes `path`, with the directories above it.
+    pub fn new_file(&mut self, path: &Path, metadata: &FileMetadata) -> io::Result<NewFile> {
+        let (dir, name) = split(path)?;
+        NewFile::create(self.directory(dir)?, name, metadata)
+    }
+
+    fn directory(&mut self, path: &Path) -> io::Result<Arc<OwnedFd>> {
+        let index = match self.open.iter().rposition(|(open, _)| open == path) {
+            Some(index) => index,
+            None => {
+                if self.open.len() == OPEN_DIRS_MAX {
+                    self.open.clear();
+                }
+                let fd = Arc::new(self.target.directory(path)?);
+                self.open.push((path.to_owned(), fd));
+                self.open.len() - 1
+            }
+        };
+        Ok(self.open[index].1.clone())
+    }
+}
+
+/// Creates a new file that becomes `path`, for a file that is written for longer.
+pub fn new_file(target: &TargetDir, path: &Path, metadata: &FileMetadata) -> io::Result<NewFile> {
+    OpenDirs::new(target).new_file(path, metadata)
+}
+
+fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
+    match (path.parent(), path.file_name()) {
+        (Some(dir), Some(name)) => Ok((dir, name)),
+        _ => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+/// Says what happens to a file that has the name already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Fails if the name is taken.
+    Free,
+    Replace,
+}
+
+/// A file under a temporary name, which is removed unless the file gets its own.
+#[derive(Debug)]
+pub struct NewFile {
+    pub file: File,
+    dir: Arc<OwnedFd>,
+    temporary: String,
+    name: PathBuf,
+    metadata: FileMetadata,
+    is_placed: bool,
+}
+
+impl NewFile {
+    fn create(dir: Arc<OwnedFd>, name: &OsStr, metadata: &FileMetadata) -> io::Result<NewFile> {
+        let temporary = temporary_name(name);
+        let mode = if metadata.mode.is_some() { PRIVATE } else { DEFAULT_FILE };
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+        let create = || openat(&dir, temporary.as_str(), flags, mode);
+        let fd = match create() {
+            // A leftover of a restore that was killed: no other one has the lock.
+            Err(Errno::EXIST) => {
+                unlinkat(&dir, temporary.as_str(), AtFlags::empty())?;
+                create()?
+            }
+            created => created?,
+        };
+        let (file, name) = (File::from(fd), PathBuf::from(name));
+        Ok(NewFile { file, dir, temporary, name, metadata: *metadata, is_placed: false })
+    }
+
+    /// Gives the file its metadata and its name. Returns the error of its filesystem if that refuses
+    /// the metadata.
+    pub fn place(mut self, placement: Placement) -> io::Result<Option<io::Error>> {
+        let refused = self.set_metadata().err();
+        match placement {
+            Placement::Replace => renameat(&self.dir, &self.temporary, &self.dir, &self.name)?,
+            Placement::Free => self.rename_to_free_name()?,
+        }
+        self.is_placed = true;
+        Ok(refused)
+    }
+
+    fn set_metadata(&self) -> io::Result<()> {
+        if let Some(mode) = self.metadata.mode() {
+            fchmod(&self.file, mode)?;
+        }
+        if let Some(times) = self.metadata.times() {
+            futimens(&self.file, &times)?;
+        }
+        Ok(())
+    }
+
+    fn rename_to_free_name(&self) -> io::Result<()> {
+        let (dir, temporary, name) = (&self.dir, self.temporary.as_str(), &self.name);
+        match renameat_with(dir, temporary, dir, name, RenameFlags::NOREPLACE) {
+            // A filesystem without this call, such as NFS. A link fails if the name is taken.
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                linkat(dir, temporary, dir, name, AtFlags::empty())?;
+                Ok(unlinkat(dir, temporary, AtFlags::empty())?)
+            }
+            renamed => Ok(renamed?),
+        }
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.is_placed {
+            // The next restore of the file removes a leftover.
+            unlinkat(&self.dir, self.temporary.as_str(), AtFlags::empty()).ok();
+        }
+    }
+}
+
+/// Returns a short name, which fits wherever the name fits.
+fn temporary_name(name: &OsStr) -> String {
+    let digest = Sha256Digest::of(name.as_bytes()).to_string();
+    format!(".s3up-{}", &digest[..16])
+}
+
+#[cfg(test)]
+mod tests;
