@@ -4,9 +4,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use crate::fixture::{Host, World, until};
 use crate::mounts::{Kind, Mount};
+use crate::process::Process;
 
 #[tokio::test]
 async fn a_store_into_a_mapped_page_that_is_dirty_is_found_by_the_next_scan() {
@@ -97,6 +99,19 @@ async fn content_replaced_with_size_and_times_kept_is_stored_where_there_is_no_c
         until("it is protected", async || host.status().await.total.pending.files == 0).await;
     }
     agent.stop().await;
+    // A change like these that is made now is not seen by a scan, so the status says so.
+    let files = host.status().await.watches[0].files.clone();
+    assert_eq!((files.counts.protected.files, files.unprovable), (2, 2));
+    let text = Process::output(&host, &["status"]).await.stdout;
+    assert!(
+        text.contains("\n  not provable: 2 of the protected, on a filesystem without"),
+        "{text}"
+    );
+    let mut daemon = Process::start(&host, &["run"]);
+    let is_named = || daemon.log().contains("event=watch_events_missed");
+    assert!(s3up_testkit::wait_until(Duration::from_secs(20), is_named), "{}", daemon.log());
+    daemon.terminate();
+    assert_eq!(daemon.wait().await, Some(0));
 }
 
 #[tokio::test]

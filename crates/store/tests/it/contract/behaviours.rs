@@ -149,8 +149,6 @@ behaviours! {
     }
     "Objects" needs Nothing {
         objects::user_metadata_is_returned,
-        objects::metadata_is_replaced_by_a_copy_onto_itself,
-        objects::a_copy_of_another_version_than_the_given_one_is_refused,
         objects::the_content_type_is_returned,
         objects::encryption_with_aes256_is_echoed,
         objects::an_upload_is_encrypted_with_aes256,

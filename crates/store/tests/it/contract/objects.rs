@@ -1,7 +1,6 @@
 //! Objects: their content, whole and in ranges, and their attributes.
 
-use aws_sdk_s3::operation::copy_object::builders::CopyObjectFluentBuilder;
-use aws_sdk_s3::types::{MetadataDirective, ServerSideEncryption};
+use aws_sdk_s3::types::ServerSideEncryption;
 
 use super::parts::{Upload, started};
 use super::server::{BODY, Server, body};
@@ -19,40 +18,6 @@ pub async fn user_metadata_is_returned(server: &Server) -> Verdict {
     let wanted = [(text("mtime-ns"), text("17")), (text("sha256"), text("0a1b"))];
     is("metadata", found, wanted.to_vec())?;
     Ok(Held)
-}
-
-pub async fn metadata_is_replaced_by_a_copy_onto_itself(server: &Server) -> Verdict {
-    let put = server.put("a key", BODY).metadata("mode", "0644").content_type("image/x-test");
-    let put = put.send().await?;
-
-    let copy = onto_itself(server, put.e_tag).metadata("mode", "0600").content_type("image/x-test");
-    copy.send().await?;
-
-    let got = server.get("a key").send().await?;
-    is("content type", got.content_type.as_deref(), Some("image/x-test"))?;
-    let metadata = got.metadata.clone().unwrap_or_default();
-    is("metadata", metadata.get("mode").map(String::as_str), Some("0600"))?;
-    is("content", body(got).await?, BODY.to_vec())?;
-    Ok(Held)
-}
-
-pub async fn a_copy_of_another_version_than_the_given_one_is_refused(server: &Server) -> Verdict {
-    let put = server.put("a key", BODY).send().await?;
-    server.put("a key", b"another").send().await?;
-
-    let copy = onto_itself(server, put.e_tag).metadata("mode", "0600").send().await;
-
-    refused(copy, &["PreconditionFailed", "412"])?;
-    is("content", body(server.get("a key").send().await?).await?, b"another".to_vec())?;
-    Ok(Held)
-}
-
-/// Copies the object onto itself if it still has this ETag.
-fn onto_itself(server: &Server, etag: Option<String>) -> CopyObjectFluentBuilder {
-    let source = format!("{}/{}", server.bucket, server.key("a%20key"));
-    let copy = server.client.copy_object().bucket(&server.bucket).key(server.key("a key"));
-    let copy = copy.copy_source(source).set_copy_source_if_match(etag);
-    copy.metadata_directive(MetadataDirective::Replace)
 }
 
 pub async fn the_content_type_is_returned(server: &Server) -> Verdict {
