@@ -11,6 +11,7 @@ mod file_lines;
 mod find;
 mod gateway_args;
 mod get;
+mod headings;
 mod list;
 mod output;
 mod restore;
@@ -26,6 +27,7 @@ mod verify;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::CommandFactory;
 use s3up_cli::Exit;
 use s3up_cli::config::LoadedConfig;
 
@@ -47,7 +49,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         return on_runtime(remote(&access, command));
     }
     if let Command::ShellFiles(command) = &command {
-        return shell_files::run(command);
+        return shell_files::run(command, Args::command());
     }
     let loaded: LoadedConfig<Raw> = s3up_cli::config::load(&args.config)?;
     let raw = loaded.raw.clone();
@@ -66,7 +68,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             Command::Drill(args) => drill::run(&config, &args).await,
             Command::Retry { path } => retry::run(config, path.as_deref()).await,
             Command::CheckConfig => check_config::run(&raw),
-            Command::ShellFiles(command) => shell_files::run(&command),
+            Command::ShellFiles(command) => shell_files::run(&command, Args::command()),
         }
     })
 }

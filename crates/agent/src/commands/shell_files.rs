@@ -6,11 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::CommandFactory;
 use clap_complete::Shell;
 use s3up_cli::Exit;
 
-use super::args::Args;
 use super::show;
 
 const PROGRAM: &str = "s3up";
@@ -28,20 +26,21 @@ pub enum ShellFilesCommand {
     Man { dir: PathBuf },
 }
 
-pub(super) fn run(command: &ShellFilesCommand) -> anyhow::Result<Exit> {
+/// `program` is what the program parses.
+pub(super) fn run(command: &ShellFilesCommand, mut program: clap::Command) -> anyhow::Result<Exit> {
     match command {
         ShellFilesCommand::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Args::command(), PROGRAM, &mut script);
+            clap_complete::generate(*shell, &mut program, PROGRAM, &mut script);
             show::print(&String::from_utf8_lossy(&script))?;
         }
-        ShellFilesCommand::Man { dir } => write_pages(dir)?,
+        ShellFilesCommand::Man { dir } => write_pages(program, dir)?,
     }
     Ok(Exit::Done)
 }
 
-fn write_pages(dir: &Path) -> anyhow::Result<()> {
+fn write_pages(program: clap::Command, dir: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir).with_context(|| format!("create {dir:?}"))?;
-    clap_mangen::generate_to(Args::command(), dir)
+    clap_mangen::generate_to(program, dir)
         .with_context(|| format!("write manual pages into {dir:?}"))
 }
