@@ -11,6 +11,7 @@ mod file_lines;
 mod find;
 mod gateway_args;
 mod get;
+mod headings;
 mod list;
 mod output;
 mod restore;

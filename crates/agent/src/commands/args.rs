@@ -12,6 +12,7 @@ use super::drill::{self, DrillArgs};
 use super::find::{self, FindArgs};
 use super::gateway_args::GatewayArgs;
 use super::get::{self, GetArgs};
+use super::headings::{GLOBAL_OPTIONS, OUTPUT};
 use super::list::{self, ListArgs};
 use super::restore::{self, RestoreArgs};
 use super::verify::{self, VerifyArgs};
@@ -113,10 +114,6 @@ impl RemoteCommand {
         }
     }
 }
-
-const GLOBAL_OPTIONS: &str = "Global options";
-
-pub(super) const OUTPUT: &str = "Output";
 
 const EXAMPLES: &str = "\
 Examples:

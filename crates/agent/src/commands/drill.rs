@@ -46,7 +46,7 @@ pub struct DrillArgs {
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     scratch: PathBuf,
     /// Print JSON
-    #[arg(long, help_heading = super::args::OUTPUT)]
+    #[arg(long, help_heading = super::headings::OUTPUT)]
     json: bool,
 }
 

@@ -27,7 +27,7 @@ pub struct FindArgs {
     /// Pattern, as in '*.jpg'
     pattern: String,
     /// Print JSON
-    #[arg(long, help_heading = super::args::OUTPUT)]
+    #[arg(long, help_heading = super::headings::OUTPUT)]
     json: bool,
     #[command(flatten)]
     pub(super) gateway: GatewayArgs,

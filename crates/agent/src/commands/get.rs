@@ -37,7 +37,7 @@ pub struct GetArgs {
         long,
         value_name = "FILE",
         verbatim_doc_comment,
-        help_heading = super::args::OUTPUT
+        help_heading = super::headings::OUTPUT
     )]
     output: Option<PathBuf>,
     /// Download an earlier version
@@ -48,7 +48,7 @@ pub struct GetArgs {
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
     /// Replace FILE if it exists
-    #[arg(long, help_heading = super::args::OUTPUT)]
+    #[arg(long, help_heading = super::headings::OUTPUT)]
     overwrite: bool,
     #[command(flatten)]
     pub(super) gateway: GatewayArgs,

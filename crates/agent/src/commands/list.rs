@@ -32,7 +32,7 @@ pub struct ListArgs {
     #[arg(long)]
     versions: bool,
     /// Print JSON
-    #[arg(long, help_heading = super::args::OUTPUT)]
+    #[arg(long, help_heading = super::headings::OUTPUT)]
     json: bool,
     #[command(flatten)]
     pub(super) gateway: GatewayArgs,

@@ -58,7 +58,7 @@ pub struct RestoreArgs {
     #[arg(long)]
     dry_run: bool,
     /// Print JSON
-    #[arg(long, help_heading = super::args::OUTPUT)]
+    #[arg(long, help_heading = super::headings::OUTPUT)]
     json: bool,
     #[command(flatten)]
     pub(super) gateway: GatewayArgs,

@@ -30,7 +30,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
     /// Print JSON
-    #[arg(long, help_heading = super::args::OUTPUT)]
+    #[arg(long, help_heading = super::headings::OUTPUT)]
     json: bool,
 }
 
