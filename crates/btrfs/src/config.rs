@@ -16,7 +16,7 @@ use btrfs_host::compressed::FormSetting;
 use btrfs_host::spool::Spool;
 use jiff::civil::Time;
 use s3up_cli::config::{AbsolutePath, ConfigError, LoadedConfig, Setting, Source};
-use s3up_cli::{LogLevel, Secret};
+use s3up_cli::{LogLevel, Secret, SecretUrl};
 use s3up_repository::names::{Subvolume, SubvolumeName};
 use s3up_repository::retention::Retention;
 
@@ -24,7 +24,6 @@ pub use self::bucket::{BucketConfig, CONCURRENCY_MAX, is_storage_class};
 use self::raw::EVERY_DAYS_MAX;
 pub use self::restore::RestoreConfig;
 use self::words::{prunes, retention, stream_form, unplanned_full};
-use crate::notify::Notify;
 use crate::plan::schedule::Schedule;
 
 const LOCK_PATH: &str = "/var/lock/btrfs-to-s3.lock";
@@ -58,7 +57,7 @@ pub struct Config {
     pub drill_dir: Option<PathBuf>,
     /// Form that send streams should have.
     pub stream_form: FormSetting,
-    pub notify: Option<Notify>,
+    pub notify: Option<SecretUrl>,
     /// Rules for the backups that stay in the bucket.
     pub retention: Retention,
     pub prune_after_backup: bool,
@@ -140,9 +139,9 @@ fn schedule(raw: &raw::Schedule, source: &Source) -> Result<Schedule, ConfigErro
     })
 }
 
-fn notify(url: Option<&Secret>, source: &Source) -> Result<Option<Notify>, ConfigError> {
+fn notify(url: Option<&Secret>, source: &Source) -> Result<Option<SecretUrl>, ConfigError> {
     let Some(url) = url else { return Ok(None) };
-    let notify = Notify::new(url.clone()).map_err(|err| source.invalid("notify.url", err))?;
+    let notify = SecretUrl::new(url.clone()).map_err(|err| source.invalid("notify.url", err))?;
     Ok(Some(notify))
 }
 

@@ -47,6 +47,7 @@ fn run(args: Args, settings: &[String]) -> anyhow::Result<Exit> {
             args.log.with_config(access.log_level(), None).init()?;
             block_on(command.run(&access))
         }
+        AnyCommand::ShellFiles(command) => command.run(commands::args::command()),
         AnyCommand::OnHost(command) => {
             let config = Config::load(&args.config, &settings)?;
             args.log.with_config(config.log_level, None).init()?;

@@ -1,5 +1,6 @@
 //! A table of the capabilities of an S3 server.
 
+use s3up_core::Severity;
 use serde::Serialize;
 
 use crate::table;
@@ -8,8 +9,7 @@ use crate::table;
 #[derive(Debug, Serialize)]
 pub struct FindingLine {
     pub capability: String,
-    /// `ok`, `note`, `warning` or `problem`.
-    pub severity: &'static str,
+    pub severity: Severity,
     pub found: String,
     pub means: String,
     /// `null` if there is nothing to fix.
@@ -19,12 +19,13 @@ pub struct FindingLine {
 /// Formats a table of all capabilities, then the meaning and the fix of each that is
 /// not as it should be.
 pub fn finding_table(lines: &[FindingLine]) -> String {
-    let rows = lines
-        .iter()
-        .map(|line| [line.capability.clone(), line.severity.to_owned(), line.found.clone()]);
+    let rows = lines.iter().map(|line| {
+        [line.capability.clone(), line.severity.as_str().to_owned(), line.found.clone()]
+    });
     let mut text = table(["CAPABILITY", "RESULT", "FOUND"], rows);
     for FindingLine { capability, severity, means, fix, .. } in lines {
         if let Some(fix) = fix {
+            let severity = severity.as_str();
             text.push_str(&format!("{severity}: {capability}: {means}; {fix}\n"));
         }
     }

@@ -52,7 +52,7 @@ pub use objects::listing::{Listed, ListedPage, Listing};
 pub use objects::replace_metadata::COPY_BYTES_MAX;
 pub use objects::versions::{ObjectVersion, VersionMarker, VersionPage};
 pub use overwrite::Overwrite;
-pub use probes::findings::{Finding, Severity, Subject, condition_findings, findings};
+pub use probes::findings::{Finding, Subject, condition_findings, findings};
 pub use probes::lifecycle::AbortRule;
 pub use probes::upload::ProbeUpload;
 pub use settings::timeouts::Timeouts;

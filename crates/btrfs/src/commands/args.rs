@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
-use s3up_cli::LogArgs;
+use s3up_cli::{LogArgs, ShellFilesCommand};
 
 use super::bucket_commands::BucketCommand;
 use super::drill::DrillArgs;
@@ -228,22 +228,28 @@ pub enum AnyCommand {
     OnHost(Command),
     #[command(flatten)]
     InBucket(BucketCommand),
+    #[command(flatten)]
+    ShellFiles(ShellFilesCommand),
 }
 
 /// Parses the arguments. `--set` is accepted before and after the command, and all of them count; a
 /// global argument would drop those before it.
 pub fn parse() -> (Args, Vec<String>) {
+    let matches = command().get_matches();
+    let inner = matches.subcommand().map(|(_, matches)| matches);
+    let settings = [Some(&matches), inner].into_iter().flatten();
+    let settings = settings.filter_map(|matches| matches.get_many::<String>(SET)).flatten();
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|err| err.exit());
+    (args, settings.cloned().collect())
+}
+
+/// Returns the command line with `--set`.
+pub fn command() -> clap::Command {
     let set = Arg::new(SET)
         .long(SET)
         .value_name("KEY=VALUE")
         .help("Override a key (s3.concurrency=8); repeatable")
         .help_heading(help::GLOBAL)
         .action(ArgAction::Append);
-    let command = Args::command().arg(&set).mut_subcommands(|command| command.arg(&set));
-    let matches = command.get_matches();
-    let inner = matches.subcommand().map(|(_, matches)| matches);
-    let settings = [Some(&matches), inner].into_iter().flatten();
-    let settings = settings.filter_map(|matches| matches.get_many::<String>(SET)).flatten();
-    let args = Args::from_arg_matches(&matches).unwrap_or_else(|err| err.exit());
-    (args, settings.cloned().collect())
+    Args::command().arg(&set).mut_subcommands(|command| command.arg(&set))
 }

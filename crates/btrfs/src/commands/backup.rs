@@ -8,7 +8,7 @@ use btrfs_to_s3::backup::error::Failure;
 use btrfs_to_s3::backup::local_only::{self, LocalSnapshots};
 use btrfs_to_s3::backup::{Backup, BackupOptions, Report};
 use btrfs_to_s3::config::Config;
-use btrfs_to_s3::notify::RunResult;
+use btrfs_to_s3::notify::{self, RunResult};
 use btrfs_to_s3::plan::decide::Trigger;
 use btrfs_to_s3::selection::{MissingBaseDir, Usable};
 use btrfs_to_s3::snapshots::dir::SnapshotDir;
@@ -37,11 +37,11 @@ pub async fn run(
         Trigger::Now | Trigger::Full => log_start("backup"),
     }
     let outcome = back_up(config, request, names).await;
-    if let Some(notify) = &config.notify {
+    if let Some(url) = &config.notify {
         match &outcome {
-            Ok(_) => notify.report(RunResult::Succeeded).await,
+            Ok(_) => notify::report(url, RunResult::Succeeded).await,
             Err(err) if is_locked(err) => {}
-            Err(err) => notify.report(RunResult::Failed { error: &format!("{err:#}") }).await,
+            Err(err) => notify::report(url, RunResult::Failed { error: &format!("{err:#}") }).await,
         }
     }
     outcome

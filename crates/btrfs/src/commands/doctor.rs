@@ -3,7 +3,8 @@
 use anyhow::anyhow;
 use s3up_cli::{Exit, FindingLine, ShutdownSignal, finding_table};
 use s3up_core::Count;
-use s3up_store::{Finding, Severity, findings};
+use s3up_core::Severity;
+use s3up_store::{Finding, findings};
 
 use super::bucket_args::BucketAccess;
 use super::server_checks::probe_of;
@@ -38,7 +39,7 @@ pub async fn run(access: &BucketAccess, output: Output) -> anyhow::Result<Exit> 
 fn line(finding: &Finding) -> FindingLine {
     FindingLine {
         capability: finding.subject.to_string(),
-        severity: finding.severity.word(),
+        severity: finding.severity,
         found: finding.found.clone(),
         means: finding.means.clone(),
         fix: finding.fix,

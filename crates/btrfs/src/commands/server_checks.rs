@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use btrfs_to_s3::config::BucketConfig;
 use s3up_cli::Exit;
+use s3up_core::Severity;
 use s3up_repository::documents::Bucket;
-use s3up_store::{Finding, ProbeUpload, Severity, Store, Subject, condition_findings, findings};
+use s3up_store::{Finding, ProbeUpload, Store, Subject, condition_findings, findings};
 
 use super::PROBE_RETRY_FOR;
 

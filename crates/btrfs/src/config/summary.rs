@@ -5,14 +5,13 @@ use std::fmt::{Display, Write};
 use std::path::Path;
 
 use btrfs_host::compressed::ProtocolSetting;
-use s3up_cli::LogLevel;
+use s3up_cli::{LogLevel, SecretUrl};
 use s3up_core::Size;
 use s3up_repository::names::Subvolume;
 use s3up_repository::retention::MinAge;
 use s3up_store::{Profile, Sse};
 
 use super::Config;
-use crate::notify::Notify;
 
 /// Sections with their keys.
 struct Toml(String);
@@ -183,7 +182,7 @@ impl Config {
             .text("restore_tier", restore.terms.tier.word())
             .value("thaw_days", restore.terms.days);
         toml.section("notify");
-        match self.notify.as_ref().map(Notify::host) {
+        match self.notify.as_ref().map(SecretUrl::host) {
             Some(host) => toml.line(format_args!("# url: set, a secret on {host}")),
             None => toml.unset("url", "no notifications"),
         };

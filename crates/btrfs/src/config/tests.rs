@@ -3,6 +3,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use btrfs_host::compressed::ProtocolSetting;
+use s3up_cli::SecretUrl;
 use s3up_core::part::MIB;
 use s3up_store::{Profile, Sse};
 
@@ -108,7 +109,7 @@ fn every_key_of_the_format_is_known() {
     let directory = PathBuf::from("/mnt/ssd/btrfs-to-s3");
     assert_eq!(spooled.spool, Some(Spool { directory, limit_bytes: 200 << 30 }));
     assert!(spooled.summary().contains("spool_dir = \"/mnt/ssd/btrfs-to-s3\"\n"));
-    assert_eq!(config.notify.as_ref().map(Notify::host), Some("ping.example.com"));
+    assert_eq!(config.notify.as_ref().map(SecretUrl::host), Some("ping.example.com"));
     assert_eq!(config.stream_form, FormSetting::default());
     for (value, want) in
         [("1", ProtocolSetting::One), ("2", ProtocolSetting::Two), ("\"2\"", ProtocolSetting::Two)]

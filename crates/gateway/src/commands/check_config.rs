@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use s3up_cli::{Exit, FindingLine, LogArgs, finding_table};
-use s3up_store::{Finding, ProbeUpload, Severity, Store, findings};
+use s3up_core::Severity;
+use s3up_store::{Finding, ProbeUpload, Store, findings};
 
 use super::exit_code::start_error;
 use super::show;
@@ -47,7 +48,7 @@ async fn check_server(config: Config, log: LogArgs) -> anyhow::Result<Exit> {
 pub(super) fn line(finding: &Finding) -> FindingLine {
     FindingLine {
         capability: finding.subject.to_string(),
-        severity: finding.severity.word(),
+        severity: finding.severity,
         found: finding.found.clone(),
         means: finding.means.clone(),
         fix: finding.fix,

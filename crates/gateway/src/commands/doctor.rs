@@ -6,8 +6,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use s3up_cli::{Exit, FindingLine, LogArgs, finding_table};
+use s3up_core::Severity;
 use s3up_core::{KeyPrefix, error_chain};
-use s3up_store::{AbortRule, ProbeUpload, Severity, Store, UploadError, findings};
+use s3up_store::{AbortRule, ProbeUpload, Store, UploadError, findings};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{check_config, show};
@@ -29,8 +30,7 @@ pub(super) async fn run(files: &ConfigFiles, log: LogArgs, json: bool) -> anyhow
     let config = files.load()?;
     log.with_config(None, config.log_format).init()?;
     let (lines, failed) = examine(config, &files.config).await;
-    let problem = Severity::Problem.word();
-    let problems = lines.iter().filter(|line| line.severity == problem).count();
+    let problems = lines.iter().filter(|line| line.severity == Severity::Problem).count();
     if json {
         let text = serde_json::to_string_pretty(&serde_json::json!({ "findings": lines }))?;
         show::print(&format!("{text}\n"))?;
@@ -84,7 +84,7 @@ fn finding(
 ) -> FindingLine {
     FindingLine {
         capability: subject.to_owned(),
-        severity: severity.word(),
+        severity,
         found: found.into(),
         means: means.into(),
         fix,
@@ -95,7 +95,7 @@ fn configuration(is_open: bool) -> FindingLine {
     let subject = "configuration file";
     match is_open {
         false => finding(
-            Severity::Good,
+            Severity::Ok,
             subject,
             "readable by its owner only",
             "other users cannot read it",
@@ -153,7 +153,7 @@ fn validity(not_after: SystemTime, now: SystemTime) -> FindingLine {
             finding(Severity::Warning, subject, format!("valid until {until}"), means, fix)
         }
         Ok(_) => finding(
-            Severity::Good,
+            Severity::Ok,
             subject,
             format!("valid until {until}"),
             "agents can check the name of the gateway",
@@ -187,7 +187,7 @@ async fn database(config: &Config) -> FindingLine {
     let subject = "database";
     match Database::examine(&config.database.location).await {
         Ok(()) => finding(
-            Severity::Good,
+            Severity::Ok,
             subject,
             config.database.location.to_string(),
             "clients, files and reports are recorded",
@@ -205,7 +205,7 @@ async fn database(config: &Config) -> FindingLine {
 
 fn s3(failed: Option<String>) -> FindingLine {
     match failed {
-        None => finding(Severity::Good, "S3", "answers", "the bucket can be listed", None),
+        None => finding(Severity::Ok, "S3", "answers", "the bucket can be listed", None),
         Some(found) => finding(
             Severity::Problem,
             "S3",
@@ -227,7 +227,7 @@ fn abort_rule(rule: AbortRule) -> FindingLine {
             Some("set DaysAfterInitiation of AbortIncompleteMultipartUpload to 7"),
         ),
         AbortRule::AfterDays(days) => finding(
-            Severity::Good,
+            Severity::Ok,
             subject,
             format!("aborts uploads after {days} days"),
             "S3 aborts the uploads that a crash leaves behind",
@@ -257,7 +257,7 @@ async fn uploads(store: &Store, prefix: &KeyPrefix) -> FindingLine {
     match uploads.next_page().await {
         Ok(_) => {
             let means = "a gateway aborts at its start what an earlier run left behind";
-            finding(Severity::Good, subject, "can be listed", means, None)
+            finding(Severity::Ok, subject, "can be listed", means, None)
         }
         Err(err) => finding(
             Severity::Warning,
@@ -281,18 +281,14 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             // ends      now       severity             found
-            (day(100),  day(50),  Severity::Good,    "valid until 1970-04-11T00:00:00Z"),
-            (day(100),  day(86),  Severity::Good,    "valid until 1970-04-11T00:00:00Z"),
+            (day(100),  day(50),  Severity::Ok,    "valid until 1970-04-11T00:00:00Z"),
+            (day(100),  day(86),  Severity::Ok,    "valid until 1970-04-11T00:00:00Z"),
             (day(100),  day(87),  Severity::Warning, "valid until 1970-04-11T00:00:00Z"),
             (day(100),  day(101), Severity::Problem, "expired at 1970-04-11T00:00:00Z"),
         ];
         for (ends, now, severity, found) in cases {
             let finding = validity(ends, now);
-            assert_eq!(
-                (finding.severity, &*finding.found),
-                (severity.word(), found),
-                "{finding:?}"
-            );
+            assert_eq!((finding.severity, &*finding.found), (severity, found), "{finding:?}");
             assert_eq!(finding.fix.is_some(), severity >= Severity::Warning);
         }
     }
@@ -314,14 +310,14 @@ mod tests {
     fn a_rule_that_aborts_too_early_is_a_warning() {
         #[rustfmt::skip]
         let cases = [
-            (AbortRule::AfterDays(7),                                Severity::Good),
+            (AbortRule::AfterDays(7),                                Severity::Ok),
             (AbortRule::AfterDays(1),                                Severity::Warning),
             (AbortRule::Missing,                                     Severity::Warning),
             (AbortRule::Unknown { reason: "access denied".into() },  Severity::Note),
         ];
         for (rule, want) in cases {
             let finding = abort_rule(rule);
-            assert_eq!(finding.severity, want.word(), "{finding:?}");
+            assert_eq!(finding.severity, want, "{finding:?}");
             assert_eq!(finding.fix.is_some(), want >= Severity::Warning, "{finding:?}");
         }
     }

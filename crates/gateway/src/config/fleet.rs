@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use s3up_cli::config::{ConfigError, Source};
-use s3up_cli::{Secret, parse_age};
+use s3up_cli::{Secret, SecretUrl, parse_age};
 
 use super::keys::{digest_of, parse_digest};
 use super::raw::{self, Raw};
 use crate::clients::{AdminKeys, Clients};
 use crate::mail::{MailSettings, MailTls, parse_address};
-use crate::webhook::{AlertUrl, Alerts};
+use crate::webhook::Alerts;
 
 const SILENT_AFTER: Duration = Duration::from_secs(26 * 3600);
 const LAG_AFTER: Duration = Duration::from_secs(3600);
@@ -49,7 +49,7 @@ pub(super) fn threshold(
 /// Returns the receivers of alerts. A URL that is not valid is not repeated: it may be a secret.
 pub(super) fn alerts(raw: &raw::Alerts, source: &Source) -> Result<Alerts, ConfigError> {
     let url = |url: &Option<Secret>, key| {
-        let url = url.clone().map(AlertUrl::new).transpose();
+        let url = url.clone().map(SecretUrl::new).transpose();
         url.map_err(|err| source.invalid(key, err))
     };
     Ok(Alerts {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use s3up_cli::{RequestError, SecretUrl};
 use s3up_core::error_chain;
 
 use crate::alert::{Alert, Channel};
 use crate::gateway::Gateway;
 use crate::mail::{MailError, MailSettings};
-use crate::webhook::{AlertUrl, WebhookError};
+use crate::webhook;
 
 /// Pause between two looks for alerts.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -15,14 +16,14 @@ const PING_EVERY: Duration = Duration::from_secs(60);
 
 /// The receiver of the alerts of a channel.
 enum Receiver {
-    Webhook(AlertUrl),
+    Webhook(SecretUrl),
     Mail(MailSettings),
 }
 
 #[derive(Debug, thiserror::Error)]
 enum SendError {
     #[error(transparent)]
-    Webhook(#[from] WebhookError),
+    Webhook(#[from] RequestError),
     #[error(transparent)]
     Mail(#[from] MailError),
 }
@@ -46,7 +47,7 @@ impl Receiver {
 
     async fn send(&self, alert: &Alert) -> Result<(), SendError> {
         match self {
-            Receiver::Webhook(url) => Ok(url.send(alert).await?),
+            Receiver::Webhook(url) => Ok(webhook::send(url, alert).await?),
             Receiver::Mail(settings) => Ok(settings.send(alert).await?),
         }
     }
@@ -124,7 +125,7 @@ pub(crate) async fn ping_all(gateway: Gateway) {
         if let Some(url) = url
             && gateway.readiness().await.ready
         {
-            let pinged = url.ping().await;
+            let pinged = webhook::ping(&url).await;
             if let Err(err) = &pinged
                 && !is_failing
             {

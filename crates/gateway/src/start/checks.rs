@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use s3up_core::Severity;
 use s3up_core::{KeyPrefix, error_chain};
 use s3up_store::{
-    Condition, Conditions, Finding, ProbeUpload, Severity, Store, Subject, Versioning, findings,
+    Condition, Conditions, Finding, ProbeUpload, Store, Subject, Versioning, findings,
 };
 
 use super::error::StartError;

@@ -7,22 +7,11 @@
 
 use std::fmt;
 
+use s3up_core::Severity;
+
 use crate::transport::capabilities::{
     Archive, Capabilities, Condition, Conditions, ListingOrder, Reported, Verified, Versioning,
 };
-
-/// The weight of a finding. The order is that of the weight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// The server does what is relied on.
-    Good,
-    /// It was not probed, or it is of no consequence.
-    Note,
-    /// A guarantee is kept in another way, which has a condition.
-    Warning,
-    /// A guarantee is lost.
-    Problem,
-}
 
 /// The capability that a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,25 +68,13 @@ pub struct Finding {
     pub fix: Option<&'static str>,
 }
 
-impl Severity {
-    /// Returns the word of the table and of JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Severity::Good => "ok",
-            Severity::Note => "note",
-            Severity::Warning => "warning",
-            Severity::Problem => "problem",
-        }
-    }
-}
-
 const ONE_WRITER: &str = "let only one host or gateway write below this prefix";
 const NO_BLIND_WRITE: &str = "a write never replaces an object unseen";
 
 impl Finding {
     fn good(subject: Subject, found: &str, means: &str) -> Finding {
         let (found, means) = (found.to_owned(), means.to_owned());
-        Finding { severity: Severity::Good, subject, found, means, fix: None }
+        Finding { severity: Severity::Ok, subject, found, means, fix: None }
     }
 
     fn note(subject: Subject, found: &str, means: &str) -> Finding {
@@ -322,7 +299,7 @@ fn versioning(versioning: Option<Versioning>) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::Severity::{Good, Note, Problem, Warning};
+    use super::Severity::{Note, Ok, Problem, Warning};
     use super::*;
     use crate::transport::capabilities::Verifications;
 
@@ -341,31 +318,31 @@ mod tests {
         let of = |known| condition(Subject::PutIfMatch, known, "the last one wins");
         #[rustfmt::skip]
         let cases = [
-            (of(Condition::Honoured),                Good,    "honoured"),
-            (of(Condition::HonouredUnquoted),        Good,    "honoured, for an ETag without quotes"),
+            (of(Condition::Honoured),                Ok,    "honoured"),
+            (of(Condition::HonouredUnquoted),        Ok,    "honoured, for an ETag without quotes"),
             (of(Condition::NeverHolds),              Warning, "refused even if the condition holds"),
             (of(Condition::Ignored),                 Warning, "ignored"),
             (of(Condition::Refused),                 Warning, "not implemented"),
             (of(Condition::Unknown),                 Note,    "not known"),
-            (verifies(Yes, Yes, Yes),                Good,    "verifies CRC64NVME, Content-MD5, signed SHA-256"),
-            (verifies(Refused, No, Yes),             Good,    "verifies signed SHA-256"),
+            (verifies(Yes, Yes, Yes),                Ok,    "verifies CRC64NVME, Content-MD5, signed SHA-256"),
+            (verifies(Refused, No, Yes),             Ok,    "verifies signed SHA-256"),
             (verifies(No, Yes, No),                  Warning, "verifies Content-MD5; not CRC64NVME, signed SHA-256"),
             (verifies(No, No, No),                   Problem, "does not verify CRC64NVME, Content-MD5, signed SHA-256"),
             (verifies(Unknown, Unknown, Unknown),    Note,    "not known"),
             (encryption(&Reported::NotRequested),            Note,    "not requested"),
-            (encryption(&Reported::AsRequested("AES256".to_owned())), Good, "AES256"),
+            (encryption(&Reported::AsRequested("AES256".to_owned())), Ok, "AES256"),
             (encryption(&reported(None)),                Problem, "expected AES256, found none"),
             (storage_class(&reported(Some("STANDARD"))), Warning, "expected AES256, found STANDARD"),
             (archive(Archive::Unknown),              Note,    "not known"),
-            (archive(Archive::Archives),             Good,    "archives"),
+            (archive(Archive::Archives),             Ok,    "archives"),
             (archive(Archive::InNameOnly),           Warning, "in name only"),
-            (etag(Some(true)),                       Good,    "returned"),
+            (etag(Some(true)),                       Ok,    "returned"),
             (etag(Some(false)),                      Warning, "not returned"),
             (parts(None),                            Note,    "10,000 assumed"),
             (parts(Some(1000)),                      Warning, "at most 1000"),
-            (listing(ListingOrder::Bytes),           Good,    "by bytes"),
+            (listing(ListingOrder::Bytes),           Ok,    "by bytes"),
             (listing(ListingOrder::Other),           Note,    "another order than S3"),
-            (versioning(Some(Versioning::Enabled)),  Good,    "kept"),
+            (versioning(Some(Versioning::Enabled)),  Ok,    "kept"),
             (versioning(Some(Versioning::Off)),      Warning, "not kept"),
             (versioning(None),                       Note,    "not known"),
         ];

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use s3up_core::KeyPrefix;
+use s3up_core::Severity;
 use s3up_devstore::{Behaviours, Fault, Like, Op};
 use s3up_store::{
-    Archive, Capabilities, Condition, ProbeUpload, Profile, Reported, Settings, Severity, Sse,
-    Store, Subject, Verified, findings,
+    Archive, Capabilities, Condition, ProbeUpload, Profile, Reported, Settings, Sse, Store,
+    Subject, Verified, findings,
 };
 
 use crate::fixture::{RETRY_FOR, World, settings};
