@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# awscli 1.46.2 and SeaweedFS 4.48: the second `aws s3 sync --delete` of a folder that nobody has
+# awscli 1.46.2 and SeaweedFS 4.48: the second `aws s3 sync --delete` of a folder that no one has
 # changed uploads files and then deletes them from the bucket, and exits with 0.
 #
 # Its manual: --delete removes files that exist in the destination but not in the source. It walks
