@@ -12,9 +12,9 @@ use crate::gateway::client::GatewayClient;
 use crate::remote_files::pages::Moment;
 
 pub(super) const EXAMPLES: &str = "\
-FILE gets its name only after the length and the SHA-256 of the download were
-verified, and the mode and the time that it had on its host. A pipe or a device
-is written to as the content arrives.
+FILE appears under its name only after its length and SHA-256 are verified. It
+gets the mode and the modification time of the original. A pipe or a device is
+written to while the content arrives.
 
 Examples:
   # Write a.jpg in the current directory
