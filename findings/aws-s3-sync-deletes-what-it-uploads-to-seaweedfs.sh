@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# awscli 1.46.2 and SeaweedFS 4.48: the second `aws s3 sync --delete` of a folder that no one has
-# changed uploads files and then deletes them from the bucket, and exits with 0.
+# awscli 1.46.2 and SeaweedFS 4.48: the second `aws s3 sync --delete` of an unchanged folder
+# uploads files, deletes the same ones from the bucket, and exits with 0.
 #
 # Its manual: --delete removes files that exist in the destination but not in the source. It walks
 # both sides side by side, in the order of the keys that the S3 reference promises of ListObjectsV2.

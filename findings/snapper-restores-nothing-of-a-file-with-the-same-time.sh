@@ -4,9 +4,9 @@
 #
 # snapper(8): status shows the files that were created, modified or deleted, undochange brings them
 # back; mtime is not mentioned there. snapper asks btrfs for the difference (`btrfs send`, which
-# names the file), and drops from it what has equal size and mtime. Who writes and puts the time
-# back, as `rsync --times --inplace`, touch --reference and volumes of VeraCrypt do, or replaces a
-# file by one of another build with the same SOURCE_DATE_EPOCH, is told that nothing was lost.
+# names the file), and drops from it what has equal size and mtime. Programs that write and put the
+# time back (`rsync --times --inplace`, touch --reference), or that replace a file by one of another
+# build with the same SOURCE_DATE_EPOCH, change what a rollback with snapper then leaves as it is.
 . "$(dirname "$0")/common.sh"
 
 debian_root snapper=0.10.4-1
