@@ -69,7 +69,8 @@ impl Host {
         let server = command.stdout(stdout).stderr(stderr).spawn().expect("a shell");
         self.servers.push(server);
         let address = || address(&fs::read_to_string(&log).ok()?);
-        assert!(wait_until(STARTS_WITHIN, || address().is_some()), "{line} does not start");
+        let is_up = wait_until(STARTS_WITHIN, || address().is_some());
+        assert!(is_up, "{line} does not start: {:?}", fs::read_to_string(&log));
         let address = address().expect("an address").to_string();
         self.replacements.push((page_address, address));
     }
