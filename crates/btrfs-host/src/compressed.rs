@@ -153,7 +153,7 @@ fn receives_protocol_2(version: &str) -> bool {
 }
 
 impl Compressed {
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Compressed::Never => "never",
             Compressed::Auto => "auto",

@@ -25,14 +25,13 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 pub use self::measurement::{Measurement, Phase};
 use self::noise::Noise;
 use self::suggest::{Suggestion, suggest};
+use crate::snapshots::cleanup::CLOCK_SKEW;
 use crate::snapshots::record::RunId;
 
 /// A benchmark does not wait until a connection is restored.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Limits the cleanup after a signal.
 const CLEAR_TIME_MAX: Duration = Duration::from_secs(20);
-/// Allows for an upload that was started by a clock ahead of ours.
-const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
 const HASH_PIECE_BYTES: usize = 1 << 20;
 const READ_BYTES: usize = 256 << 10;
 

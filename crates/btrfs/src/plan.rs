@@ -43,7 +43,7 @@ pub struct Plan {
 
 impl Plan {
     /// Returns the decision as one word, for JSON and tables.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match &self.decision {
             Decision::Due(Step::Full(_)) => "full",
             Decision::Due(Step::Incremental { .. }) => "incremental",

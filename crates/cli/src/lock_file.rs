@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 /// A PID has ten digits at most; a longer file is not ours.
 const CONTENT_BYTES_MAX: u64 = 64;
-/// Refuses a symlink, which somebody else may have put there.
+/// Refuses a symlink, which another user may have put there.
 const NOFOLLOW: i32 = OFlags::NOFOLLOW.bits() as i32;
 
 /// Attempts to take a lock while other processes ask whether it is held.

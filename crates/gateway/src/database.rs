@@ -13,6 +13,7 @@ mod batch;
 pub(crate) mod client_facts;
 mod connect;
 mod error;
+mod fleet;
 mod order_clock;
 mod prune;
 mod read;
@@ -32,14 +33,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use s3up_core::wire::ClientReport;
 use s3up_core::{ClientName, Clock, Code, RemotePath, Sha256Digest, Stopwatch, error_chain};
 use sqlx::AnyPool;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::client_facts::ClientFacts;
 pub use self::connect::Location;
 pub use self::error::DatabaseError;
 use self::record::{CatalogueEntry, RECORD_BYTES, Record, ReportRecord};
@@ -48,7 +47,6 @@ use self::turns::Turns;
 use self::unwritten::Unwritten;
 use self::usage::Usage;
 use self::writer::{QueuedRecord, Status, Writer};
-use crate::alert::{Alert, Channel};
 use crate::clock::{Millis, millis};
 use crate::outage::Outage;
 use crate::refusal::Refusal;
@@ -264,57 +262,6 @@ impl Database {
     /// Takes the newest turn of a path, for an upload that begins. Gateways that share the database see it.
     pub(crate) async fn take_turn(&self, client: &ClientName, path: &RemotePath) -> Turn {
         self.0.turns.take(client, path).await
-    }
-
-    /// Returns the facts about all clients, without a running gateway.
-    pub(crate) async fn client_facts_at(
-        location: &Location,
-    ) -> Result<Vec<ClientFacts>, DatabaseError> {
-        // The tables are brought up to date first.
-        Database::examine(location).await?;
-        let readers = location.readers()?;
-        let facts = read_fleet::client_facts(&readers).await;
-        readers.close().await;
-        facts
-    }
-
-    /// Returns the facts about all clients.
-    pub(crate) async fn client_facts(&self) -> Result<Vec<ClientFacts>, DatabaseError> {
-        read_fleet::client_facts(&self.0.readers).await
-    }
-
-    /// Returns alerts that a channel has not delivered yet, the oldest first.
-    pub(crate) async fn undelivered_alerts(
-        &self,
-        channel: Channel,
-    ) -> Result<Vec<Alert>, DatabaseError> {
-        alerts::undelivered(&self.0.readers, channel, self.now()).await
-    }
-
-    /// Takes an alert for one attempt. Returns false if another gateway took it since it was read.
-    pub(crate) async fn claim_alert(
-        &self,
-        alert: &Alert,
-        channel: Channel,
-    ) -> Result<bool, DatabaseError> {
-        alerts::claim(&self.0.readers, alert, channel, self.now()).await
-    }
-
-    pub(crate) async fn alert_delivered(
-        &self,
-        alert: &Alert,
-        channel: Channel,
-    ) -> Result<(), DatabaseError> {
-        alerts::delivered(&self.0.readers, alert, channel, self.now()).await
-    }
-
-    /// Returns reports, the newest day first, of one day or one client if they are given.
-    pub(crate) async fn reports(
-        &self,
-        day: Option<&str>,
-        client: Option<&ClientName>,
-    ) -> Result<Vec<ClientReport>, DatabaseError> {
-        read_fleet::reports(&self.0.readers, day, client).await
     }
 
     /// Returns true if the catalogue has every file of a client.

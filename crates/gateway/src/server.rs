@@ -72,7 +72,7 @@ pub async fn serve(
     serve_with(options, Timeouts::default(), gateway, shutdown).await
 }
 
-/// Does the same with other timeouts.
+/// Serves as [`serve`] does, with other timeouts.
 pub async fn serve_with(
     options: ServeOptions,
     timeouts: Timeouts,
@@ -127,28 +127,45 @@ pub async fn serve_with(
         }
     }
     drop(listener);
-    tracing::info!(event = "stopping", connections = graceful.count());
-    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
-        let seconds = grace.as_secs();
-        tracing::warn!(
-            event = "requests_cancelled",
-            "some requests did not finish within {seconds} s; they are cancelled"
-        );
-    }
-    // A cancelled upload removes its parts from S3; we wait for that below.
-    cancel.cancel();
-    connections.close();
-    connections.wait().await;
-    if tokio::time::timeout(CLEANUP_GRACE, gateway.finish_background_work()).await.is_err() {
-        let seconds = CLEANUP_GRACE.as_secs();
-        tracing::warn!(
-            event = "uploads_not_aborted",
-            "some multipart uploads could not be aborted within {seconds} s; \
-             the lifecycle rule of the bucket has to remove them"
-        );
-    }
-    gateway.close_database().await;
+    let all = AllConnections { graceful, connections, cancel };
+    all.end(&gateway, grace).await;
     Ok(())
+}
+
+/// The connections of a server that stops.
+struct AllConnections {
+    graceful: GracefulShutdown,
+    connections: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl AllConnections {
+    /// Waits for the requests in progress for at most `grace`, cancels the others, and closes the
+    /// database.
+    async fn end(self, gateway: &Gateway, grace: Duration) {
+        let AllConnections { graceful, connections, cancel } = self;
+        tracing::info!(event = "stopping", connections = graceful.count());
+        if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+            let seconds = grace.as_secs();
+            tracing::warn!(
+                event = "requests_cancelled",
+                "some requests did not finish within {seconds} s; they are cancelled"
+            );
+        }
+        // A cancelled upload removes its parts from S3; we wait for that below.
+        cancel.cancel();
+        connections.close();
+        connections.wait().await;
+        if tokio::time::timeout(CLEANUP_GRACE, gateway.finish_background_work()).await.is_err() {
+            let seconds = CLEANUP_GRACE.as_secs();
+            tracing::warn!(
+                event = "uploads_not_aborted",
+                "some multipart uploads could not be aborted within {seconds} s; \
+             the lifecycle rule of the bucket has to remove them"
+            );
+        }
+        gateway.close_database().await;
+    }
 }
 
 /// Serves the requests of one connection.

@@ -274,7 +274,7 @@ mod tests {
             let got = match content(&chunk(crc, etag), &facts(size, found_crc, found_etag)) {
                 Content::Same => "same",
                 Content::Unknown => "unknown",
-                Content::Differs(what) => what.word(),
+                Content::Differs(what) => what.as_str(),
             };
             assert_eq!(got, want, "{situation}");
         }

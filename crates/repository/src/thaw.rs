@@ -168,7 +168,7 @@ impl Thaw<'_> {
             event = "thaw_requested",
             requested,
             extended,
-            tier = self.terms.tier.word(),
+            tier = self.terms.tier.as_str(),
             days = self.terms.days,
             "{state}"
         );
@@ -181,7 +181,7 @@ impl Thaw<'_> {
 impl Thaw<'_> {
     /// Requests the thaws in progress again with a faster tier, if the terms say so.
     async fn speed_up(&self, thawed: &mut ThawResult) -> Result<(), ThawError> {
-        let (tier, count) = (self.terms.tier.word(), thawed.state.under_way.len());
+        let (tier, count) = (self.terms.tier.as_str(), thawed.state.under_way.len());
         if !self.terms.speeds_up {
             tracing::info!(
                 event = "thaw_in_progress",

@@ -49,7 +49,9 @@ pub(super) async fn run(mut config: Config, file: &Path) -> anyhow::Result<Exit>
             }
             Cause::DatabaseLost => {}
             Cause::DatabaseStillOpen => {
-                bail!("close the removed database: it is still in use; start again")
+                bail!(
+                    "the removed database is still in use and cannot be closed; start the agent again"
+                )
             }
         }
     }

@@ -68,7 +68,7 @@ pub(super) fn degraded_message(degraded: &WatchGaps) -> String {
         let watched = needed - unwatched;
         let advised = (needed * 2).next_power_of_two().max(WATCHES_ADVISED);
         message += &format!(
-            "need {needed} watches, have {watched}; scanning the other directories instead; \
+            "expected {needed} inotify watches, found {watched}; scanning the other directories instead; \
              to watch all, run sysctl fs.inotify.max_user_watches={advised}"
         );
     }

@@ -157,6 +157,16 @@ async fn commit(connection: &mut SqliteConnection, changes: &[Change]) -> sqlx::
     transaction.commit().await
 }
 
+/// A problem of the same kind keeps its time.
+const INSERT_PROBLEM: &str = "INSERT INTO problems (file_size, mtime_ns, ctime_ns, inode, device, \
+                           local_path, kind, reason, config, since) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+     ON CONFLICT (local_path) DO UPDATE SET \
+         since = iif(kind = excluded.kind, since, excluded.since), \
+         kind = excluded.kind, reason = excluded.reason, config = excluded.config, \
+         file_size = excluded.file_size, mtime_ns = excluded.mtime_ns, \
+         ctime_ns = excluded.ctime_ns, inode = excluded.inode, device = excluded.device";
+
 async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sqlx::Result<()> {
     match change {
         Change::Uploaded(upload) => {
@@ -178,17 +188,7 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
             execute(transaction, bind_identity(query, identity).bind(local_path)).await
         }
         Change::Problem { local_path, kind, reason, identity, config, at } => {
-            let query = sqlx::query(
-                "INSERT INTO problems (file_size, mtime_ns, ctime_ns, inode, device, \
-                                       local_path, kind, reason, config, since) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-                 ON CONFLICT (local_path) DO UPDATE SET \
-                     since = iif(kind = excluded.kind, since, excluded.since), \
-                     kind = excluded.kind, reason = excluded.reason, config = excluded.config, \
-                     file_size = excluded.file_size, mtime_ns = excluded.mtime_ns, \
-                     ctime_ns = excluded.ctime_ns, inode = excluded.inode, device = excluded.device",
-            );
-            let query = bind_identity(query, identity)
+            let query = bind_identity(sqlx::query(INSERT_PROBLEM), identity)
                 .bind(local_path)
                 .bind(kind.as_str())
                 .bind(reason)
@@ -223,16 +223,7 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
             );
             execute(transaction, query.bind(at).bind(root).bind(filesystem.as_deref())).await
         }
-        Change::ReportCreated { day, body } => {
-            let query = sqlx::query("INSERT OR IGNORE INTO reports (day, body) VALUES (?, ?)");
-            execute(transaction, query.bind(day).bind(body)).await?;
-            // The gateway takes no report that is older than the newest ones.
-            let query = sqlx::query(
-                "DELETE FROM reports WHERE day NOT IN \
-                 (SELECT day FROM reports ORDER BY day DESC LIMIT ?)",
-            );
-            execute(transaction, query.bind(REPORTS_MAX as i64)).await
-        }
+        Change::ReportCreated { day, body } => report_created(transaction, day, body).await,
         Change::ReportSent { day, at } => {
             let query = sqlx::query("UPDATE reports SET sent_at = ? WHERE day = ?");
             execute(transaction, query.bind(at).bind(day)).await
@@ -244,6 +235,20 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
             execute(transaction, query.bind(key).bind(value)).await
         }
     }
+}
+
+async fn report_created(
+    transaction: &mut Transaction<'_, Sqlite>,
+    day: &str,
+    body: &str,
+) -> sqlx::Result<()> {
+    let query = sqlx::query("INSERT OR IGNORE INTO reports (day, body) VALUES (?, ?)");
+    execute(transaction, query.bind(day).bind(body)).await?;
+    // The gateway takes no report that is older than the newest ones.
+    let query = sqlx::query(
+        "DELETE FROM reports WHERE day NOT IN (SELECT day FROM reports ORDER BY day DESC LIMIT ?)",
+    );
+    execute(transaction, query.bind(REPORTS_MAX as i64)).await
 }
 
 async fn uploaded(transaction: &mut Transaction<'_, Sqlite>, upload: &Upload) -> sqlx::Result<()> {

@@ -53,7 +53,9 @@ pub enum RestoreError {
     Stopped { reason: String, summary: Box<Summary> },
     #[error("write everything below {path:?} to its disk; run the same command again to check it")]
     Sync { path: PathBuf, source: io::Error },
-    #[error("a thread of the restore ended early; this is a defect, run the command again")]
+    #[error(
+        "a thread of the restore ended early; this is a bug, report it and run the command again"
+    )]
     Panicked,
 }
 

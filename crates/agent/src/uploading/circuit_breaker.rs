@@ -90,7 +90,7 @@ impl CircuitBreaker {
         Some(Permit { epoch: self.epoch, probe })
     }
 
-    /// Takes the success of an upload.
+    /// Records the success of an upload.
     pub fn succeeded(&mut self, permit: Permit) {
         self.successes += 1;
         self.file_failures = 0;

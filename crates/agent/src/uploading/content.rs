@@ -103,7 +103,10 @@ fn not_opened(task: &UploadTask, root: &Root, err: &io::Error) -> Outcome {
     if confined_fs::is_gone(err) {
         return match task.root {
             Some(scanned) if scanned != root.id() => Outcome::NotObserved {
-                reason: format!("{:?} is not the directory that was scanned", task.watch.root),
+                reason: format!(
+                    "expected {:?} to be the directory that was scanned, found another one",
+                    task.watch.root
+                ),
             },
             Some(_) | None => Outcome::Gone,
         };

@@ -31,10 +31,12 @@ pub enum VerifyError {
     #[error("ask the gateway which files it has")]
     Gateway(#[from] GatewayError),
     #[error(
-        "the gateway answered for {found} files, expected {expected}; check what is behind server.url"
+        "expected answers of the gateway for {expected} files, found {found}; check server.url and any proxy"
     )]
     Answers { expected: usize, found: usize },
-    #[error("a thread that reads files ended early; this is a defect, run the command again")]
+    #[error(
+        "a thread that reads files ended early; this is a bug, report it and run the command again"
+    )]
     Panicked,
 }
 

@@ -86,7 +86,7 @@ impl World {
         self.gateway_up().await;
     }
 
-    /// Starts the gateway again with another key of the client; the one of before is not valid.
+    /// Starts the gateway again with another key of the client; the previous one is not valid.
     pub async fn restart_with_key(&mut self, key: &str) {
         self.gateway_down().await;
         key.clone_into(&mut self.key);

@@ -262,13 +262,17 @@ async fn with_too_few_inotify_watches_all_files_are_stored_and_the_log_names_the
     let mut agent = Process::start_through(&host, unshare, &["run"]);
     until("it is logged", async || agent.log().contains("event=watch_degraded")).await;
 
-    assert!(agent.log().contains("degraded: need 11 watches, have 3"), "{}", agent.log());
+    assert!(
+        agent.log().contains("degraded: expected 11 inotify watches, found 3"),
+        "{}",
+        agent.log()
+    );
     assert!(agent.log().contains("sysctl fs.inotify.max_user_watches="), "{}", agent.log());
     for n in 0..10 {
         host.until_stored(format!("folder-{n}/file"), format!("{n}")).await;
     }
     let watcher = host.status().await.watcher.expect("a state of the watcher").to_string();
-    assert!(watcher.starts_with("degraded: need 11 watches"), "{watcher}");
+    assert!(watcher.starts_with("degraded: expected 11 inotify watches"), "{watcher}");
     agent.terminate();
     assert_eq!(agent.wait().await, Some(0));
 }

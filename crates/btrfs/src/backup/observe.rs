@@ -21,8 +21,8 @@ use crate::plan::observed::{ParentOnDisk, ReceivedSnapshot};
 use crate::snapshots::dir::{ListError, snapshots_in};
 use crate::snapshots::received_parent;
 
-/// Pauses between the looks at a snapshot on disk.
-const LOOK_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+/// Pauses before the state of a snapshot is read again.
+const RETRY_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
 /// The observed state of one subvolume.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ fn find(base_dir: &Path, subvolume: &Path, name: &SnapshotName) -> Option<PathBu
     let device = |path: &Path| filesystem::on_btrfs(path).ok().map(|found| found.mount.device);
     let is_near = |path: &PathBuf| path.starts_with(base_dir) || device(path) == device(base_dir);
     let mut candidates = received_parent::candidates(base_dir, subvolume, name).into_iter();
-    // A path that cannot be looked at is not missing.
+    // A path whose metadata cannot be read is not missing.
     let is_there = |path: &PathBuf| match path.symlink_metadata() {
         Err(err) => err.kind() != io::ErrorKind::NotFound,
         Ok(_) => true,
@@ -114,7 +114,7 @@ fn find(base_dir: &Path, subvolume: &Path, name: &SnapshotName) -> Option<PathBu
 /// Reads the state of a snapshot on disk. A look that fails is repeated: it may have
 /// failed for lack of memory, and a parent that counts as gone means a full.
 pub(crate) async fn on_disk(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
-    for pause in LOOK_PAUSES {
+    for pause in RETRY_PAUSES {
         match look(btrfs, path).await {
             ParentOnDisk::Unreadable { reason } => tracing::warn!(
                 event = "parent_look_repeated",

@@ -22,7 +22,7 @@ pub struct Measurement {
 }
 
 impl Phase {
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Phase::Send => "send",
             Phase::Hash => "hash",

@@ -11,7 +11,7 @@ use super::server_checks::probe_of;
 use super::show::json;
 use super::{Output, connect, print, stopped_by};
 
-/// Takes no lock and needs no root. Writes two probe objects below the prefix.
+/// Takes no lock and needs no root. Writes probe objects below the prefix.
 pub async fn run(access: &BucketAccess, output: Output) -> anyhow::Result<Exit> {
     let shutdown = ShutdownSignal::listen();
     let bucket = connect(&access.bucket, &shutdown).await?;

@@ -179,7 +179,7 @@ fn log_restored(request: &Request, restored: &RestoreResult) {
         backups,
         total_bytes,
         elapsed_seconds = format_args!("{:.1}", elapsed.as_secs_f64()),
-        mode = proof.word(),
+        mode = proof.as_str(),
         "{}; {proof}", Size(*total_bytes)
     );
 }

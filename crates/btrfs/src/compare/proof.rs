@@ -146,9 +146,9 @@ impl Proof {
     }
 
     /// Returns the word for logs and state files: `full`, `sample` or `stream`.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
-            Proof::Compared { extent, .. } => extent.word(),
+            Proof::Compared { extent, .. } => extent.as_str(),
             Proof::Stream { .. } => "stream",
         }
     }
@@ -216,7 +216,7 @@ mod tests {
         let all = "every byte of 5 files (2.0 KiB) and the metadata of 9 entries were compared \
                    with the source snapshot \"/srv/snap\"";
         assert_eq!(proof(&compared).to_string(), all);
-        assert_eq!(proof(&compared).word(), "full");
+        assert_eq!(proof(&compared).as_str(), "full");
         compared.nested = 1;
         compared.links_forgotten = true;
         compared.differences.add("a".into(), Mismatch::Missing);
@@ -230,6 +230,6 @@ mod tests {
         assert!(proof(&compared).to_string().starts_with(in_part));
         let stream = Proof::Stream { why: "it is gone".to_owned() };
         assert_eq!(stream.to_string(), "verified by the checksums of the stream only: it is gone");
-        assert_eq!((stream.word(), stream.compared()), ("stream", None));
+        assert_eq!((stream.as_str(), stream.compared()), ("stream", None));
     }
 }

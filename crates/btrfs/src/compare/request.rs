@@ -50,7 +50,7 @@ impl Extent {
         }
     }
 
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Extent::Full => "full",
             Extent::Sample => "sample",

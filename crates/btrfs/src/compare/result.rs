@@ -33,7 +33,7 @@ pub struct Comparison {
 pub enum CompareError {
     #[error("compare: read {path:?}")]
     Io { path: PathBuf, source: io::Error },
-    #[error("compare: a thread died")]
+    #[error("compare: a thread ended early; this is a bug, report it")]
     Thread,
     #[error("stopped by a signal")]
     Stopped(Signal),

@@ -8,6 +8,7 @@ use btrfs_host::compressed::Form;
 use s3up_cli::config::{ConfigError, LoadedConfig, Setting, Source};
 use s3up_core::KeyPrefix;
 use s3up_core::part::{self, MIB, PART_BYTES_MAX, PART_BYTES_MIN, PART_COUNT_MAX};
+use s3up_core::wire::is_archive_class;
 use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
 use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Timeouts};
@@ -38,8 +39,6 @@ const CLASSES: [&str; 9] = [
     "REDUCED_REDUNDANCY",
     "EXPRESS_ONEZONE",
 ];
-/// Storage classes whose objects must be thawed before they can be read.
-const ARCHIVED_CLASSES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
 /// Buffer size for reading and verifying manifests and pointers.
 const DOCUMENTS_BYTES: u64 = 16 * MIB;
 
@@ -140,7 +139,7 @@ pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, Con
     let class = |key, class: &Option<String>, default| class_of(key, class, default, source);
     let class_manifest =
         class("s3.storage_class_manifest", &raw.storage_class_manifest, CLASS_MANIFEST)?;
-    if ARCHIVED_CLASSES.contains(&class_manifest.as_str()) {
+    if is_archive_class(Some(&class_manifest)) {
         let what = format!(
             "manifests must be readable without a thaw, but objects in {class_manifest} are \
              archived"

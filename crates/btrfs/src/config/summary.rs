@@ -87,7 +87,7 @@ impl Config {
             .value("full_every_days", schedule.full_every_days)
             .value("incremental_every_days", schedule.incremental_every_days)
             .text("run_at", &schedule.run_at.strftime("%H:%M").to_string())
-            .text("unplanned_full", schedule.unplanned_full.word());
+            .text("unplanned_full", schedule.unplanned_full.as_str());
         toml.section("snapshots").path("base_dir", &self.base_dir).value("retain", self.retain);
         toml.section("subvolumes").line("paths = [");
         for Subvolume { name, path } in &self.subvolumes {
@@ -163,7 +163,7 @@ impl Config {
             MinAge::ByClass => toml.unset("min_age_days", "by storage class"),
         };
         toml.text("prune", if self.prune_after_backup { "auto" } else { "off" });
-        toml.section("send").text("compressed", self.stream_form.compressed.word());
+        toml.section("send").text("compressed", self.stream_form.compressed.as_str());
         match self.stream_form.protocol {
             ProtocolSetting::Auto => toml.text("protocol", "auto"),
             ProtocolSetting::One => toml.value("protocol", 1),
@@ -175,11 +175,11 @@ impl Config {
             Some(dir) => toml.path("target_base_dir", dir),
             None => toml.unset("target_base_dir", "a restore needs --target"),
         };
-        toml.text("verify_mode", restore.verify.word())
+        toml.text("verify_mode", restore.verify.as_str())
             .value("sample_max_files", restore.sample_max_files)
             .value("wait_for_restore", restore.waits)
             .value("restore_timeout_seconds", restore.timeout.as_secs())
-            .text("restore_tier", restore.terms.tier.word())
+            .text("restore_tier", restore.terms.tier.as_str())
             .value("thaw_days", restore.terms.days);
         toml.section("notify");
         match self.notify.as_ref().map(SecretUrl::host) {

@@ -16,7 +16,7 @@ use crate::snapshots::record::{Record, RunId, State};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParentOnDisk {
     Missing,
-    /// Somebody made the snapshot writable.
+    /// A person or a program made the snapshot writable.
     Writable,
     /// Reading its identity failed.
     Unreadable {

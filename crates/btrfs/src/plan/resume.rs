@@ -194,7 +194,7 @@ impl Resumption {
     }
 
     /// Returns one word for JSON.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Resumption::Fresh => "new",
             Resumption::Resume { .. } => "resume",

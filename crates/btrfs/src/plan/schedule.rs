@@ -22,7 +22,7 @@ pub enum UnplannedFull {
 }
 
 impl UnplannedFull {
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             UnplannedFull::Warn => "warn",
             UnplannedFull::Refuse => "refuse",

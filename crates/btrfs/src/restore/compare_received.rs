@@ -24,7 +24,7 @@ impl Restore<'_> {
         tracing::info!(
             event = "restore_verify_complete",
             subvolume = %entry.manifest.subvolume,
-            mode = proof.word(),
+            mode = proof.as_str(),
             files = compared.files,
             files_compared = compared.files_read,
             bytes_compared = compared.bytes_read,

@@ -29,7 +29,7 @@ const CLEANUP_TIME_MAX: Duration = Duration::from_secs(60);
 /// Limits the cleanup after this run, which may have been asked to stop.
 const UNDO_TIME_MAX: Duration = Duration::from_secs(10);
 /// Allows for an upload that was started by a clock ahead of ours.
-const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
 
 /// The snapshots to remove after a backup was published.
 #[derive(Debug, Default, PartialEq, Eq)]

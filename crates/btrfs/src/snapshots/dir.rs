@@ -68,7 +68,7 @@ pub struct SnapshotDir<'a> {
 pub async fn delete_read_only(btrfs: &Btrfs, path: &Path) -> Result<(), String> {
     let shown = subvolume::show(btrfs, path).await.map_err(|err| error_chain(&err))?;
     if !shown.is_read_only {
-        return Err("it is writable, so somebody may be using it; check what it is".to_owned());
+        return Err("it is writable, so another program may be using it; check its use, then make it read-only".to_owned());
     }
     subvolume::delete(btrfs, path).await.map_err(|err| error_chain(&err))
 }

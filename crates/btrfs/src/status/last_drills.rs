@@ -37,7 +37,7 @@ impl LastDrill {
         LastDrill {
             drilled_at,
             manifest: drilled.manifest.clone(),
-            extent: drilled.proof.word().to_owned(),
+            extent: drilled.proof.as_str().to_owned(),
             proven: drilled.proof.to_string(),
             total_bytes: drilled.total_bytes,
             elapsed_seconds: drilled.elapsed.as_secs_f64(),

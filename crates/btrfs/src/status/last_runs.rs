@@ -103,7 +103,7 @@ impl LastRun {
 }
 
 impl RunStatus {
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             RunStatus::Published => "published",
             RunStatus::NotDue => "not due",

@@ -217,7 +217,7 @@ async fn a_prune_warns_that_old_versions_remain() {
 
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(ran.stderr.contains("event=old_versions_remain"), "{}", ran.stderr);
-    assert!(ran.stdout.contains("data: deletes 1 backup; then"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("data: will delete 1 backup; then"), "{}", ran.stdout);
     assert!(
         plan.stdout.contains("Prune: the bucket keeps versions, so deleted objects remain"),
         "{}",

@@ -31,7 +31,7 @@ pub(crate) struct Expected {
 }
 
 #[derive(Debug)]
-pub(crate) struct Assembled {
+pub(crate) struct AssembledObject {
     pub(crate) parts: Vec<Part>,
     pub(crate) len: u64,
     pub(crate) etag: String,
@@ -44,14 +44,14 @@ pub(crate) fn assemble(
     listed: &[ListedPart],
     expected: &Expected,
     part_bytes_min: u64,
-) -> S3Result<Assembled> {
+) -> S3Result<AssembledObject> {
     check_order(listed)?;
     let mut parts = Vec::with_capacity(listed.len());
     for line in listed {
         parts.push(find(upload, uploaded, line)?.clone());
     }
     check_sizes(&parts, part_bytes_min)?;
-    let assembled = Assembled {
+    let assembled = AssembledObject {
         len: parts.iter().map(|part| part.len).sum(),
         etag: etag(&parts),
         checksum: checksum(upload, &parts),
@@ -144,7 +144,7 @@ fn checksum(upload: &UploadRecord, parts: &[Part]) -> Checksum {
     Checksum { algorithm, kind: upload.kind, value }
 }
 
-fn check_expected(assembled: &Assembled, expected: &Expected) -> S3Result<()> {
+fn check_expected(assembled: &AssembledObject, expected: &Expected) -> S3Result<()> {
     if let Some(len) = expected.len
         && len != assembled.len
     {

@@ -58,12 +58,12 @@ impl Blobs {
         }
     }
 
-    fn pin(self: &Arc<Blobs>, ids: Vec<String>) -> Pinned {
+    fn pin(self: &Arc<Blobs>, ids: Vec<String>) -> PinGuard {
         let mut pins = self.pins();
         for id in &ids {
             pins.entry(id.clone()).or_default().count += 1;
         }
-        Pinned { blobs: Arc::clone(self), ids }
+        PinGuard { blobs: Arc::clone(self), ids }
     }
 
     fn unpin(&self, id: &str) {
@@ -87,12 +87,12 @@ impl Blobs {
     }
 }
 
-struct Pinned {
+struct PinGuard {
     blobs: Arc<Blobs>,
     ids: Vec<String>,
 }
 
-impl Drop for Pinned {
+impl Drop for PinGuard {
     fn drop(&mut self) {
         for id in &self.ids {
             self.blobs.unpin(id);
@@ -102,7 +102,7 @@ impl Drop for Pinned {
 
 /// Reads a range of an object from the blobs of its parts.
 pub(crate) struct Reader {
-    pinned: Pinned,
+    pinned: PinGuard,
     pieces: std::vec::IntoIter<Piece>,
     open: Option<(File, Range<u64>)>,
 }

@@ -22,7 +22,7 @@ pub(super) fn run(files: &ConfigFiles, log: LogArgs, online: bool) -> anyhow::Re
     if online { check_server(config, log) } else { Ok(Exit::Done) }
 }
 
-/// Examines the server. Writes two probe objects below the prefix.
+/// Examines the server. Writes probe objects below the prefix.
 #[tokio::main]
 async fn check_server(config: Config, log: LogArgs) -> anyhow::Result<Exit> {
     log.with_config(None, config.log_format).init()?;

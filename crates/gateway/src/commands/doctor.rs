@@ -46,7 +46,7 @@ pub(super) async fn run(files: &ConfigFiles, log: LogArgs, json: bool) -> anyhow
     Ok(Exit::Done)
 }
 
-/// Examines configuration, certificate, database and S3 server. Writes two probe objects below the
+/// Examines configuration, certificate, database and S3 server. Writes probe objects below the
 /// prefix. Returns also why an upload as the gateway makes it failed.
 async fn examine(config: Config, file: &Path) -> (Vec<FindingLine>, Option<UploadError>) {
     let mut lines = vec![configuration(s3up_cli::is_open_to_all_users(file))];

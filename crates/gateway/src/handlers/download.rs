@@ -111,7 +111,8 @@ async fn facts(
             Err(Refusal::new(Code::NotFound, what).caused_by(&err))
         }
         (found, _) => {
-            let missing = || Refusal::new(Code::NotFound, format!("{path}: no such file"));
+            let what = if version_id.is_some() { "version" } else { "file" };
+            let missing = || Refusal::new(Code::NotFound, format!("{path}: no such {what}"));
             found?.ok_or_else(missing)
         }
     }

@@ -28,18 +28,18 @@ const CONTENT_TYPE: HeaderValue =
 type Value = Gauge<f64, AtomicU64>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfClient {
+struct ClientLabels {
     client: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfState {
+struct StateLabels {
     client: String,
     state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfChannel {
+struct ChannelLabels {
     channel: &'static str,
 }
 
@@ -73,7 +73,7 @@ pub(crate) async fn metrics(
 
 /// Adds the alerts that wait for each receiver of the configuration.
 async fn add_alerts(registry: &mut Registry, gateway: &Gateway) {
-    let waiting = Family::<OfChannel, Value>::default();
+    let waiting = Family::<ChannelLabels, Value>::default();
     let alerts = gateway.live().alerts.clone();
     for channel in Channel::ALL {
         let has_receiver = match channel {
@@ -81,7 +81,7 @@ async fn add_alerts(registry: &mut Registry, gateway: &Gateway) {
             Channel::Mail => alerts.mail.is_some(),
         };
         if has_receiver && let Ok(alerts) = gateway.database().undelivered_alerts(channel).await {
-            let label = OfChannel { channel: channel.as_str() };
+            let label = ChannelLabels { channel: channel.as_str() };
             waiting.get_or_create(&label).set(alerts.len() as f64);
         }
     }
@@ -108,8 +108,9 @@ fn add_gateway(registry: &mut Registry, readiness: &Readiness) {
 }
 
 fn add_clients(registry: &mut Registry, clients: &[ClientStatus]) {
-    let state = Family::<OfState, Value>::default();
-    let (files, bytes) = (Family::<OfState, Value>::default(), Family::<OfState, Value>::default());
+    let state = Family::<StateLabels, Value>::default();
+    let (files, bytes) =
+        (Family::<StateLabels, Value>::default(), Family::<StateLabels, Value>::default());
     let gauges = [
         ("client_last_seen_timestamp_seconds", "Last request with a key of the client; 0: never"),
         ("client_last_heartbeat_timestamp_seconds", "Last heartbeat; 0: never"),
@@ -122,7 +123,7 @@ fn add_clients(registry: &mut Registry, clients: &[ClientStatus]) {
         ("client_quota_bytes", "Quota of the client; 0: none"),
     ];
     let families = gauges.map(|(name, help)| {
-        let family = Family::<OfClient, Value>::default();
+        let family = Family::<ClientLabels, Value>::default();
         registry.register(name, help, family.clone());
         family
     });
@@ -135,9 +136,9 @@ fn add_clients(registry: &mut Registry, clients: &[ClientStatus]) {
     );
     for client in clients {
         for (family, value) in families.iter().zip(values(client)) {
-            family.get_or_create(&OfClient { client: client.name.clone() }).set(value);
+            family.get_or_create(&ClientLabels { client: client.name.clone() }).set(value);
         }
-        let label = |state| OfState { client: client.name.clone(), state };
+        let label = |state| StateLabels { client: client.name.clone(), state };
         for known in ClientState::ALL {
             let value = if known == client.state { 1.0 } else { 0.0 };
             state.get_or_create(&label(known.as_str())).set(value);

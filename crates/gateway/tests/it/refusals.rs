@@ -33,6 +33,13 @@ fn file() -> Part {
     Part::bytes(vec![1, 2, 3]).file_name("x")
 }
 
+const OTHER_VERSION: &str = r#"{"version":2,
+    "agent":{"version":"9","host":"h","started_at":"2026-01-01T00:00:00Z"},
+    "files":{"protected":{"files":0,"bytes":0},"pending":{"files":0,"bytes":0},
+        "baseline":{"files":0,"bytes":0},"excluded":{"files":0,"bytes":0},
+        "problems":{"files":0,"bytes":0}},
+    "watcher":{"state":"ok"}}"#;
+
 #[tokio::test]
 async fn the_texts_of_refusals_are_those_of_the_golden_file() {
     let world = World::start().await;
@@ -92,7 +99,7 @@ async fn the_texts_of_refusals_are_those_of_the_golden_file() {
     page.add("a wrong limit", world.get("/list?limit=0")).await;
     page.add("a wrong cursor", world.get("/list?cursor=!")).await;
     page.add("no JSON", post("/exists", "{")).await;
-    page.add("a heartbeat of another version", post("/heartbeat", r#"{"version":2}"#)).await;
+    page.add("a heartbeat of another version", post("/heartbeat", OTHER_VERSION)).await;
     page.add("a heartbeat that is too long", post("/heartbeat", &"x".repeat(70_000))).await;
     world.stop().await;
 

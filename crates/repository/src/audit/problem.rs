@@ -62,7 +62,7 @@ impl Problem {
     }
 
     /// Returns the word for JSON.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Problem::Missing => "missing",
             Problem::Size { .. } => "size",

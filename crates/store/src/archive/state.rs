@@ -67,7 +67,7 @@ impl Tier {
     }
 
     /// Returns the name that S3 uses.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Tier::Expedited => "Expedited",
             Tier::Standard => "Standard",

@@ -1,7 +1,7 @@
 //! Replaces the user metadata of an object, without its content being sent again.
 //!
 //! S3 has no call that changes metadata. The object is copied onto itself, with other metadata: in a
-//! bucket with versions that is a new version, and the one of before stays. Only the version that was
+//! bucket with versions that is a new version, and the previous one stays. Only the version that was
 //! seen is copied. The caller keeps other writers of the key away: S3 checks the source when the copy
 //! begins, and not when it ends.
 

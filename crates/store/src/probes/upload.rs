@@ -122,7 +122,7 @@ impl Store {
         (completions, parts_max): (Condition, Option<u32>),
     ) -> Result<(), UploadError> {
         let parts_max = parts_max.map(|parts_max| (PARTS.to_owned(), parts_max.to_string()));
-        let completions = (COMPLETIONS.to_owned(), completions.word().to_owned());
+        let completions = (COMPLETIONS.to_owned(), completions.as_str().to_owned());
         let len = PART_BYTES_MIN + LAST_PART_BYTES;
         let put = Put {
             key: key.clone(),

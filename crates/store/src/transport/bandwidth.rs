@@ -45,10 +45,10 @@ impl TokenBucket {
 
 /// The limit of one direction. Clones share their bucket.
 #[derive(Clone, Debug)]
-pub(crate) struct BandwidthLimit(Option<Arc<Limited>>);
+pub(crate) struct BandwidthLimit(Option<Arc<SharedLimit>>);
 
 #[derive(Debug)]
-struct Limited {
+struct SharedLimit {
     slice_bytes: u64,
     created: Instant,
     bucket: Mutex<TokenBucket>,
@@ -60,7 +60,7 @@ impl BandwidthLimit {
         BandwidthLimit(bytes_per_second.map(|bytes_per_second| {
             let slice_bytes = (bytes_per_second.get() / 8).clamp(1, SLICE_BYTES_MAX);
             let bucket = Mutex::new(TokenBucket::new(bytes_per_second));
-            Arc::new(Limited { slice_bytes, created: clock::now(), bucket })
+            Arc::new(SharedLimit { slice_bytes, created: clock::now(), bucket })
         }))
     }
 

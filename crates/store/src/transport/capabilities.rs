@@ -61,7 +61,7 @@ pub(crate) enum ConditionalCall {
     Complete,
 }
 
-/// The fate of a checksum that the server was sent.
+/// The reaction of a server to a wrong checksum of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verified {
     /// It was not probed.
@@ -98,7 +98,7 @@ pub enum Reported {
     },
 }
 
-/// The reality behind an archive class.
+/// The behaviour of a server for objects of an archive class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Archive {
     /// No object of an archive class was looked at.
@@ -157,7 +157,7 @@ const WORDS: [(Condition, &str); 6] = [
 ];
 
 impl Condition {
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         WORDS.iter().find(|(condition, _)| *condition == self).map_or("unknown", |(_, word)| word)
     }
 

@@ -25,7 +25,7 @@ pub fn to_table(report: &Report) -> String {
     let rows = report.measured.iter().map(|found| {
         let throughput = found.throughput;
         [
-            found.phase.word().to_owned(),
+            found.phase.as_str().to_owned(),
             found.concurrency.map_or_else(|| "-".to_owned(), |count| count.to_string()),
             Size(throughput.bytes).to_string(),
             format!("{:.2}", throughput.elapsed.as_secs_f64()),
@@ -39,7 +39,7 @@ pub fn to_table(report: &Report) -> String {
 impl Lines {
     pub fn of(report: &Report) -> Lines {
         let line = |found: &Measurement| Line {
-            what: found.phase.word(),
+            what: found.phase.as_str(),
             concurrency: found.concurrency,
             bytes: found.throughput.bytes,
             elapsed_seconds: found.throughput.elapsed.as_secs_f64(),

@@ -161,9 +161,9 @@ impl Line {
         let deletion = prune.filter(|prune| !prune.steps.is_empty()).map(Deletion);
         Line {
             subvolume: plan.subvolume.to_string(),
-            decision: plan.word(),
+            decision: plan.as_str(),
             reason: plan.reason(),
-            work: plan.work.run().map(|_| plan.work.word()),
+            work: plan.work.run().map(|_| plan.work.as_str()),
             acknowledged_bytes: plan.work.acknowledged_bytes(),
             parent: plan.parent().map(ToString::to_string),
             snapshot: plan.snapshot.as_ref().map(ToString::to_string),

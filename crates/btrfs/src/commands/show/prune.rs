@@ -229,7 +229,7 @@ fn notes(line: &PruneLine, operation: Operation) -> String {
     let PruneLine { subvolume, blocked, broken, leftovers, .. } = line;
     let (deletes, keeps, are_deleted) = match operation {
         Operation::Print => ("would delete", "would keep", "would be deleted"),
-        Operation::Delete => ("deletes", "keeps", "are deleted"),
+        Operation::Delete => ("will delete", "will keep", "will be deleted"),
     };
     let mut text = String::new();
     // Without a decision about each there is one reason for all.

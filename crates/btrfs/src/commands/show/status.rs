@@ -19,7 +19,7 @@ pub fn to_text(all: &[Status]) -> String {
 
 fn subvolume(status: &Status) -> String {
     let run = status.last_run.as_ref();
-    let ran = run.map(|run| format!("{}, {}", seconds(run.ran_at), run.outcome.word()));
+    let ran = run.map(|run| format!("{}, {}", seconds(run.ran_at), run.outcome.as_str()));
     let drill = status.last_good_drill.as_ref().map(|drill| seconds(drill.drilled_at));
     let never = || "never".to_owned();
     let mut lines = vec![

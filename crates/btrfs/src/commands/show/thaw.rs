@@ -6,13 +6,13 @@ use s3up_repository::stamp::seconds;
 use s3up_repository::thaw::ThawResult;
 use serde::Serialize;
 
-/// The JSON form of a preview.
+/// The result of a thaw in the JSON output.
 #[derive(Debug, Serialize)]
 pub struct ThawLine {
     pub subvolume: String,
     /// `null` if only documents were thawed, or while they are not readable.
     pub manifest: Option<String>,
-    /// True if every chunk of the chain is readable.
+    /// True if every object that was asked for is readable.
     pub is_ready: bool,
     pub chunks: usize,
     pub chunks_ready: usize,

@@ -56,7 +56,7 @@ impl VerifyLine {
                 .iter()
                 .map(|finding| FindingLine {
                     key: finding.key.clone(),
-                    what: finding.problem.word(),
+                    what: finding.problem.as_str(),
                     detail: finding.problem.to_string(),
                 })
                 .collect(),
@@ -119,7 +119,7 @@ fn notes(line: &VerifyLine) -> String {
         ));
     }
     for key in archived {
-        text.push_str(&format!("{subvolume}: {key}: is archived and was not read\n"));
+        text.push_str(&format!("{subvolume}: {key} is archived and was not read\n"));
     }
     text
 }

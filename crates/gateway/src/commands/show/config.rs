@@ -1,7 +1,7 @@
 //! The effective configuration as YAML, for `check-config`: every default filled in, and no secret.
 //!
 //! It loads again as it is. Client keys are shown as their SHA-256, with which the gateway works as well;
-//! other secrets are `<redacted>`.
+//! other secrets are `***`.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::database::Location;
 use crate::mail::{MailSettings, MailTls};
 use crate::webhook::Alerts;
 
-const REDACTED: &str = "<redacted>";
+const REDACTED: &str = "***";
 const GIB: u64 = 1024 * MIB;
 
 /// The lines of a file in YAML.
