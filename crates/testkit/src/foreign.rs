@@ -106,6 +106,8 @@ impl Foreign {
         };
         let found = tokio::time::timeout(START_TIME_MAX, starting).await.ok().flatten();
         let words = found.unwrap_or_else(|| panic!("{self:?} did not start: {}", said.join("\n")));
+        // Read to its end: without a reader, a line of the script would end it by SIGPIPE.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let [endpoint, key_id, secret] = words.try_into().expect("an endpoint and a key");
         Some(ForeignServer { endpoint, key_id, secret, process, stdin })
     }
