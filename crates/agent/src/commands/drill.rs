@@ -21,9 +21,9 @@ const SAMPLE: usize = 20;
 
 pub(super) const EXAMPLES: &str = "\
 The files are restored into a scratch directory, read back, compared with what
-this host uploaded and removed. s3up status shows when a drill last succeeded,
-and the agent reports it to the gateway. The client key needs the rights list
-and download.
+this host uploaded and removed. A file of this host that S3 does not have any
+more fails. s3up status shows when a drill last succeeded, and the agent reports
+it to the gateway. The client key needs the rights list and download.
 
 Exit codes: 0 every file was restored, 1 some were not, or failed.
 

@@ -51,8 +51,9 @@ pub struct RestoreArgs {
     /// 2026-01-31 (the end of the day)
     #[arg(long, value_name = "TIME", verbatim_doc_comment)]
     at: Option<String>,
-    /// Replace files that have other content
-    #[arg(long)]
+    /// Replace files that have other content, and set
+    /// mode and time of those that have the right one
+    #[arg(long, verbatim_doc_comment)]
     overwrite: bool,
     /// Print what would be restored, and change nothing
     #[arg(long)]

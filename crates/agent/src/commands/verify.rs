@@ -27,8 +27,8 @@ Examples:
 #[derive(Clone, Debug, clap::Args)]
 pub struct VerifyArgs {
     /// Hash only N of the protected files, chosen at random
-    #[arg(long, value_name = "N")]
-    sample: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    sample: Option<u32>,
     /// Print JSON
     #[arg(long, help_heading = super::headings::OUTPUT)]
     json: bool,
@@ -56,7 +56,8 @@ pub(super) async fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<Ex
     let bar = Arc::new(progress::bytes("verify", None));
     let hashed = bar.clone();
     let hashed = Arc::new(move |bytes| hashed.inc(bytes));
-    let verified = verify(config, &gateway, args.sample, hashed, &mut findings).await;
+    let sample = args.sample.map(|count| count as usize);
+    let verified = verify(config, &gateway, sample, hashed, &mut findings).await;
     drop(bar);
     let summary = verified?;
     let exit = if summary.findings == 0 { Exit::Done } else { Exit::Failed };

@@ -100,8 +100,8 @@ pub struct Upload {
     pub remote_path: RemotePath,
     pub identity: Identity,
     pub sha256: Sha256Digest,
-    /// Permission bits.
-    pub mode: u32,
+    /// Permission bits that the gateway has; `None` if it took the content only.
+    pub mode: Option<u32>,
     pub version_id: Option<String>,
     /// Unix seconds.
     pub at: i64,

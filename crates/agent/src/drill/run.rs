@@ -1,4 +1,7 @@
 //! Carries out a drill.
+//!
+//! The files are those that this host uploaded, and those that the gateway lists beside them. So a file
+//! of this host fails the drill if the bucket has lost it.
 
 use std::collections::HashMap;
 use std::io;
@@ -6,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use s3up_core::wire::LIST_LIMIT_MAX;
+use s3up_core::{RemotePath, Sha256Digest};
 
 use super::judge::{Expected, judge};
 use super::scratch::Scratch;
@@ -13,7 +17,7 @@ use crate::database::{DatabaseError, Reader};
 use crate::files::watch::Watch;
 use crate::gateway::client::GatewayClient;
 use crate::gateway::error::GatewayError;
-use crate::remote_files::local_names::local_name;
+use crate::remote_files::local_names::{below, local_name};
 use crate::remote_files::pages::{Moment, Pages};
 use crate::remote_files::remote_file::RemoteFile;
 use crate::restore::fetch::Received;
@@ -21,6 +25,7 @@ use crate::restore::observe;
 use crate::restore::run::{RestoreError, fetch_files};
 use crate::restore::summary::{FAILURES_MAX, Failure, Tally};
 use crate::sample::Sample;
+use crate::states::decide::KnownFile;
 
 #[derive(Clone, Debug)]
 pub struct DrillRequest {
@@ -44,7 +49,8 @@ pub enum DrillError {
     #[error("list the files below {prefix:?}")]
     List { prefix: String, source: GatewayError },
     #[error(
-        "the gateway has no file below {prefix:?}, so nothing was proven; check the prefix with `s3up list`"
+        "neither the gateway nor this host knows a file below {prefix:?}, so nothing was proven; check \
+         the prefix with `s3up list`"
     )]
     NothingFound { prefix: String },
     #[error("use a scratch directory in {path:?}; pass --scratch DIR for another one")]
@@ -108,10 +114,13 @@ impl Drill<'_> {
         let mut chosen = request.sample.map(Sample::new);
         let mut pages = Pages::new(self.gateway, &request.prefix, Moment::Newest);
         while let Some(page) = pages.next().await.map_err(failed)? {
-            match &mut chosen {
-                None => self.batch(page, request).await?,
-                Some(sample) => page.into_iter().for_each(|file| sample.add(file, random())),
-            }
+            let candidates = self.not_uploaded_here(page).await?;
+            self.take(candidates, &mut chosen, request).await?;
+        }
+        let mut last = String::new();
+        while let Some((candidates, next)) = self.uploaded_here(&request.prefix, &last).await? {
+            self.take(candidates, &mut chosen, request).await?;
+            last = next;
         }
         let mut chosen = chosen.map(Sample::into_chosen).unwrap_or_default();
         chosen.sort_by(|one, other| one.path.cmp(&other.path));
@@ -120,6 +129,61 @@ impl Drill<'_> {
             self.batch(std::mem::replace(&mut chosen, rest), request).await?;
         }
         Ok(())
+    }
+
+    /// Restores the files, or adds them to the sample.
+    async fn take(
+        &mut self,
+        candidates: Vec<RemoteFile>,
+        chosen: &mut Option<Sample<RemoteFile>>,
+        request: &DrillRequest,
+    ) -> Result<(), DrillError> {
+        match chosen {
+            None if candidates.is_empty() => Ok(()),
+            None => self.batch(candidates, request).await,
+            Some(sample) => {
+                candidates.into_iter().for_each(|candidate| sample.add(candidate, random()));
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns the listed files of which this host has no record.
+    async fn not_uploaded_here(
+        &self,
+        page: Vec<RemoteFile>,
+    ) -> Result<Vec<RemoteFile>, DrillError> {
+        let Some(host) = self.host else { return Ok(page) };
+        let known = host.known(&page).await?;
+        let files = page.into_iter().zip(known);
+        let files = files.filter(|(file, known)| uploaded(known, file.path.as_str()).is_none());
+        Ok(files.map(|(file, _)| file).collect())
+    }
+
+    /// Returns some files below `prefix` that this host uploaded, and the `local_path` to continue
+    /// after; `None` at the end.
+    async fn uploaded_here(
+        &self,
+        prefix: &str,
+        after: &str,
+    ) -> Result<Option<(Vec<RemoteFile>, String)>, DrillError> {
+        let Some(host) = self.host else { return Ok(None) };
+        let names = host.reader.page("/", after).await?;
+        let Some(last) = names.last().cloned() else { return Ok(None) };
+        let mut candidates = Vec::new();
+        for (name, known) in names.iter().zip(host.reader.known(&names).await?) {
+            let Some(row) = &known.row else { continue };
+            // The rows of a watch that was removed from the configuration are not looked for.
+            let is_watched = host.local_path(&row.remote_path).as_ref() == Some(name);
+            let Ok(path) = RemotePath::parse(&row.remote_path) else { continue };
+            if let Some(sha256) = uploaded(&known, path.as_str())
+                && is_watched
+                && below(path.as_str(), prefix).is_some()
+            {
+                candidates.push(RemoteFile::of_record(path, row.size, sha256));
+            }
+        }
+        Ok(Some((candidates, last)))
     }
 
     /// Restores, compares and removes some files.
@@ -163,15 +227,10 @@ impl Drill<'_> {
     async fn expected(&self, files: &[RemoteFile]) -> Result<Vec<Expected>, DrillError> {
         let mut expected: Vec<_> =
             files.iter().map(|file| Expected { host: None, gateway: file.sha256 }).collect();
-        let Some(HostRecords { reader, watches }) = self.host else { return Ok(expected) };
-        let name = |file: &RemoteFile| {
-            watches.iter().find_map(|watch| watch.local_path_of_remote(file.path.as_str()))
-        };
-        let names: Vec<_> = files.iter().map(|file| name(file).unwrap_or_default()).collect();
-        let known = reader.known(&names).await?;
+        let Some(host) = self.host else { return Ok(expected) };
+        let known = host.known(files).await?;
         for ((file, expected), known) in files.iter().zip(&mut expected).zip(known) {
-            let row = known.row.filter(|row| row.remote_path == file.path.as_str());
-            expected.host = row.and_then(|row| row.version).map(|version| version.sha256);
+            expected.host = uploaded(&known, file.path.as_str());
         }
         Ok(expected)
     }
@@ -190,6 +249,25 @@ impl Drill<'_> {
             }
         }
     }
+}
+
+impl HostRecords {
+    fn local_path(&self, remote_path: &str) -> Option<String> {
+        self.watches.iter().find_map(|watch| watch.local_path_of_remote(remote_path))
+    }
+
+    /// Returns the rows of each of `files`, in the same order.
+    async fn known(&self, files: &[RemoteFile]) -> Result<Vec<KnownFile>, DatabaseError> {
+        let name = |file: &RemoteFile| self.local_path(file.path.as_str()).unwrap_or_default();
+        let names: Vec<_> = files.iter().map(name).collect();
+        self.reader.known(&names).await
+    }
+}
+
+/// Returns the SHA-256 of what this host uploaded last under the path.
+fn uploaded(known: &KnownFile, remote_path: &str) -> Option<Sha256Digest> {
+    let row = known.row.as_ref().filter(|row| row.remote_path == remote_path)?;
+    row.version.map(|version| version.sha256)
 }
 
 /// Runs `work` on a thread that may wait for the disk.

@@ -46,6 +46,25 @@ impl RemoteFile {
         })
     }
 
+    /// Returns the newest version of a file, as this host recorded its upload.
+    pub fn of_record(path: RemotePath, size: u64, sha256: Sha256Digest) -> RemoteFile {
+        RemoteFile {
+            path,
+            size,
+            uploaded_at: Timestamp::UNIX_EPOCH,
+            sha256: Some(sha256),
+            mtime_ns: None,
+            mode: None,
+            storage_class: None,
+            version_id: None,
+        }
+    }
+
+    /// Returns the permission bits, if the gateway tells them.
+    pub fn mode_bits(&self) -> Option<u32> {
+        u32::from_str_radix(self.mode.as_deref()?, 8).ok()
+    }
+
     /// True if S3 refuses to return the file until it is thawed.
     pub fn is_archived(&self) -> bool {
         is_archive_class(self.storage_class.as_deref())

@@ -31,7 +31,7 @@ const LONG_AT_ONCE: usize = 4;
 #[derive(Clone)]
 pub struct Fetcher {
     gateway: GatewayClient,
-    target: Arc<TargetDir>,
+    pub(super) target: Arc<TargetDir>,
     writers: Writers,
     long_files: Arc<Semaphore>,
     /// Called with the number of bytes that were received.
@@ -202,10 +202,9 @@ impl Fetcher {
         let remote = &task.remote;
         let version = remote.version_id.as_deref();
         let download = self.gateway.download_version(&remote.path, version).await?;
-        let mode = || u32::from_str_radix(remote.mode.as_deref()?, 8).ok();
         let metadata = FileMetadata {
             mtime_ns: download.mtime_ns.or(remote.mtime_ns),
-            mode: download.mode.or_else(mode),
+            mode: download.mode.or_else(|| remote.mode_bits()),
         };
         // The file may have been replaced since it was listed.
         let size = download.bytes.unwrap_or(remote.size);

@@ -2,6 +2,8 @@
 
 use rustix::fs::{Mode, Timespec, Timestamps, UTIME_OMIT};
 
+use crate::remote_files::remote_file::RemoteFile;
+
 const SECOND_NS: i64 = 1_000_000_000;
 /// Bits of a mode that are set. The owner is the user who restores, so a file never becomes setuid.
 const MODE_BITS: u32 = 0o777;
@@ -14,6 +16,17 @@ pub struct FileMetadata {
 }
 
 impl FileMetadata {
+    /// Returns the metadata that a listing has.
+    pub fn of_remote(file: &RemoteFile) -> FileMetadata {
+        FileMetadata { mtime_ns: file.mtime_ns, mode: file.mode_bits() }
+    }
+
+    /// True if a file with this mode and mtime has other metadata.
+    pub fn differs(&self, mode: u32, mtime_ns: i64) -> bool {
+        self.mode.is_some_and(|own| own & MODE_BITS != mode & MODE_BITS)
+            || self.mtime_ns.is_some_and(|own| own != mtime_ns)
+    }
+
     pub fn mode(&self) -> Option<Mode> {
         self.mode.map(|mode| Mode::from_raw_mode(mode & MODE_BITS))
     }
@@ -43,5 +56,23 @@ mod tests {
         assert_eq!(metadata.mode(), Some(Mode::from_raw_mode(0o755)));
         assert_eq!(FileMetadata::default().mode(), None);
         assert!(FileMetadata::default().times().is_none());
+    }
+
+    #[test]
+    fn only_metadata_that_is_known_and_can_be_set_differs() {
+        #[rustfmt::skip]
+        let cases = [
+            // mtime    mode          differs from 0644 and 5
+            (Some(5),   Some(0o644),  false),
+            (None,      None,         false),
+            (Some(5),   Some(0o4644), false),
+            (Some(6),   Some(0o644),  true),
+            (Some(5),   Some(0o600),  true),
+            (None,      Some(0o600),  true),
+        ];
+        for (mtime_ns, mode, want) in cases {
+            let differs = FileMetadata { mtime_ns, mode }.differs(0o100_644, 5);
+            assert_eq!(differs, want, "{mtime_ns:?} {mode:?}");
+        }
     }
 }

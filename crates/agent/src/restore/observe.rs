@@ -53,7 +53,8 @@ pub fn observe(target: &TargetDir, expected: &Expected) -> LocalEntry {
         },
         Some(_) | None => LocalContent::NotHashed,
     };
-    LocalEntry::File { size: identity.size, mtime_ns: identity.mtime_ns, content }
+    let (size, mtime_ns, mode) = (identity.size, identity.mtime_ns, stat.st_mode & 0o7777);
+    LocalEntry::File { size, mtime_ns, mode, content }
 }
 
 /// Returns the SHA-256 of a file. Blocking.

@@ -3,14 +3,16 @@
 //! A file is whole if it has the content of the gateway. That is known by its SHA-256; only where the
 //! gateway knows none do size and modification time count. Other content is replaced only on request,
 //! and only a regular file is replaced: anything else at its place was not put there by a restore.
+//! The same holds for the mode and the time of a whole file.
 
 use std::fmt;
 
 use s3up_core::Sha256Digest;
 
+use super::metadata::FileMetadata;
 use crate::remote_files::remote_file::RemoteFile;
 
-/// Says whether files with other content are replaced.
+/// Says whether files with other content are replaced, and other metadata as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overwrite {
     Keep,
@@ -24,6 +26,7 @@ pub enum LocalEntry {
     File {
         size: u64,
         mtime_ns: i64,
+        mode: u32,
         content: LocalContent,
     },
     Other(OtherKind),
@@ -50,7 +53,7 @@ pub enum Step {
     Create,
     Replace,
     /// The file is whole.
-    Skip(Whole),
+    Skip(Whole, MetadataStep),
     /// The file cannot be restored here.
     Refuse(Conflict),
 }
@@ -63,6 +66,16 @@ pub enum Whole {
     SameSizeAndTime,
 }
 
+/// Says what happens to mode and time of a whole file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetadataStep {
+    /// They do not differ, as far as the gateway tells them.
+    Same,
+    /// They differ and stay.
+    Keep,
+    Set,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conflict {
     OtherContent,
@@ -71,11 +84,11 @@ pub enum Conflict {
 }
 
 pub fn decide(remote: &RemoteFile, local: &LocalEntry, overwrite: Overwrite) -> Step {
-    let (size, mtime_ns, content) = match local {
+    let (size, mtime_ns, mode, content) = match local {
         LocalEntry::Nothing => return Step::Create,
         LocalEntry::Other(kind) => return Step::Refuse(Conflict::NotAFile(*kind)),
         LocalEntry::Unknown(why) => return Step::Refuse(Conflict::Unknown(why.clone())),
-        LocalEntry::File { size, mtime_ns, content } => (*size, *mtime_ns, *content),
+        LocalEntry::File { size, mtime_ns, mode, content } => (*size, *mtime_ns, *mode, *content),
     };
     let has_same_size = size == remote.size;
     let whole = match (remote.sha256, content) {
@@ -88,9 +101,20 @@ pub fn decide(remote: &RemoteFile, local: &LocalEntry, overwrite: Overwrite) -> 
         (Some(_) | None, LocalContent::Hashed(_) | LocalContent::NotHashed) => None,
     };
     match (whole, overwrite) {
-        (Some(whole), _) => Step::Skip(whole),
+        (Some(whole), _) => {
+            let differs = FileMetadata::of_remote(remote).differs(mode, mtime_ns);
+            Step::Skip(whole, metadata_step(differs, overwrite))
+        }
         (None, Overwrite::Replace) => Step::Replace,
         (None, Overwrite::Keep) => Step::Refuse(Conflict::OtherContent),
+    }
+}
+
+fn metadata_step(differs: bool, overwrite: Overwrite) -> MetadataStep {
+    match (differs, overwrite) {
+        (false, _) => MetadataStep::Same,
+        (true, Overwrite::Keep) => MetadataStep::Keep,
+        (true, Overwrite::Replace) => MetadataStep::Set,
     }
 }
 
@@ -125,16 +149,19 @@ mod tests {
         let right = LocalContent::Hashed(Sha256Digest::of(b"content"));
         let wrong = LocalContent::Hashed(Sha256Digest::of(b"CONTENT"));
         let none = LocalContent::NotHashed;
-        let file = |size, mtime_ns, content| LocalEntry::File { size, mtime_ns, content };
-        let same = Step::Skip(Whole::SameContent);
-        let same_time = Step::Skip(Whole::SameSizeAndTime);
+        let file = |size, mtime_ns, content| file(size, mtime_ns, 0o600, content);
+        let same = |metadata| Step::Skip(Whole::SameContent, metadata);
+        let whole = same(MetadataStep::Same);
+        let same_time = Step::Skip(Whole::SameSizeAndTime, MetadataStep::Same);
+        let mode = LocalEntry::File { size: 7, mtime_ns: 5, mode: 0o644, content: right };
         let other = Step::Refuse(Conflict::OtherContent);
         #[rustfmt::skip]
         let cases = [
             // situation                        known  local                  kept              replaced
             ("nothing there",                   true,  LocalEntry::Nothing,   Step::Create,     Step::Create),
-            ("the same content",                true,  file(7, 5, right),     same.clone(),     same.clone()),
-            ("the same content, touched",       true,  file(7, 6, right),     same.clone(),     same),
+            ("the same content",                true,  file(7, 5, right),     whole.clone(),    whole),
+            ("the same content, touched",       true,  file(7, 6, right),     same(MetadataStep::Keep), same(MetadataStep::Set)),
+            ("the same content, another mode",  true,  mode,                  same(MetadataStep::Keep), same(MetadataStep::Set)),
             ("other content, the same time",    true,  file(7, 5, wrong),     other.clone(),    Step::Replace),
             ("another size",                    true,  file(8, 5, none),      other.clone(),    Step::Replace),
             ("not hashed, the same time",       true,  file(7, 5, none),      other.clone(),    Step::Replace),
@@ -163,8 +190,12 @@ mod tests {
     #[test]
     fn without_a_digest_and_a_time_a_file_is_never_taken_for_whole() {
         let remote = RemoteFile { mtime_ns: None, ..remote(false) };
-        let local = LocalEntry::File { size: 7, mtime_ns: 0, content: LocalContent::NotHashed };
+        let local = file(7, 0, 0o600, LocalContent::NotHashed);
         assert_eq!(decide(&remote, &local, Keep), Step::Refuse(Conflict::OtherContent));
+    }
+
+    fn file(size: u64, mtime_ns: i64, mode: u32, content: LocalContent) -> LocalEntry {
+        LocalEntry::File { size, mtime_ns, mode, content }
     }
 
     fn remote(digest_is_known: bool) -> RemoteFile {
@@ -174,7 +205,7 @@ mod tests {
             uploaded_at: jiff::Timestamp::UNIX_EPOCH,
             sha256: digest_is_known.then(|| Sha256Digest::of(b"content")),
             mtime_ns: Some(5),
-            mode: None,
+            mode: Some("0600".to_owned()),
             storage_class: None,
             version_id: None,
         }

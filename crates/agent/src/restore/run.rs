@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::fetch::{FailureScope, FetchFailure, Fetched, Fetcher, FileTask, Received};
+use super::metadata::FileMetadata;
 use super::observe::{Expected, observe};
-use super::plan::{LocalEntry, Overwrite, Step, decide};
+use super::plan::{LocalEntry, MetadataStep, Overwrite, Step, Whole, decide};
 use super::retry::FAILURES_IN_A_ROW_MAX;
 use super::summary::{PlanSummary, Summary};
 use super::target_dir::{Placement, TargetDir};
@@ -230,6 +231,7 @@ async fn observe_page(
         let Ok(facts) = gateway.head_version(&file.path, version).await else { continue };
         file.sha256 = facts.sha256;
         file.mtime_ns = facts.mtime_ns.or(file.mtime_ns);
+        file.mode = facts.mode.map(|mode| format!("{mode:04o}")).or(file.mode.take());
         if facts.sha256.is_some() {
             let (one, observed) = observe_all(target, vec![(file.clone(), name.clone())]).await?;
             if let (Some((observed_file, _)), Some(observed)) =
@@ -271,7 +273,18 @@ struct Executor<'f> {
     ended: Ended<'f>,
 }
 
-type Done = (FileTask, Result<Fetched, FetchFailure>);
+/// Work that is left for one file.
+#[derive(Debug)]
+enum Work {
+    Fetch(FileTask),
+    SetMetadata(RemoteFile, PathBuf, Whole),
+}
+
+#[derive(Debug)]
+enum Done {
+    Fetched(RemoteFile, Result<Fetched, FetchFailure>),
+    MetadataSet(RemoteFile, Whole, io::Result<()>),
+}
 
 impl Executor<'_> {
     /// Carries out every step of `planned`.
@@ -283,38 +296,36 @@ impl Executor<'_> {
         let mut is_planned = false;
         loop {
             while running.len() < CONCURRENT
-                && let Some(task) = queue.pop_front()
+                && let Some(work) = queue.pop_front()
             {
-                let (fetcher, task): (Fetcher, FileTask) = (self.fetcher.clone(), task);
-                running.spawn(async move {
-                    let fetched = fetcher.fetch(&task).await;
-                    (task, fetched)
-                });
+                self.spawn(work, &mut running);
             }
             if is_planned && running.is_empty() {
                 return Ok(());
             }
             tokio::select! {
                 Some(done) = running.join_next() => {
-                    let (task, fetched) = done.map_err(|_| RestoreError::Panicked)?;
-                    self.done(&task.remote, fetched)?;
+                    self.done(done.map_err(|_| RestoreError::Panicked)?)?;
                 }
                 page = planned.recv(), if !is_planned && queue.is_empty() => match page {
-                    Some(page) => queue.extend(page.into_iter().filter_map(|it| self.task(it))),
+                    Some(page) => queue.extend(page.into_iter().filter_map(|it| self.work(it))),
                     None => is_planned = true,
                 },
             }
         }
     }
 
-    /// Returns the task of a step, if there is something to fetch.
-    fn task(&mut self, (remote, path, step): Planned) -> Option<FileTask> {
+    /// Returns the work of a step, if there is some.
+    fn work(&mut self, (remote, path, step): Planned) -> Option<Work> {
+        let fetch =
+            |remote, path, placement| Some(Work::Fetch(FileTask { remote, path, placement }));
         match step {
-            Step::Create => Some(FileTask { remote, path, placement: Placement::Free }),
-            Step::Replace => Some(FileTask { remote, path, placement: Placement::Replace }),
-            Step::Skip(whole) => {
-                self.summary.add_whole(&remote, whole);
-                (self.ended)(&remote, None);
+            Step::Create => fetch(remote, path, Placement::Free),
+            Step::Replace => fetch(remote, path, Placement::Replace),
+            Step::Skip(whole, MetadataStep::Set) => Some(Work::SetMetadata(remote, path, whole)),
+            Step::Skip(whole, metadata) => {
+                self.summary.metadata_differs += u64::from(metadata == MetadataStep::Keep);
+                self.whole(&remote, whole);
                 None
             }
             Step::Refuse(conflict) => {
@@ -324,7 +335,45 @@ impl Executor<'_> {
         }
     }
 
-    fn done(
+    fn spawn(&self, work: Work, running: &mut JoinSet<Done>) {
+        match work {
+            Work::Fetch(task) => {
+                let fetcher = self.fetcher.clone();
+                running.spawn(async move {
+                    let fetched = fetcher.fetch(&task).await;
+                    Done::Fetched(task.remote, fetched)
+                });
+            }
+            Work::SetMetadata(remote, path, whole) => {
+                let target = self.fetcher.target.clone();
+                running.spawn_blocking(move || {
+                    let set = target.set_metadata(&path, &FileMetadata::of_remote(&remote));
+                    Done::MetadataSet(remote, whole, set)
+                });
+            }
+        }
+    }
+
+    fn whole(&mut self, remote: &RemoteFile, whole: Whole) {
+        self.summary.add_whole(remote, whole);
+        (self.ended)(remote, None);
+    }
+
+    fn done(&mut self, done: Done) -> Result<(), RestoreError> {
+        match done {
+            Done::Fetched(remote, fetched) => self.fetched(&remote, fetched),
+            Done::MetadataSet(remote, whole, set) => {
+                match set {
+                    Ok(()) => self.summary.metadata_set += 1,
+                    Err(_) => self.summary.metadata_refused += 1,
+                }
+                self.whole(&remote, whole);
+                Ok(())
+            }
+        }
+    }
+
+    fn fetched(
         &mut self,
         remote: &RemoteFile,
         fetched: Result<Fetched, FetchFailure>,

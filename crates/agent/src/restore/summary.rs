@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::plan::{Step, Whole};
+use super::plan::{MetadataStep, Step, Whole};
 use crate::remote_files::remote_file::RemoteFile;
 
 /// Maximum number of failures that are kept for the summary. Each is logged as well.
@@ -36,7 +36,11 @@ pub struct Summary {
     pub failed: Tally,
     /// Files among `restored` and `skipped` of which the gateway does not know the SHA-256.
     pub without_digest: u64,
-    /// Files among `restored` whose mode or time the filesystem refused.
+    /// Files among `skipped` that got their mode and their time.
+    pub metadata_set: u64,
+    /// Files among `skipped` whose mode or time differs and stays.
+    pub metadata_differs: u64,
+    /// Files among `restored` and `skipped` whose mode or time the filesystem refused.
     pub metadata_refused: u64,
     pub failures: Vec<Failure>,
 }
@@ -48,6 +52,8 @@ pub struct PlanSummary {
     pub replace: Tally,
     /// Files that are whole already.
     pub skip: Tally,
+    /// Files among `skip` whose mode or time differs; they are set with `--overwrite`.
+    pub metadata_differs: u64,
     /// Files among `create` and `replace` that S3 returns only once they are thawed.
     pub archived: Tally,
     pub conflicts: Tally,
@@ -77,8 +83,9 @@ impl PlanSummary {
                 self.replace.add(file.size);
                 true
             }
-            Step::Skip(_) => {
+            Step::Skip(_, metadata) => {
                 self.skip.add(file.size);
+                self.metadata_differs += u64::from(*metadata != MetadataStep::Same);
                 false
             }
             Step::Refuse(conflict) => {

@@ -24,6 +24,7 @@ use s3up_cli::open_confined;
 use s3up_core::Sha256Digest;
 
 use super::metadata::FileMetadata;
+use crate::files::confined_fs::is_regular;
 
 /// Mode of a new file until its own is set.
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -70,6 +71,15 @@ impl TargetDir {
     pub fn open_file(&self, path: &Path) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK;
         Ok(open_confined(&self.fd, path, flags, ResolveFlags::empty())?.into())
+    }
+
+    /// Gives a regular file its mode and its time.
+    pub fn set_metadata(&self, path: &Path, metadata: &FileMetadata) -> io::Result<()> {
+        let file = self.open_file(path)?;
+        if !is_regular(&fstat(&file)?) {
+            return Err(io::Error::other("expected a regular file, found something else"));
+        }
+        set_metadata(&file, metadata)
     }
 
     /// Writes everything to the disk that was written to the filesystem of the directory.
@@ -187,23 +197,13 @@ impl NewFile {
     /// Gives the file its metadata and its name. Returns the error of its filesystem if that refuses
     /// the metadata.
     pub fn place(mut self, placement: Placement) -> io::Result<Option<io::Error>> {
-        let refused = self.set_metadata().err();
+        let refused = set_metadata(&self.file, &self.metadata).err();
         match placement {
             Placement::Replace => renameat(&self.dir, &self.temporary, &self.dir, &self.name)?,
             Placement::Free => self.rename_to_free_name()?,
         }
         self.is_placed = true;
         Ok(refused)
-    }
-
-    fn set_metadata(&self) -> io::Result<()> {
-        if let Some(mode) = self.metadata.mode() {
-            fchmod(&self.file, mode)?;
-        }
-        if let Some(times) = self.metadata.times() {
-            futimens(&self.file, &times)?;
-        }
-        Ok(())
     }
 
     fn rename_to_free_name(&self) -> io::Result<()> {
@@ -217,6 +217,16 @@ impl NewFile {
             renamed => Ok(renamed?),
         }
     }
+}
+
+fn set_metadata(file: &File, metadata: &FileMetadata) -> io::Result<()> {
+    if let Some(mode) = metadata.mode() {
+        fchmod(file, mode)?;
+    }
+    if let Some(times) = metadata.times() {
+        futimens(file, &times)?;
+    }
+    Ok(())
 }
 
 impl Drop for NewFile {

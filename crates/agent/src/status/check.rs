@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Status, WatchStatus};
+use crate::states::drill_record::DrillRecord;
 use crate::states::gateway_state::{GatewayState, GatewayStatus};
 use crate::states::watcher_state::WatcherState;
 
@@ -33,6 +34,8 @@ pub enum CheckProblem {
         files: u64,
         oldest_at: i64,
     },
+    /// The last drill failed, or could not be carried out.
+    Drill(DrillRecord),
     Watch {
         local_path: String,
         problems: Vec<WatchProblem>,
@@ -56,7 +59,8 @@ impl Limits {
 
 /// Returns at most one problem per subject. None means that all is well.
 pub fn problems(status: &Status, limits: &Limits, now: i64) -> Vec<CheckProblem> {
-    let own = [agent(status, now), gateway(status), watcher(status), pending(status, limits, now)];
+    let (agent, pending) = (agent(status, now), pending(status, limits, now));
+    let own = [agent, gateway(status), watcher(status), pending, drill(status)];
     let watches = status.watches.iter().filter_map(|watch| of_watch(watch, limits, now));
     own.into_iter().flatten().chain(watches).collect()
 }
@@ -91,6 +95,10 @@ fn pending(status: &Status, limits: &Limits, now: i64) -> Option<CheckProblem> {
     Some(CheckProblem::Pending { files: status.total.pending.files, oldest_at })
 }
 
+fn drill(status: &Status) -> Option<CheckProblem> {
+    status.last_drill.filter(|drill| !drill.is_good()).map(CheckProblem::Drill)
+}
+
 fn of_watch(watch: &WatchStatus, limits: &Limits, now: i64) -> Option<CheckProblem> {
     let error = watch.files.error.clone().map(|error| WatchProblem::NotScanned { error });
     let scan = match watch.last_scan_at {
@@ -123,13 +131,16 @@ mod tests {
         let gateway = |status| GatewayState { status, since: 60, reason: None };
         let away = gateway(GatewayStatus::Away);
         let refused = gateway(GatewayStatus::KeyRefused);
+        let good = DrillRecord::after(None, 10, (3, 30, 0));
+        let failed = DrillRecord::after(Some(&good), 20, (3, 30, 1));
+        let empty = DrillRecord::after(Some(&good), 20, (0, 0, 0));
         let degraded = WatcherState::Degraded("degraded: x".to_owned());
         let of_watch = |problem: WatchProblem| CheckProblem::Watch {
             local_path: "/up".to_owned(),
             problems: vec![problem],
         };
         #[rustfmt::skip]
-        let cases: [(Status, Option<CheckProblem>); 13] = [
+        let cases: [(Status, Option<CheckProblem>); 16] = [
             (well(),                                                     None),
             (Status { running: false, ..well() },                        Some(NotRunning)),
             (Status { alive_at: Some(NOW - 301), ..well() },             Some(Silent { since: NOW - 301 })),
@@ -139,6 +150,9 @@ mod tests {
             (Status { watcher: Some(degraded), ..well() },               Some(Watcher("degraded: x".to_owned()))),
             (Status { oldest_pending_at: Some(NOW - 600), ..well() },    None),
             (Status { oldest_pending_at: Some(NOW - 601), ..well() },    Some(Pending { files: 0, oldest_at: NOW - 601 })),
+            (Status { last_drill: Some(good), ..well() },                None),
+            (Status { last_drill: Some(failed), ..well() },              Some(CheckProblem::Drill(failed))),
+            (Status { last_drill: Some(empty), ..well() },               Some(CheckProblem::Drill(empty))),
             (with_watch(|it| it.last_scan_at = None),                    Some(of_watch(WatchProblem::NeverScanned))),
             (with_watch(|it| it.last_scan_at = Some(NOW - 10_800)),      None),
             (with_watch(|it| it.last_scan_at = Some(NOW - 10_801)),      Some(of_watch(WatchProblem::ScannedBefore { at: NOW - 10_801 }))),

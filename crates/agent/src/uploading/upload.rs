@@ -23,7 +23,7 @@ use crate::database::{Change, Reader, Upload};
 use crate::files::writes::Writer;
 use crate::gateway::client::{BodyStart, Completeness, GatewayClient, PatchRequest, PutRequest};
 use crate::gateway::error::GatewayError;
-use crate::states::decide::{FileRow, KnownFile, PendingReason, UploadedVersion};
+use crate::states::decide::{FileRow, KnownFile, PendingReason};
 use crate::states::problem::ProblemKind;
 
 /// Uploads files. All uploads share its connections.
@@ -52,30 +52,38 @@ impl Uploader {
             local_path,
             identity: content.identity(),
             sha256: content.sha256(),
-            mode: content.mode(),
+            mode: Some(content.mode()),
             version_id: None,
             at: clock::wall_seconds(),
             sent: false,
             remote_path,
         };
-        let Some(stored_version) = same_content(&upload, row.as_ref()) else {
+        // The row is no evidence of what S3 has now: the answer to a later upload may have been lost.
+        if !has_content(row.as_ref(), &upload) {
             return self.send(task, content, upload, reason).await;
-        };
-        if task.mode == UploadMode::Hot {
-            return Err(Outcome::Skipped { as_state: SkippedAs::Protected, change: None });
         }
-        if has_same_metadata(&upload, &stored_version) {
-            let change = Some(Change::MetadataChanged(upload).into());
-            return Err(Outcome::Skipped { as_state: SkippedAs::Protected, change });
+        if task.mode == UploadMode::Hot {
+            return match self.version_at_gateway(&upload.remote_path, &content).await? {
+                Some(_) => Err(Outcome::Skipped { as_state: SkippedAs::Protected, change: None }),
+                None => self.send(task, content, upload, reason).await,
+            };
         }
         match self.send_metadata(&content, &upload).await? {
             MetadataAnswer::Updated { version_id } => {
                 upload.version_id = version_id;
-                let changed_since = content.changed_since();
-                let change = Change::MetadataChanged(upload).into();
-                Ok(Outcome::Stored { change, sent: false, changed_since })
+                Ok(metadata_changed(upload, &content))
             }
             MetadataAnswer::NotStored => self.send(task, content, upload, reason).await,
+            MetadataAnswer::NotTaken => {
+                let path = upload.remote_path.clone();
+                match self.version_at_gateway(&path, &content).await? {
+                    Some(version_id) => {
+                        (upload.version_id, upload.mode) = (version_id, None);
+                        Ok(metadata_changed(upload, &content))
+                    }
+                    None => self.send(task, content, upload, reason).await,
+                }
+            }
         }
     }
 
@@ -124,13 +132,7 @@ impl Uploader {
             Ok(answer) => answer,
             Err(err) => return Err(failed(&err, &content, task.mode)),
         };
-        if (answer.size, answer.sha256) != (put.bytes, put.sha256) {
-            let reason = format!(
-                "gateway stored other content: expected {} bytes with SHA-256 {}, found {} with {}",
-                put.bytes, put.sha256, answer.size, answer.sha256
-            );
-            return Err(Outcome::failed(RetryHint::default(), reason));
-        }
+        check_content(&answer, &content)?;
         upload.version_id = answer.version_id;
         upload.sent = !answer.unchanged;
         upload.at = clock::wall_seconds();
@@ -152,20 +154,17 @@ impl Uploader {
             path: &upload.remote_path,
             sha256: upload.sha256,
             mtime_ns: upload.identity.mtime_ns,
-            mode: upload.mode,
+            mode: content.mode(),
         };
         match self.gateway.patch(&patch).await {
-            Ok(UploadResponse { version_id, .. }) => Ok(MetadataAnswer::Updated { version_id }),
+            Ok(answer) => {
+                check_content(&answer, content)?;
+                Ok(MetadataAnswer::Updated { version_id: answer.version_id })
+            }
             Err(GatewayError::Refused(refusal)) if is_not_stored(refusal.code) => {
                 Ok(MetadataAnswer::NotStored)
             }
-            // The gateway is too old for the call, or a proxy forbids it: the metadata of the upload
-            // stay.
-            Err(GatewayError::Refused(refusal) | GatewayError::NotTheGateway(refusal))
-                if matches!(refusal.status, 405 | 501) =>
-            {
-                Ok(MetadataAnswer::Updated { version_id: None })
-            }
+            Err(err) if is_call_refused(&err) => Ok(MetadataAnswer::NotTaken),
             Err(err) => Err(failed(&err, content, UploadMode::Settled)),
         }
     }
@@ -204,23 +203,47 @@ enum MetadataAnswer {
     },
     /// The gateway does not have this content.
     NotStored,
+    /// The call did not reach a gateway that knows it, so its answer says nothing about the file.
+    NotTaken,
 }
 
-/// Returns the version of the row if it has the same size and content.
-fn same_content(upload: &Upload, row: Option<&FileRow>) -> Option<UploadedVersion> {
-    let row = row.filter(|row| {
-        row.remote_path == upload.remote_path.as_str() && row.size == upload.identity.size
-    });
-    row?.version.filter(|version| version.sha256 == upload.sha256)
+/// True if the row has the size and the content of the file.
+fn has_content(row: Option<&FileRow>, upload: &Upload) -> bool {
+    row.is_some_and(|row| {
+        row.remote_path == upload.remote_path.as_str()
+            && row.size == upload.identity.size
+            && row.version.is_some_and(|version| version.sha256 == upload.sha256)
+    })
+}
+
+/// Checks that an answer is about the content of the file.
+fn check_content(answer: &UploadResponse, content: &Content) -> Result<(), Outcome> {
+    let (bytes, sha256) = (content.bytes(), content.sha256());
+    if (answer.size, answer.sha256) == (bytes, sha256) {
+        return Ok(());
+    }
+    let reason = format!(
+        "gateway stored other content: expected {bytes} bytes with SHA-256 {sha256}, found {} with {}",
+        answer.size, answer.sha256
+    );
+    Err(Outcome::failed(RetryHint::default(), reason))
 }
 
 fn is_not_stored(code: Code) -> bool {
     matches!(code, Code::NotFound | Code::DigestMismatch)
 }
 
-/// True if the gateway has the mtime and the mode of the file.
-fn has_same_metadata(upload: &Upload, stored: &UploadedVersion) -> bool {
-    stored.identity.mtime_ns == upload.identity.mtime_ns && stored.mode == Some(upload.mode)
+/// True if the gateway is too old for the call, or a proxy forbids its method.
+fn is_call_refused(err: &GatewayError) -> bool {
+    match err {
+        GatewayError::Refused(refusal) => matches!(refusal.status, 405 | 501),
+        GatewayError::NotTheGateway(refusal) => matches!(refusal.status, 403 | 405 | 501),
+        GatewayError::Redirected { .. }
+        | GatewayError::Unreachable(_)
+        | GatewayError::Handshake(_)
+        | GatewayError::Stalled(_)
+        | GatewayError::InvalidAnswer { .. } => false,
+    }
 }
 
 /// A file whose writer was not seen closing it may get more content.
@@ -262,4 +285,10 @@ fn failed(err: &GatewayError, content: &Content, mode: UploadMode) -> Outcome {
 fn stored(upload: Upload, sent: bool, content: &Content) -> Outcome {
     let changed_since = content.changed_since();
     Outcome::Stored { change: Change::Uploaded(upload).into(), sent, changed_since }
+}
+
+/// The gateway has the content, so that only the identity and the metadata of its row change.
+fn metadata_changed(upload: Upload, content: &Content) -> Outcome {
+    let changed_since = content.changed_since();
+    Outcome::Stored { change: Change::MetadataChanged(upload).into(), sent: false, changed_since }
 }

@@ -70,6 +70,30 @@ async fn a_file_that_is_not_what_this_host_uploaded_fails_the_drill() {
 }
 
 #[tokio::test]
+async fn a_file_that_the_bucket_has_lost_fails_the_drill_and_status_tells_a_monitor() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    for name in ["fine", "dir/lost"] {
+        host.write(name, name);
+    }
+    host.scan().await;
+    host.write("pending", "never uploaded");
+    world.s3_client().put("webapp/uploads/of-another-host", b"other", "STANDARD").await;
+    world.s3_client().delete("webapp/uploads/dir/lost").await;
+
+    let sample = drill(&host, host.dir.path(), &[]).await;
+    let only_lost = drill(&host, host.dir.path(), &["uploads/dir"]).await;
+    let check = Process::output(&host, &["status", "--check"]).await;
+
+    assert_eq!((sample.code, only_lost.code), (Some(1), Some(1)), "{sample:?} {only_lost:?}");
+    for output in [&sample, &only_lost] {
+        let lost = output.stdout.lines().find(|line| line.starts_with("failed: "));
+        assert!(lost.is_some_and(|line| line.contains("uploads/dir/lost: ")), "{output:?}");
+    }
+    assert!(check.stdout.contains("drill: 1 of 1 file failed at 20"), "{check:?}");
+}
+
+#[tokio::test]
 async fn a_drill_that_cannot_be_carried_out_is_no_success() {
     let mut world = World::start().await;
     let host = Host::new(&world.url());
@@ -83,7 +107,10 @@ async fn a_drill_that_cannot_be_carried_out_is_no_success() {
     let status = Process::output(&host, &["status"]).await;
 
     for (output, want) in [
-        (empty, "the gateway has no file below \"none\", so nothing was proven"),
+        (
+            empty,
+            "neither the gateway nor this host knows a file below \"none\", so nothing was proven",
+        ),
         (no_scratch, "use a scratch directory in \"/nowhere\"; pass --scratch DIR"),
         (away, "list the files below \"\": cannot reach the gateway"),
     ] {

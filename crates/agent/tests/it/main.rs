@@ -8,6 +8,7 @@ mod commands;
 mod database;
 mod disk_full;
 mod drill;
+mod faulty_proxy;
 mod files;
 mod filesystems;
 mod fixture;

@@ -79,6 +79,53 @@ async fn a_second_run_fetches_only_what_is_missing_or_was_asked_to_be_replaced()
 }
 
 #[tokio::test]
+async fn mode_and_time_of_a_whole_file_are_set_on_request_and_counted_otherwise() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let date = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    for name in ["secret", "touched", "same"] {
+        host.write(name, name);
+        let file = fs::File::options().write(true).open(host.up.join(name)).unwrap();
+        file.set_permissions(Permissions::from_mode(0o600)).unwrap();
+        file.set_modified(date).unwrap();
+    }
+    host.scan().await;
+    let target = host.dir.path().join("target");
+    assert_eq!(restore(&host, &["uploads"], &target).await.code, Some(0));
+    let open = |name| fs::File::options().write(true).open(target.join(name)).unwrap();
+    open("secret").set_permissions(Permissions::from_mode(0o644)).unwrap();
+    open("touched").set_modified(date + Duration::from_secs(1)).unwrap();
+    let metadata = |name| {
+        let metadata = fs::metadata(target.join(name)).unwrap();
+        (metadata.permissions().mode() & 0o7777, metadata.modified().unwrap())
+    };
+
+    let preview = restore(&host, &["uploads", "--dry-run", "--json"], &target).await;
+    let kept = restore(&host, &["uploads"], &target).await;
+    assert_eq!(metadata("secret"), (0o644, date));
+    let set = restore(&host, &["uploads", "--overwrite", "--json"], &target).await;
+    let again = restore(&host, &["uploads", "--overwrite", "--json"], &target).await;
+
+    let counts = |output: &Output| -> (u64, u64, u64) {
+        let json: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+        let count = |value: &serde_json::Value| value.as_u64().unwrap_or(0);
+        (
+            count(&json["skipped"]["files"]),
+            count(&json["metadata_set"]),
+            count(&json["metadata_differs"]),
+        )
+    };
+    assert_eq!(counts(&preview), (0, 0, 2), "{preview:?}");
+    let differs = "metadata differs: 2 files of another mode or time; pass --overwrite\n";
+    assert!(kept.stdout.ends_with(differs), "{kept:?}");
+    assert_eq!((counts(&set), counts(&again)), ((3, 2, 0), (3, 0, 0)), "{set:?} {again:?}");
+    for name in ["secret", "touched", "same"] {
+        assert_eq!(metadata(name), (0o600, date), "{name}");
+    }
+    assert_eq!((kept.code, set.code), (Some(0), Some(0)));
+}
+
+#[tokio::test]
 async fn a_restore_that_was_killed_is_resumed_without_fetching_whole_files_again() {
     let world = World::start().await;
     let host = Host::new(&world.url());

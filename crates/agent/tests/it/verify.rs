@@ -17,11 +17,14 @@ async fn files_on_which_disk_database_and_gateway_agree_are_verified() {
 
     let all = Process::output(&host, &["verify"]).await;
     let sample = Process::output(&host, &["verify", "--sample", "1", "--json"]).await;
+    let none = Process::output(&host, &["verify", "--sample", "0"]).await;
 
     let want = "2 files verified, 1 excluded, 0 findings\n";
     assert_eq!((all.code, all.stdout.as_str()), (Some(0), want), "{all:?}");
     let want = "{\"verified\":1,\"not_sampled\":1,\"excluded\":1,\"findings\":0}\n";
     assert_eq!((sample.code, sample.stdout.as_str()), (Some(0), want), "{sample:?}");
+    assert_eq!((none.code, none.stdout.as_str()), (Some(2), ""), "{none:?}");
+    assert!(none.stderr.contains("0 is not in 1.."), "{none:?}");
 }
 
 #[tokio::test]

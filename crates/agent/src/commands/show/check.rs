@@ -38,6 +38,13 @@ impl fmt::Display for CheckProblem {
                 let files = Count(*files, "file");
                 write!(f, "pending: {files}, the oldest since {}", time(*oldest_at))
             }
+            CheckProblem::Drill(drill) => match (drill.failed, drill.files) {
+                (0, _) => write!(f, "drill: could not be carried out at {}", time(drill.at)),
+                (failed, files) => {
+                    let at = time(drill.at);
+                    write!(f, "drill: {failed} of {} failed at {at}", Count(files, "file"))
+                }
+            },
             CheckProblem::Watch { local_path, problems } => {
                 let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
                 write!(f, "{local_path}: {}", texts.join(", "))
@@ -65,6 +72,7 @@ impl fmt::Display for WatchProblem {
 mod tests {
     use super::*;
     use crate::states::counts::{FileCount, StateCounts};
+    use crate::states::drill_record::DrillRecord;
     use crate::states::gateway_state::{GatewayState, GatewayStatus};
     use crate::status::WatchStatus;
 
@@ -79,6 +87,8 @@ mod tests {
         let refused = GatewayState { status: GatewayStatus::KeyRefused, ..away.clone() };
         let local_path = "/up".to_owned();
         let error = "gone".to_owned();
+        let failed = DrillRecord::after(None, 60, (3, 30, 1));
+        let empty = DrillRecord::after(None, 60, (0, 0, 0));
         let of_watch = vec![
             WatchProblem::NotScanned { error },
             WatchProblem::ScannedBefore { at: 61 },
@@ -93,6 +103,8 @@ mod tests {
             (vec![CheckProblem::Gateway(refused)],                     "PROBLEM: gateway: key refused since 1970-01-01T00:01:00Z: no route\n"),
             (vec![CheckProblem::Watcher("degraded: x".to_owned())],    "PROBLEM: watcher: degraded: x\n"),
             (vec![CheckProblem::Pending { files: 1, oldest_at: 60 }, CheckProblem::NotRunning], "PROBLEM: pending: 1 file, the oldest since 1970-01-01T00:01:00Z; agent: not running\n"),
+            (vec![CheckProblem::Drill(failed)],                        "PROBLEM: drill: 1 of 3 files failed at 1970-01-01T00:01:00Z\n"),
+            (vec![CheckProblem::Drill(empty)],                         "PROBLEM: drill: could not be carried out at 1970-01-01T00:01:00Z\n"),
             (vec![CheckProblem::Watch { local_path, problems: of_watch }], "PROBLEM: /up: gone, not scanned completely since 1970-01-01T00:01:01Z, 1 problem (s3up status lists them)\n"),
         ];
         for (problems, want) in cases {

@@ -16,6 +16,14 @@ impl fmt::Display for Summary {
             let count = Count(self.without_digest, "file");
             writeln!(f, "the gateway knows no SHA-256 of {count}; only the length was checked")?;
         }
+        if self.metadata_set > 0 {
+            let count = Count(self.metadata_set, "file");
+            writeln!(f, "metadata set: {count} had the content and another mode or time")?;
+        }
+        if self.metadata_differs > 0 {
+            let count = Count(self.metadata_differs, "file");
+            writeln!(f, "metadata differs: {count} of another mode or time; pass --overwrite")?;
+        }
         if self.metadata_refused > 0 {
             let count = Count(self.metadata_refused, "file");
             writeln!(f, "the filesystem refused the mode or the time of {count}")?;
@@ -30,6 +38,10 @@ impl fmt::Display for PlanSummary {
         line(f, "create", self.create, "")?;
         line(f, "replace", self.replace, "")?;
         line(f, "skip", self.skip, "whole already")?;
+        if self.metadata_differs > 0 {
+            let count = Count(self.metadata_differs, "file");
+            writeln!(f, "metadata differs: {count} of another mode or time")?;
+        }
         line(f, "conflicts", self.conflicts, "cannot be restored here")?;
         if self.archived.files > 0 {
             line(f, "archived", self.archived, "of these, to be thawed first")?;
