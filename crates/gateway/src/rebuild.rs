@@ -3,9 +3,9 @@
 //!
 //! The prefix of the client is listed page by page. A file whose size and ETag are those of its row needs
 //! nothing; S3 is asked about each of the others, for what a listing does not have. Each page is
-//! committed with its position, so a rebuild that is killed resumes after its last page. In the end S3 is
-//! asked about each row that the listing did not have: only if S3 says that there is no such object, the
-//! row is removed. Nothing in the bucket is changed.
+//! committed with its position, so a rebuild that is killed resumes after its last page, in the same bucket
+//! and below the same prefix only. In the end S3 is asked about each row that the listing did not have: only
+//! if S3 says that there is no such object, the row is removed. Nothing in the bucket is changed.
 //!
 //! In each step a row is read before S3 is asked, and changed only while it is the same. So gateways may run
 //! meanwhile, and what they record wins.
@@ -38,6 +38,8 @@ const RETRY_FOR: Duration = Duration::from_secs(30);
 pub(crate) struct Rebuilder {
     store: Store,
     prefix: KeyPrefix,
+    /// The place of all files: endpoint, bucket and prefix.
+    origin: String,
     database: RebuildDatabase,
 }
 
@@ -59,7 +61,8 @@ pub(crate) struct RebuildCounts {
     pub changed: ChangedRows,
     /// Objects below the prefix of the client whose key is no path that a gateway writes.
     pub foreign: u64,
-    /// Files about which S3 did not answer. Their rows are as before.
+    /// Files about which S3 did not answer, in this run and in those that it resumes. Their rows are as
+    /// before.
     pub not_examined: u64,
 }
 
@@ -80,8 +83,15 @@ struct Answers {
 }
 
 impl Rebuilder {
-    pub(crate) fn new(store: Store, prefix: KeyPrefix, database: RebuildDatabase) -> Rebuilder {
-        Rebuilder { store, prefix, database }
+    /// `endpoint`: `None` means AWS.
+    pub(crate) fn new(
+        store: Store,
+        endpoint: Option<&str>,
+        prefix: KeyPrefix,
+        database: RebuildDatabase,
+    ) -> Rebuilder {
+        let origin = format!("{} {} {prefix}", endpoint.unwrap_or("aws"), store.bucket());
+        Rebuilder { store, prefix, origin, database }
     }
 
     /// Rebuilds the catalogue of one client. Calls `progress` after each page.
@@ -90,9 +100,14 @@ impl Rebuilder {
         client: &ClientName,
         mut progress: impl FnMut(&RebuildCounts),
     ) -> Result<RebuildResult, RebuildError> {
-        let mut position = self.database.begin(client).await?;
+        let mut position = self.database.begin(client, &self.origin).await?;
         let is_resumed = position != RebuildPosition::default();
-        let mut counts = RebuildCounts::default();
+        let not_examined = position.not_examined;
+        let mut counts = RebuildCounts { not_examined, ..RebuildCounts::default() };
+        if position.is_listed {
+            // In a bucket that is missing there is no object either: only a listing tells the difference.
+            self.list(client, RebuildPosition::default(), &mut RebuildCounts::default()).await?;
+        }
         while !position.is_listed {
             position = self.rebuild_page(client, position, &mut counts).await?;
             progress(&counts);
@@ -138,7 +153,7 @@ impl Rebuilder {
         position: RebuildPosition,
         counts: &mut RebuildCounts,
     ) -> Result<RebuildPosition, RebuildError> {
-        let (listed, position) = self.list(client, position, counts).await?;
+        let (listed, mut position) = self.list(client, position, counts).await?;
         let examined: Vec<_> = listed.keys().cloned().collect();
         let rows = self.database.rows(client, &examined).await?;
         let paths: Vec<_> = listed
@@ -147,6 +162,7 @@ impl Rebuilder {
             .map(|(path, _)| path)
             .collect();
         let changes = self.examine(client, &paths, &rows, counts).await?;
+        position.not_examined = counts.not_examined;
         let page = RebuildPage { examined, changes, position: position.clone() };
         counts.changed += self.database.commit(client, page).await?;
         Ok(position)
@@ -156,7 +172,7 @@ impl Rebuilder {
     async fn examine_unlisted(
         &mut self,
         client: &ClientName,
-        position: RebuildPosition,
+        mut position: RebuildPosition,
         counts: &mut RebuildCounts,
         progress: &mut impl FnMut(&RebuildCounts),
     ) -> Result<(), RebuildError> {
@@ -164,6 +180,7 @@ impl Rebuilder {
         while let Some((last, rows)) = self.database.unlisted(client, &after).await? {
             let examined: Vec<_> = rows.keys().cloned().collect();
             let changes = self.examine(client, &examined, &rows, counts).await?;
+            position.not_examined = counts.not_examined;
             let page = RebuildPage { examined, changes, position: position.clone() };
             counts.changed += self.database.commit(client, page).await?;
             progress(counts);
@@ -231,7 +248,7 @@ impl Rebuilder {
         counts: &mut RebuildCounts,
     ) -> Result<(BTreeMap<RemotePath, Listed>, RebuildPosition), RebuildError> {
         let prefix = format!("{}{client}/", self.prefix);
-        let after = position.after;
+        let RebuildPosition { after, not_examined, .. } = position;
         let page = self.store.list_after(&prefix, after.as_deref(), PAGE_FILES, RETRY_FOR).await?;
         let last = page.objects.last().map(|object| object.key.clone());
         // Otherwise the listing would never end.
@@ -247,6 +264,6 @@ impl Rebuilder {
         let listed: BTreeMap<_, _> = page.objects.into_iter().filter_map(path).collect();
         counts.listed += listed.len() as u64;
         counts.foreign += all - listed.len() as u64;
-        Ok((listed, RebuildPosition { after: last.or(after), is_listed }))
+        Ok((listed, RebuildPosition { after: last.or(after), is_listed, not_examined }))
     }
 }

@@ -66,11 +66,12 @@ Examples:
 const FLEET_EXAMPLES: &str = "\
 This reads the database of the gateway, and works while no gateway is running.
 The worst state comes first:
-  silent    no heartbeat for `fleet.silent_after`
+  silent    no heartbeat for `fleet.silent_after`, or none ever for as long
   failing   some files cannot be uploaded
   late      files wait for longer than `fleet.lag_after`, or scans do not end
-  never     no request since the client was configured
-  degraded  files are safe, but a part of the agent does not work
+  never     no request since the client was configured a short time ago
+  degraded  files are safe, but a part of the agent does not work or a drill
+            failed
   ok        all files are safe
 
 Examples:

@@ -81,9 +81,10 @@ fn clients(config: &Config, only: Option<&ClientName>) -> anyhow::Result<Vec<Cli
 }
 
 async fn connect(config: Config) -> Result<Rebuilder, StartError> {
+    let endpoint = config.store.endpoint.clone();
     let store = Store::connect(config.store).await?;
     let database = RebuildDatabase::open(config.database.location, CLOCK).await?;
-    Ok(Rebuilder::new(store, config.prefix, database))
+    Ok(Rebuilder::new(store, endpoint.as_deref(), config.prefix, database))
 }
 
 async fn rebuild<'c>(

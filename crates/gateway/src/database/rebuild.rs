@@ -45,19 +45,22 @@ impl RebuildDatabase {
         Ok(RebuildDatabase { location, clock, connection })
     }
 
-    /// Returns the position of an unfinished rebuild, if there is one, or begins one.
+    /// Returns the position of an unfinished rebuild from `origin`, if there is one, or begins one.
     pub(crate) async fn begin(
         &mut self,
         client: &ClientName,
+        origin: &str,
     ) -> Result<RebuildPosition, DatabaseError> {
-        let now = millis(self.clock.now());
-        let found =
-            self.run(|connection| position(connection, client.clone(), now).boxed()).await?;
+        let (now, origin) = (millis(self.clock.now()), origin.to_owned());
+        let found = self
+            .run(|connection| position(connection, client.clone(), origin.clone(), now).boxed());
+        let found = found.await?;
         if let Some(found) = found {
             return Ok(found);
         }
         self.forget_paths(client).await?;
-        self.run(|connection| start(connection, client.clone(), now).boxed()).await?;
+        self.run(|connection| start(connection, client.clone(), origin.clone(), now).boxed())
+            .await?;
         Ok(RebuildPosition::default())
     }
 

@@ -40,16 +40,14 @@ pub(crate) struct Judgement {
 pub(crate) fn judge(facts: &ClientFacts, thresholds: Thresholds, now: Millis) -> Judgement {
     let before = facts.recorded.map(|recorded| recorded.state);
     let found = match (&facts.heartbeat, facts.last_seen_at) {
-        (None, None) => Some((
-            ClientState::Never,
-            format!("no request since it was configured on {}", day_of(facts.created_at)),
-        )),
+        (None, None) => Some(never_seen(facts.created_at, thresholds, now)),
         (None, Some(seen_at)) => silence("request", seen_at, thresholds, before, now),
         (Some(received), _) => silence("heartbeat", received.at, thresholds, before, now)
             .or_else(|| failing(&received.body))
             .or_else(|| lag(&received.body, thresholds, before))
             .or_else(|| old_scan(&received.body, thresholds, now))
             .or_else(|| degraded(&received.body))
+            .or_else(|| failed_drill(&received.body))
             .or_else(|| missed_report(facts, now)),
     };
     match found {
@@ -59,6 +57,16 @@ pub(crate) fn judge(facts: &ClientFacts, thresholds: Thresholds, now: Millis) ->
 }
 
 type Found = Option<(ClientState, String)>;
+
+/// A client that was configured just now is no incident. Later its agent was never started, or cannot
+/// reach the gateway, or was lost together with the database that knew it.
+fn never_seen(created_at: Millis, thresholds: Thresholds, now: Millis) -> (ClientState, String) {
+    let reason = format!("no request since it was configured on {}", day_of(created_at));
+    match age(created_at, now) > thresholds.silent_after {
+        true => (ClientState::Silent, reason),
+        false => (ClientState::Never, reason),
+    }
+}
 
 fn silence(
     what: &str,
@@ -116,6 +124,15 @@ fn degraded(heartbeat: &Heartbeat) -> Found {
         let reason = format!("the watcher is {}{}", watcher.state, detail.unwrap_or_default());
         (ClientState::Degraded, reason)
     })
+}
+
+/// The files are in the bucket, but some of them could not be restored.
+fn failed_drill(heartbeat: &Heartbeat) -> Found {
+    let drill = heartbeat.last_drill.as_ref().filter(|drill| drill.failed > 0)?;
+    let files =
+        if drill.failed == 1 { "1 file".to_owned() } else { format!("{} files", drill.failed) };
+    let reason = format!("the drill of {} could not restore {files}", drill.at);
+    Some((ClientState::Degraded, reason))
 }
 
 fn missed_report(facts: &ClientFacts, now: Millis) -> Found {

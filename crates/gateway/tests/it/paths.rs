@@ -109,6 +109,7 @@ async fn an_invalid_path_is_refused_by_every_call_and_never_reaches_s3() {
     for path in BAD.into_iter().chain([too_long.as_str()]) {
         for (method, url) in [
             ("PUT", format!("/files/{path}")),
+            ("PATCH", format!("/files/{path}")),
             ("GET", format!("/exists?path={path}")),
             ("GET", format!("/download?path={path}")),
             ("HEAD", format!("/download?path={path}")),
@@ -182,22 +183,27 @@ async fn no_request_touches_a_key_outside_the_prefix_of_its_client() {
 
     let mut numbers = noise(4000).into_iter().map(usize::from);
     let mut fragment = || FRAGMENTS[numbers.next().unwrap() % FRAGMENTS.len()];
-    let (mut stored, mut requests) = (0, 0);
+    let digest = Sha256Digest::of(b"").to_repr_digest();
+    let metadata = format!("Repr-Digest: {digest}\r\nX-Mode: 0600\r\n");
+    let (mut stored, mut patched, mut requests) = (0, 0, 0);
     for _ in 0..120 {
         let path = [fragment(), fragment(), fragment()].concat();
         let cursor = URL_SAFE_NO_PAD.encode(&path);
         for (method, url) in [
             ("PUT", format!("/files/{path}")),
+            ("PATCH", format!("/files/{path}")),
             ("GET", format!("/exists?path={path}")),
             ("GET", format!("/download?path={path}")),
             ("GET", format!("/versions?path={path}")),
             ("GET", format!("/list?prefix={path}&cursor={cursor}")),
             ("GET", format!("/list?cursor={cursor}&limit=1")),
         ] {
-            let response = raw(&world, method, &url, "", b"").await;
+            let fields = if method == "PATCH" { metadata.as_str() } else { "" };
+            let response = raw(&world, method, &url, fields, b"").await;
             let status: u16 = response["HTTP/1.1 ".len()..][..3].parse().expect("a status");
             assert!([200, 400, 404].contains(&status), "{method} {url}: {response}");
             stored += u32::from(method == "PUT" && status == 200);
+            patched += u32::from(method == "PATCH" && status == 200);
             requests += 1;
         }
         let form: Vec<u8> = percent_decode_str(&path).collect();
@@ -206,6 +212,14 @@ async fn no_request_touches_a_key_outside_the_prefix_of_its_client() {
     }
 
     assert!(stored > 10 && stored < 120, "{stored} of {requests}: the paths are no mixture");
+    assert_eq!(patched, stored, "the metadata of each stored file changes");
+    let sources = tap.headers("x-amz-copy-source");
+    assert!(!sources.is_empty(), "nothing was copied");
+    for source in sources {
+        let source = percent_decode_str(&source).decode_utf8().expect("a source in UTF-8");
+        let dots = source.split('/').any(|segment| [".", ".."].contains(&segment));
+        assert!(source.starts_with("backups/sites/webapp/") && !dots, "{source}");
+    }
     let touched = tap.requests();
     assert!(touched.len() > 100, "{touched:?}");
     for (method, target) in touched {

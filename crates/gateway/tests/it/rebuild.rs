@@ -262,6 +262,72 @@ async fn a_rebuild_that_is_killed_is_resumed() {
     }
 }
 
+/// Kills a rebuild at its `nth` listing or HEAD.
+async fn kill_at(site: &Site, op: Op, nth: u64) {
+    let held = site.s3.faults().hold_op(op, nth);
+    let mut command = site.command(&["--client", "webapp"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let reached = tokio::time::timeout(Duration::from_secs(60), held.reached()).await;
+    assert!(reached.is_ok(), "{op:?} {nth} was not called");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    held.release();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resumed_rebuild_remembers_a_file_that_s3_did_not_describe() {
+    let site = Site::start(None).await;
+    site.s3_put_many(110).await;
+    site.s3.faults().inject(Op::HeadObject, 2, Fault::AccessDenied);
+    kill_at(&site, Op::ListObjectsV2, 2).await;
+
+    let resumed = site.run(&["--json", "--client", "webapp"]).await;
+
+    let line: Value = serde_json::from_slice(&resumed.stdout).expect("one line of JSON");
+    assert_eq!((&line["resumed"], &line["not_examined"]), (&json!(true), &json!(1)), "{line}");
+    assert_eq!((resumed.status.code(), &line["files"]), (Some(3), &json!(109)), "{resumed:?}");
+    let complete = "SELECT client FROM clients WHERE complete_since IS NOT NULL";
+    assert_eq!(site.rows(complete).await, Vec::<String>::new());
+    assert_eq!(site.rebuild("webapp").await["added"], json!(1));
+    assert_eq!(site.rows(complete).await, ["webapp"]);
+    site.s3.stop().await;
+}
+
+/// The killed run had listed all files and was about to remove rows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_is_resumed_only_in_its_bucket_and_only_if_that_can_be_listed() {
+    let site = Site::start(None).await;
+    let gateway = site.gateway();
+    for path in ["kept", "left"] {
+        stored(put(&gateway, path, path.into())).await;
+    }
+    assert!(gateway.stop().await.success());
+    site.s3_delete("webapp/left").await;
+    kill_at(&site, Op::HeadObject, 1).await;
+    site.s3.faults().inject(Op::ListObjectsV2, 1, Fault::AccessDenied);
+    let denied = site.run(&["--client", "webapp"]).await;
+    let file = site.root.path().join("server.yaml");
+    let before = std::fs::read_to_string(&file).unwrap();
+    let bucket = format!("bucket: \"{BUCKET}\"");
+
+    std::fs::write(&file, before.replace(&bucket, "bucket: \"elsewhere\"")).unwrap();
+    let elsewhere = site.run(&["--client", "webapp"]).await;
+    let rows = site.rows(FILES).await;
+    // The position of the killed run is gone.
+    std::fs::write(&file, before).unwrap();
+    let resumed = site.rebuild("webapp").await;
+
+    for (run, error) in [(denied, "AccessDenied"), (elsewhere, "NoSuchBucket")] {
+        let text = String::from_utf8_lossy(&run.stderr);
+        assert!(!run.status.success() && text.contains(error), "{text}");
+    }
+    assert_eq!(rows, ["kept|4", "left|4"]);
+    let numbers = ["resumed", "listed", "removed"].map(|name| resumed[name].clone());
+    assert_eq!(numbers, [json!(false), json!(1), json!(1)], "{resumed}");
+    assert_eq!(site.rows(FILES).await, ["kept|4"]);
+    site.s3.stop().await;
+}
+
 /// The rebuild has read that the catalogue lacks the file when the gateway stores another version.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_running_gateway_stores_meanwhile_wins() {

@@ -53,6 +53,15 @@ impl Wiretap {
         };
         lines.filter_map(request).collect()
     }
+
+    /// Returns each value of one header that was sent so far. `name` is in lower case.
+    pub fn headers(&self, name: &str) -> Vec<String> {
+        let sent = self.sent.lock().expect("no panic");
+        let text = String::from_utf8_lossy(&sent);
+        let fields = text.split("\r\n").filter_map(|line| line.split_once(':'));
+        let values = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        values.map(|(_, value)| value.trim().to_owned()).collect()
+    }
 }
 
 fn copy(mut from: TcpStream, mut to: TcpStream, sent: Option<&Mutex<Vec<u8>>>) {

@@ -32,6 +32,8 @@ pub(crate) struct RebuildPosition {
     pub after: Option<String>,
     /// True once all keys were listed.
     pub is_listed: bool,
+    /// Number of files about which S3 did not answer. Their rows are as before.
+    pub not_examined: u64,
 }
 
 /// The rows that were changed.

@@ -17,15 +17,19 @@ pub(super) const ROWS_MAX: usize = 500;
 /// An unfinished rebuild that is older is started over: files that it has seen may be gone.
 const RESUME_AGE_MAX: Millis = 24 * 60 * 60 * 1000;
 
-/// Returns the position of an unfinished rebuild that is young enough.
+/// Returns the position of an unfinished rebuild from `origin` that is young enough.
 pub(super) async fn position(
     connection: &mut AnyConnection,
     client: ClientName,
+    origin: String,
     now: Millis,
 ) -> sqlx::Result<Option<RebuildPosition>> {
-    let query =
-        sqlx::query("SELECT after_key, is_listed, updated_at FROM rebuilds WHERE client = $1");
-    let Some(row) = connection.fetch_optional(query.bind(client.to_string())).await? else {
+    let query = sqlx::query(
+        "SELECT after_key, is_listed, not_examined, updated_at FROM rebuilds \
+         WHERE client = $1 AND origin = $2",
+    );
+    let query = query.bind(client.to_string()).bind(origin);
+    let Some(row) = connection.fetch_optional(query).await? else {
         return Ok(None);
     };
     let (is_listed, updated_at): (i64, Millis) =
@@ -33,14 +37,16 @@ pub(super) async fn position(
     if !(0..RESUME_AGE_MAX).contains(&now.saturating_sub(updated_at)) {
         return Ok(None);
     }
-    let (after, is_listed) = (row.try_get("after_key")?, is_listed == 1);
-    Ok(Some(RebuildPosition { after, is_listed }))
+    let (after, not_examined): (_, i64) = (row.try_get("after_key")?, row.try_get("not_examined")?);
+    let not_examined = u64::try_from(not_examined).unwrap_or_default();
+    Ok(Some(RebuildPosition { after, is_listed: is_listed == 1, not_examined }))
 }
 
 /// Notes that a rebuild of a client begins.
 pub(super) async fn start(
     connection: &mut AnyConnection,
     client: ClientName,
+    origin: String,
     now: Millis,
 ) -> sqlx::Result<()> {
     let mut transaction = connection.begin().await?;
@@ -51,10 +57,10 @@ pub(super) async fn start(
     let query = sqlx::query("DELETE FROM rebuilds WHERE client = $1").bind(client.to_string());
     transaction.execute(query).await?;
     let query = sqlx::query(
-        "INSERT INTO rebuilds (client, is_listed, losses, updated_at) \
-         SELECT client, 0, losses, $2 FROM clients WHERE client = $1",
+        "INSERT INTO rebuilds (client, origin, is_listed, not_examined, losses, updated_at) \
+         SELECT client, $2, 0, 0, losses, $3 FROM clients WHERE client = $1",
     );
-    transaction.execute(query.bind(client.to_string()).bind(now)).await?;
+    transaction.execute(query.bind(client.to_string()).bind(origin).bind(now)).await?;
     transaction.commit().await
 }
 
@@ -123,10 +129,12 @@ pub(super) async fn commit(
     let mut transaction = connection.begin().await?;
     // The first statement writes, so that SQLite takes its lock before anything is read.
     let query = sqlx::query(
-        "UPDATE rebuilds SET after_key = $2, is_listed = $3, updated_at = $4 WHERE client = $1",
+        "UPDATE rebuilds SET after_key = $2, is_listed = $3, not_examined = $4, updated_at = $5 \
+         WHERE client = $1",
     );
     let query = query.bind(client.to_string()).bind(position.after.clone());
-    transaction.execute(query.bind(i64::from(position.is_listed)).bind(now)).await?;
+    let query = query.bind(i64::from(position.is_listed)).bind(signed(position.not_examined));
+    transaction.execute(query.bind(now)).await?;
     for paths in examined.chunks(ROWS_MAX) {
         let places: Vec<_> = (2..paths.len() + 2).map(|n| format!("($1, ${n})")).collect();
         let text = format!(

@@ -12,6 +12,7 @@ const NEXT_DAY: Clock = Clock {
     monotonic: s3up_testkit::CLOCK.monotonic,
 };
 
+const ORIGIN: &str = "aws backups sites/";
 const FILES: &str = "SELECT path, size, sha256, uploaded_at FROM files ORDER BY path";
 const TOTALS: &str = "SELECT client, files, bytes FROM totals";
 
@@ -46,7 +47,7 @@ async fn a_row_that_a_gateway_writes_meanwhile_is_not_changed() {
     for server in Server::all() {
         store(&server, 1, 1, "known", 10).await;
         let mut database = RebuildDatabase::open(server.location(), CLOCK).await.unwrap();
-        database.begin(&web()).await.unwrap();
+        database.begin(&web(), ORIGIN).await.unwrap();
         let rows = database.rows(&web(), &[path("known"), path("new")]).await.unwrap();
         let before = rows[&path("known")].clone();
         store(&server, 2, 2, "known", 20).await;
@@ -74,7 +75,7 @@ async fn a_row_that_a_gateway_writes_meanwhile_is_not_changed() {
 async fn a_record_that_is_written_after_a_rebuild_replaces_its_row() {
     for server in Server::all() {
         let mut database = RebuildDatabase::open(server.location(), CLOCK).await.unwrap();
-        database.begin(&web()).await.unwrap();
+        database.begin(&web(), ORIGIN).await.unwrap();
         let insert = page("a", RowChange::Insert(unknown(7)));
         let done = database.commit(&web(), insert).await.unwrap();
         assert_eq!(done, ChangedRows { added: 1, ..ChangedRows::default() });
@@ -107,7 +108,7 @@ async fn a_finished_rebuild_counts_again_and_is_complete_unless_records_were_los
         let complete = "SELECT client FROM clients WHERE complete_since IS NOT NULL";
         for loses in [true, false] {
             let mut database = RebuildDatabase::open(server.location(), CLOCK).await.unwrap();
-            database.begin(&web()).await.unwrap();
+            database.begin(&web(), ORIGIN).await.unwrap();
             server.execute("UPDATE totals SET files = 77, bytes = 12345").await;
             if loses {
                 let mut connection = server.location().open().await.unwrap();
@@ -131,25 +132,31 @@ async fn an_unfinished_rebuild_is_resumed_within_a_day_and_then_started_over() {
     for server in Server::all() {
         store(&server, 1, 1, "listed", 10).await;
         store(&server, 2, 1, "not listed", 10).await;
-        let position =
-            RebuildPosition { after: Some("sites/web/listed".to_owned()), is_listed: false };
+        let after = Some("sites/web/listed".to_owned());
+        let position = RebuildPosition { after, is_listed: false, not_examined: 3 };
         let mut database = RebuildDatabase::open(server.location(), CLOCK).await.unwrap();
-        assert_eq!(database.begin(&web()).await.unwrap(), RebuildPosition::default());
-        let page = RebuildPage {
+        assert_eq!(database.begin(&web(), ORIGIN).await.unwrap(), RebuildPosition::default());
+        let listed = || RebuildPage {
             examined: vec![path("listed")],
             changes: BTreeMap::new(),
             position: position.clone(),
         };
-        database.commit(&web(), page).await.unwrap();
+        database.commit(&web(), listed()).await.unwrap();
 
         let mut again = RebuildDatabase::open(server.location(), CLOCK).await.unwrap();
-        assert_eq!(again.begin(&web()).await.unwrap(), position);
+        assert_eq!(again.begin(&web(), ORIGIN).await.unwrap(), position);
         let (last, rows) = again.unlisted(&web(), "").await.unwrap().unwrap();
         assert_eq!((last.as_str(), rows.len()), ("not listed", 1));
         assert_eq!(again.unlisted(&web(), &last).await.unwrap(), None);
 
+        let elsewhere = again.begin(&web(), "aws other sites/").await.unwrap();
+        assert_eq!(elsewhere, RebuildPosition::default());
+        let (_, rows) = again.unlisted(&web(), "").await.unwrap().unwrap();
+        assert_eq!(rows.len(), 2, "what another bucket has does not count as listed");
+        again.commit(&web(), listed()).await.unwrap();
+
         let mut later = RebuildDatabase::open(server.location(), NEXT_DAY).await.unwrap();
-        assert_eq!(later.begin(&web()).await.unwrap(), RebuildPosition::default());
+        assert_eq!(later.begin(&web(), ORIGIN).await.unwrap(), RebuildPosition::default());
         let (_, rows) = later.unlisted(&web(), "").await.unwrap().unwrap();
         assert_eq!(rows.len(), 2, "nothing counts as listed");
     }

@@ -1,5 +1,5 @@
 use s3up_core::ClientName;
-use s3up_core::wire::{AgentFacts, FLEET_VERSION, FileTotals, Total, Watcher};
+use s3up_core::wire::{AgentFacts, Drill, FLEET_VERSION, FileTotals, Total, Watcher};
 
 use super::*;
 use crate::database::client_facts::ReceivedHeartbeat;
@@ -78,6 +78,17 @@ fn scanned(at: Option<&str>, started_at: &str) -> ClientFacts {
     })
 }
 
+fn drilled(failed: u64) -> ClientFacts {
+    let at = "2026-01-31T04:00:00Z".to_owned();
+    edited(|_, it| {
+        it.last_drill = Some(Drill { at, files: 20, bytes: 9, failed, last_good_at: None });
+    })
+}
+
+fn never_seen(age: Millis) -> ClientFacts {
+    ClientFacts { created_at: NOW - age, ..without_agent(None) }
+}
+
 fn reported(day: Option<&str>, created_at: Millis) -> ClientFacts {
     ClientFacts { last_report_day: day.map(str::to_owned), created_at, ..healthy() }
 }
@@ -101,7 +112,11 @@ fn a_client_is_in_the_worst_state_that_its_facts_show() {
         (healthy(),                                    Ok,       ""),
         // Nothing was uploaded for a year because nothing changed.
         (ClientFacts { last_stored_at: Some(0), ..healthy() }, Ok, ""),
-        (without_agent(None),                          Never,    "no request since it was configured on 2024-12-27"),
+        (never_seen(HOUR),                             Never,    "no request since it was configured on 2026-01-31"),
+        (never_seen(26 * HOUR),                        Never,    "no request since it was configured on 2026-01-30"),
+        (never_seen(26 * HOUR + 1),                    Silent,   "no request since it was configured on 2026-01-30"),
+        // The clock of the gateway was set back.
+        (never_seen(-99 * HOUR),                       Never,    "no request since it was configured on 2026-02-04"),
         (without_agent(Some(NOW - HOUR)),              Ok,       ""),
         (without_agent(Some(NOW - 27 * HOUR)),         Silent,   "no request for 27 h, since 2026-01-30T09:00:00Z"),
         (heard_at(NOW - 26 * HOUR),                    Ok,       ""),
@@ -120,6 +135,9 @@ fn a_client_is_in_the_worst_state_that_its_facts_show() {
         (watcher("degraded", Some("too few watches")), Degraded, "the watcher is degraded: too few watches"),
         (watcher("stuck", None),                       Degraded, "the watcher is stuck"),
         (watcher("off", None),                         Ok,       ""),
+        (drilled(0),                                   Ok,       ""),
+        (drilled(1),                                   Degraded, "the drill of 2026-01-31T04:00:00Z could not restore 1 file"),
+        (drilled(2),                                   Degraded, "the drill of 2026-01-31T04:00:00Z could not restore 2 files"),
         (reported(Some("2026-01-28"), 0),              Ok,       ""),
         (reported(Some("2026-01-27"), 0),              Degraded, "no report of 2026-01-28 or a later day"),
         (reported(None, NOW - 2 * 24 * HOUR),          Ok,       ""),
