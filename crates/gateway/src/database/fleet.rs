@@ -1,4 +1,4 @@
-//! What the fleet asks the database: facts, reports and alerts.
+//! Facts, reports and alerts: the questions of the fleet to the database.
 
 use s3up_core::ClientName;
 use s3up_core::wire::ClientReport;
