@@ -11,7 +11,7 @@ use s3up_core::wire::{
 use crate::states::counts::{FileCount, StateCounts};
 use crate::states::drill_record::DrillRecord;
 use crate::states::watcher_state::WatcherState;
-use crate::status::Status;
+use crate::status::{Status, WatchStatus};
 
 pub(super) fn heartbeat(agent: &AgentFacts, status: &Status, now: i64) -> Heartbeat {
     Heartbeat {
@@ -21,8 +21,17 @@ pub(super) fn heartbeat(agent: &AgentFacts, status: &Status, now: i64) -> Heartb
         oldest_pending_seconds: status.oldest_pending_seconds(now),
         last_scan_at: status.last_scan_at().map(time),
         watcher: watcher(status),
+        watch_error: watch_error(status),
         last_drill: status.last_drill.map(drill),
     }
+}
+
+fn watch_error(status: &Status) -> Option<String> {
+    let error = |watch: &WatchStatus| {
+        let error = watch.files.error.as_ref()?;
+        Some(text(&format!("{}: {error}", watch.files.local_path)))
+    };
+    status.watches.iter().find_map(error)
 }
 
 pub(super) fn report(

@@ -60,6 +60,27 @@ async fn a_scan_sends_a_heartbeat_at_its_end() {
 }
 
 #[tokio::test]
+async fn the_gateway_hears_of_a_watch_that_cannot_be_scanned() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("good", "12345");
+    host.scan().await;
+    let elsewhere = host.dir.path().join("elsewhere");
+    std::fs::rename(&host.up, &elsewhere).unwrap();
+    let heard = async || stored(&world, "SELECT body FROM heartbeats").await["watch_error"].clone();
+
+    host.scan().await;
+
+    until("the gateway knows it", async || heard().await.is_string()).await;
+    let error = heard().await;
+    let root = host.up.display().to_string();
+    assert!(error.as_str().unwrap().starts_with(&format!("{root}: ")), "{error}");
+    std::fs::rename(&elsewhere, &host.up).unwrap();
+    host.scan().await;
+    until("the gateway knows that it is over", async || heard().await.is_null()).await;
+}
+
+#[tokio::test]
 async fn a_report_of_each_day_is_kept_while_the_gateway_is_away_and_sent_later() {
     let mut world = World::start().await;
     world.restart_with("max_file_size_mb: 1").await;

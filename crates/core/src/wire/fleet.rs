@@ -31,6 +31,10 @@ pub struct Heartbeat {
     #[serde(default)]
     pub last_scan_at: Option<String>,
     pub watcher: Watcher,
+    /// The first watch that could not be scanned, and why; absent if there is none. The files of such
+    /// a watch are in no total.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch_error: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_drill: Option<Drill>,
 }
@@ -143,6 +147,7 @@ impl Heartbeat {
     pub fn check(&self) -> Result<(), BodyError> {
         check_version(self.version)?;
         check_agent(&self.agent)?;
+        check_text("watch_error", self.watch_error.as_deref())?;
         check_common(self.last_scan_at.as_deref(), &self.watcher, self.last_drill.as_ref())
     }
 }
@@ -258,9 +263,14 @@ mod tests {
             oldest_pending_seconds,
             last_scan_at,
             watcher,
+            watch_error: None,
             last_drill: None,
         };
         assert_eq!(heartbeat.check(), Ok(()));
+        heartbeat.watch_error = Some("x".repeat(TEXT_BYTES_MAX + 1));
+        let too_long = BodyError::TextTooLong { field: "watch_error", found: TEXT_BYTES_MAX + 1 };
+        assert_eq!(heartbeat.check(), Err(too_long));
+        heartbeat.watch_error = None;
         heartbeat.version = 0;
         assert_eq!(heartbeat.check(), Err(BodyError::Version(0)));
     }

@@ -43,6 +43,7 @@ pub(crate) fn judge(facts: &ClientFacts, thresholds: Thresholds, now: Millis) ->
         (None, None) => Some(never_seen(facts.created_at, thresholds, now)),
         (None, Some(seen_at)) => silence("request", seen_at, thresholds, before, now),
         (Some(received), _) => silence("heartbeat", received.at, thresholds, before, now)
+            .or_else(|| not_scanned(&received.body))
             .or_else(|| failing(&received.body))
             .or_else(|| lag(&received.body, thresholds, before))
             .or_else(|| old_scan(&received.body, thresholds, now))
@@ -81,6 +82,11 @@ fn silence(
         let reason = format!("no {what} for {}, since {}", age_text(age), time_text(last_at));
         (ClientState::Silent, reason)
     })
+}
+
+fn not_scanned(heartbeat: &Heartbeat) -> Found {
+    let error = heartbeat.watch_error.as_deref()?;
+    Some((ClientState::Failing, format!("a watch cannot be scanned: {error}")))
 }
 
 fn failing(heartbeat: &Heartbeat) -> Found {

@@ -27,6 +27,7 @@ fn healthy() -> ClientFacts {
         oldest_pending_seconds: None,
         last_scan_at: Some("2026-01-31T11:00:00Z".to_owned()),
         watcher: Watcher { state: "ok".to_owned(), detail: None },
+        watch_error: None,
         last_drill: None,
     };
     ClientFacts {
@@ -165,4 +166,17 @@ fn a_state_ends_only_when_the_client_is_clearly_better() {
     for (facts, want) in cases {
         assert_eq!(judge(&facts, THRESHOLDS, NOW).state, want, "{facts:?}");
     }
+}
+
+#[test]
+fn a_watch_that_cannot_be_scanned_fails_at_once() {
+    let facts = edited(|_, it| {
+        it.watch_error = Some("/srv/up: No such file or directory".to_owned());
+        it.oldest_pending_seconds = Some(7 * 86_400);
+    });
+
+    let judged = judge(&facts, THRESHOLDS, NOW);
+
+    let reason = "a watch cannot be scanned: /srv/up: No such file or directory".to_owned();
+    assert_eq!(judged, Judgement { state: ClientState::Failing, reason: Some(reason) });
 }
