@@ -266,11 +266,12 @@ async fn a_rebuild_that_is_killed_is_resumed() {
 async fn kill_at(site: &Site, op: Op, nth: u64) {
     let held = site.s3.faults().hold_op(op, nth);
     let mut command = site.command(&["--client", "webapp"]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a program that runs");
     let reached = tokio::time::timeout(Duration::from_secs(60), held.reached()).await;
     assert!(reached.is_ok(), "{op:?} {nth} was not called");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill().expect("a signal that is sent");
+    child.wait().expect("an exit status");
     held.release();
 }
 
