@@ -14,6 +14,7 @@ mod quota;
 pub(crate) mod record;
 pub(crate) mod stage;
 mod stored_before;
+mod turn;
 mod update_metadata;
 
 use std::time::Duration;

@@ -4,11 +4,13 @@
 //! take a turn there when an upload begins. Only the newest turn of a path may make its object
 //! visible: an older upload that hung at another gateway is superseded, whichever ends first. While an
 //! upload becomes visible, it holds its path, so that a newer one cannot become visible before it. A
-//! gateway that is killed meanwhile holds the path until a time.
+//! gateway that is killed meanwhile holds the path until a time. An upload that cannot hold its path within a
+//! time is refused.
 //!
 //! No failure of the database fails an upload: without a turn, the upload that becomes visible last wins,
 //! as on S3 itself. With SQLite there is one gateway, which needs no turns.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,8 +23,8 @@ use super::connect::{Location, READ_WAIT_MAX, in_time};
 use super::error::DatabaseError;
 use crate::outage::Outage;
 
-/// Time after which the path of a killed gateway is free. A request to S3 that it had sent has ended by then:
-/// its connection is closed.
+/// Time after which the path of a killed gateway is free. S3 may still work on a copy or a completion that it
+/// had sent, although the connection is closed: one that takes longer than this may replace a newer upload.
 const HOLD: Duration = Duration::from_secs(10);
 /// Time after which an upload that becomes visible renews its hold.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
@@ -40,6 +42,15 @@ pub(super) struct Turns {
     pool: Option<AnyPool>,
     running: Stopwatch,
     outage: Arc<Mutex<Outage>>,
+}
+
+/// Reason for which an upload may not become visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HoldError {
+    /// A newer upload has begun.
+    Superseded,
+    /// Another upload of the path has not ended in time.
+    Busy,
 }
 
 /// The turn of one upload.
@@ -123,35 +134,58 @@ impl Turns {
 }
 
 impl Turn {
-    /// Waits until no other upload of the path becomes visible, and holds the path. Returns false if a newer
-    /// upload has begun: then this one may not become visible.
-    pub(crate) async fn hold(&self) -> bool {
-        let Some(taken) = &self.taken else { return true };
+    /// Waits until no other upload of the path becomes visible, and holds the path. After an error the upload
+    /// may not become visible.
+    pub(crate) async fn hold(&self) -> Result<(), HoldError> {
+        self.hold_within(WAIT_MAX).await
+    }
+
+    pub(super) async fn hold_within(&self, wait_max: Duration) -> Result<(), HoldError> {
+        let Some(taken) = &self.taken else { return Ok(()) };
         let began = self.turns.running.elapsed();
-        while self.turns.running.elapsed().saturating_sub(began) <= WAIT_MAX {
+        loop {
             match in_time(READ_WAIT_MAX, taken.permit(), DatabaseError::Write).await {
-                Ok(Permit::Granted) => return true,
-                Ok(Permit::Superseded) => return false,
-                Ok(Permit::Wait) => tokio::time::sleep(LOOK_EVERY).await,
+                Ok(Permit::Granted) => return Ok(()),
+                Ok(Permit::Superseded) => return Err(HoldError::Superseded),
+                Ok(Permit::Wait) => {}
                 Err(err) => {
                     self.turns.failed(&err);
-                    return true;
+                    return Ok(());
                 }
             }
+            if self.turns.running.elapsed().saturating_sub(began) >= wait_max {
+                return Err(HoldError::Busy);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        true
     }
 
     /// Runs `work`, which makes the upload visible, and keeps its path held meanwhile.
     pub(crate) async fn run<T>(&self, work: impl Future<Output = T>) -> T {
         let Some(taken) = &self.taken else { return work.await };
-        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            biased;
+            done = work => done,
+            never = self.keep_held(taken) => match never {},
+        }
+    }
+
+    async fn keep_held(&self, taken: &TakenTurn) -> Infallible {
         loop {
-            if let Ok(done) = tokio::time::timeout(RENEW_EVERY, &mut work).await {
-                return done;
-            }
-            if let Err(err) = in_time(READ_WAIT_MAX, taken.renew(), DatabaseError::Write).await {
-                self.turns.failed(&err);
+            tokio::time::sleep(RENEW_EVERY).await;
+            match in_time(READ_WAIT_MAX, taken.renew(), DatabaseError::Write).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::warn!(
+                        event = "turn_lost",
+                        client = taken.client,
+                        path = taken.path,
+                        "this gateway did not hold the path in time, and another upload of it may have become \
+                         visible; this upload continues, and the one that ends last wins"
+                    );
+                    return std::future::pending().await;
+                }
+                Err(err) => self.turns.failed(&err),
             }
         }
     }
@@ -203,7 +237,8 @@ impl TakenTurn {
         .boxed()
     }
 
-    fn renew(&self) -> BoxFuture<'_, sqlx::Result<()>> {
+    /// Returns false if the path is not held any more.
+    fn renew(&self) -> BoxFuture<'_, sqlx::Result<bool>> {
         let text = format!(
             "UPDATE turns SET held_until = {NOW} + {} \
              WHERE client = $1 AND path = $2 AND holder = $3",
@@ -212,7 +247,7 @@ impl TakenTurn {
         async move {
             let query = sqlx::query(sqlx::AssertSqlSafe(text));
             let query = query.bind(self.client.clone()).bind(self.path.clone()).bind(self.number);
-            query.execute(&self.pool).await.map(drop)
+            Ok(query.execute(&self.pool).await?.rows_affected() > 0)
         }
         .boxed()
     }

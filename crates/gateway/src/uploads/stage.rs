@@ -19,11 +19,11 @@ use super::in_flight::{KeyLock, Superseded};
 use super::metadata::FileMetadata;
 use super::quota::QuotaClaim;
 use super::record::OpenUpload;
+use super::turn::UploadTurn;
 use super::{RETRY_FOR, Uploads};
 use crate::buffer_wait::BUFFER_WAIT;
 use crate::clients::{Client, UploadSlot};
 use crate::clock::CLOCK;
-use crate::database::Turn;
 use crate::refusal::{Refusal, SUPERSEDED};
 
 /// Number of parts of one upload that are sent at the same time.
@@ -59,8 +59,8 @@ pub(crate) struct StagedFile {
     claim: Option<QuotaClaim>,
     // Freed before the lock, so that the next upload of the key finds it free.
     slot: UploadSlot,
+    turn: UploadTurn,
     lock: KeyLock,
-    turn: Option<Turn>,
 }
 
 /// An upload after its last byte, with the resources that it still holds.
@@ -74,7 +74,7 @@ enum BeginResult {
         claim: Option<QuotaClaim>,
         slot: UploadSlot,
         lock: KeyLock,
-        turn: Option<Turn>,
+        turn: UploadTurn,
     },
 }
 
@@ -133,7 +133,6 @@ impl Uploads {
         let overwrite = match stored.decide(file)? {
             (Decision::Unchanged, Some((found, sha256))) => {
                 lock.run(verify_unstored(&mut body, sha256)).await??;
-                self.end_turn(turn);
                 return Ok(BeginResult::Unchanged { found: Box::new(found), sha256 });
             }
             (Decision::Unchanged, None) => s3up_store::Overwrite::Never,
@@ -176,20 +175,6 @@ impl Uploads {
             return Err(refusal);
         }
         Ok(BeginResult::Staged { staged: Box::new(staged), claim, slot, lock, turn })
-    }
-
-    /// Takes the turn of an upload, after which no older one of another gateway becomes visible.
-    pub(super) async fn take_turn(&self, file: &IncomingFile) -> Option<Turn> {
-        let client = &file.client.policy.name;
-        let path = self.recorder.path(client, &file.key)?;
-        Some(self.database.take_turn(client, &path).await)
-    }
-
-    /// Ends a turn, beside the request.
-    pub(super) fn end_turn(&self, turn: Option<Turn>) {
-        if let Some(turn) = turn {
-            self.commits.spawn(turn.end());
-        }
     }
 
     /// Returns the stored file if a commit failed because another upload stored the same content
@@ -250,26 +235,20 @@ impl StagedFile {
             turn,
         } = self;
         let sha256 = staged.facts().sha256;
-        if let Some(turn) = &turn
-            && !turn.hold().await
-        {
-            let refusal = Refusal::from(Superseded);
+        if let Err(err) = turn.hold().await {
+            let refusal = Refusal::from(err);
             record.refused(&refusal);
             staged.abort().await;
             return Err(refusal);
         }
-        let outcome = match &turn {
-            Some(turn) => turn.run(staged.commit()).await,
-            None => staged.commit().await,
-        };
+        let outcome = turn.run(staged.commit()).await;
         // Recorded before the next upload of the key may begin, so that the records of one file
         // are in the order of its versions.
         if let Ok(stored) = &outcome {
             let change = claim.as_ref().map_or(0, |claim| claim.change(stored.facts.len));
             record.stored(stored, &metadata, change);
         }
-        uploads.end_turn(turn);
-        drop((claim, slot, lock));
+        drop((turn, claim, slot, lock));
         let response = match outcome {
             Ok(stored) => stored_response(&key, stored),
             Err(err) => {

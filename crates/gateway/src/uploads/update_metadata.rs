@@ -1,17 +1,17 @@
 //! Changes mtime and mode of a stored file whose content stays: nothing is uploaded.
 //!
 //! The bucket is the truth about files, so the metadata changes there: the object is copied onto itself,
-//! which makes a new version. What S3 cannot copy in one call keeps the metadata of its upload, and the
-//! log says why.
+//! which makes a new version. A file that cannot be copied without a risk to its content keeps the metadata
+//! of its upload, and the log says why.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use s3up_core::wire::UploadResponse;
 use s3up_core::{Code, Key, Sha256Digest};
-use s3up_store::{COPY_BYTES_MAX, Kind, ObjectFacts, is_archive};
+use s3up_store::{COPY_BYTES_MAX, Kind, ObjectFacts, Versioning, is_archive, is_etag_reported};
 
-use super::in_flight::Superseded;
+use super::in_flight::KeyLock;
 use super::metadata::{FileMetadata, SHA256_METADATA};
 use super::stage::{IncomingFile, log_upload, unchanged_response};
 use super::stored_before::StoredBefore;
@@ -33,8 +33,12 @@ enum Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Obstacle {
     NeverOverwritten,
+    /// A copy whose request timed out may end after a newer upload, whose content would be gone.
+    NoVersions,
     TooLarge,
     Archived,
+    /// The copy could be one of another version than the one that was seen.
+    NoEtag,
     NotSupported,
 }
 
@@ -76,6 +80,18 @@ impl Uploads {
         let lock = self.in_flight.lock(&file.key).await?;
         let turn = self.take_turn(file).await;
         let _slot = file.slot.take().map_or_else(|| file.client.upload_slot(), Ok)?;
+        // Before the file is looked at, so that no other gateway replaces what was seen.
+        turn.hold().await?;
+        turn.run(self.look_and_update(file, sha256, &lock)).await
+    }
+
+    async fn look_and_update(
+        &self,
+        file: &IncomingFile,
+        sha256: Sha256Digest,
+        lock: &KeyLock,
+    ) -> Result<(ObjectFacts, bool), Refusal> {
+        let store = self.store();
         let found = match self.look(file).await? {
             StoredBefore::Found { found, has_same_content: true } => *found,
             StoredBefore::Found { has_same_content: false, .. } => {
@@ -86,7 +102,9 @@ impl Uploads {
                 return Err(Refusal::new(Code::NotFound, "no file is stored under this path"));
             }
         };
-        match plan(&found, &file.metadata, sha256, file.client.policy.overwrite) {
+        let versioning = store.capabilities().versioning;
+        let overwrite = file.client.policy.overwrite;
+        match plan(&found, &file.metadata, sha256, overwrite, versioning) {
             Plan::Same => Ok((found, false)),
             Plan::Keep(obstacle) => {
                 log_kept(&file.key, obstacle);
@@ -95,15 +113,7 @@ impl Uploads {
             Plan::Replace(metadata) => {
                 lock.check()?;
                 self.check_key(&file.client)?;
-                let store = self.store();
-                let replaced = store.replace_metadata(&file.key, &found, &metadata, RETRY_FOR);
-                let now = match &turn {
-                    Some(turn) if !turn.hold().await => return Err(Superseded.into()),
-                    Some(turn) => turn.run(replaced).await,
-                    None => replaced.await,
-                };
-                self.end_turn(turn);
-                match now {
+                match store.replace_metadata(&file.key, &found, &metadata, RETRY_FOR).await {
                     Ok(now) => Ok((now, true)),
                     Err(err) => {
                         let Some(obstacle) = obstacle(err.kind) else { return Err(err.into()) };
@@ -121,6 +131,7 @@ fn plan(
     announced: &FileMetadata,
     sha256: Sha256Digest,
     overwrite: Overwrite,
+    versioning: Option<Versioning>,
 ) -> Plan {
     let mut metadata = found.metadata.clone();
     metadata.extend(announced.user_metadata());
@@ -130,11 +141,17 @@ fn plan(
     if overwrite == Overwrite::Never {
         return Plan::Keep(Obstacle::NeverOverwritten);
     }
+    if versioning != Some(Versioning::Enabled) {
+        return Plan::Keep(Obstacle::NoVersions);
+    }
     if found.size > COPY_BYTES_MAX {
         return Plan::Keep(Obstacle::TooLarge);
     }
     if is_archive(found.storage_class.as_deref()) {
         return Plan::Keep(Obstacle::Archived);
+    }
+    if !is_etag_reported(&found.etag) {
+        return Plan::Keep(Obstacle::NoEtag);
     }
     metadata.insert(SHA256_METADATA.to_owned(), sha256.to_string());
     Plan::Replace(metadata)
@@ -177,8 +194,10 @@ impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Obstacle::NeverOverwritten => "this client may not overwrite files",
-            Obstacle::TooLarge => "S3 copies no object of more than 5 GiB in one call",
+            Obstacle::NoVersions => "the bucket is not known to keep versions",
+            Obstacle::TooLarge => "the object is longer than 64 MiB",
             Obstacle::Archived => "the object is archived",
+            Obstacle::NoEtag => "the server tells no ETag of the object",
             Obstacle::NotSupported => "the server does not copy objects",
         })
     }
@@ -207,6 +226,7 @@ mod tests {
             sse: None,
         };
         let large = ObjectFacts { size: COPY_BYTES_MAX + 1, ..stored() };
+        let untold = ObjectFacts { etag: String::new(), ..stored() };
         let archived = ObjectFacts { storage_class: Some("GLACIER".to_owned()), ..stored() };
         let hex = sha256.to_string();
         let replaced = Plan::Replace(user_metadata(&[
@@ -215,20 +235,27 @@ mod tests {
             ("mine", "x"),
             ("sha256", &hex),
         ]));
-        let versioned = Overwrite::Versioned;
+        let (versioned, never) = (Overwrite::Versioned, Overwrite::Never);
+        let (on, off) = (Some(Versioning::Enabled), Some(Versioning::Off));
+        let unknown = Some(Versioning::Unknown);
         #[rustfmt::skip]
         let cases = [
-            (stored(),         announced(Some(5), Some(0o644)), versioned,        Plan::Same),
-            (stored(),         announced(None, None),           versioned,        Plan::Same),
-            (stored(),         announced(Some(5), Some(0o644)), Overwrite::Never, Plan::Same),
-            (stored(),         announced(None, Some(0o600)),    versioned,        replaced),
-            (stored(),         announced(Some(6), None),        Overwrite::Never, Plan::Keep(Obstacle::NeverOverwritten)),
-            (large,            announced(Some(6), None),        versioned,        Plan::Keep(Obstacle::TooLarge)),
-            (archived.clone(), announced(Some(6), None),        versioned,        Plan::Keep(Obstacle::Archived)),
-            (archived,         announced(Some(5), None),        versioned,        Plan::Same),
+            (stored(),         announced(Some(5), Some(0o644)), versioned, on,      Plan::Same),
+            (stored(),         announced(None, None),           versioned, on,      Plan::Same),
+            (stored(),         announced(Some(5), Some(0o644)), never,     off,     Plan::Same),
+            (stored(),         announced(None, Some(0o600)),    versioned, on,      replaced),
+            (stored(),         announced(Some(6), None),        never,     on,      Plan::Keep(Obstacle::NeverOverwritten)),
+            (stored(),         announced(Some(6), None),        versioned, off,     Plan::Keep(Obstacle::NoVersions)),
+            (stored(),         announced(Some(6), None),        versioned, unknown, Plan::Keep(Obstacle::NoVersions)),
+            (stored(),         announced(Some(6), None),        versioned, None,    Plan::Keep(Obstacle::NoVersions)),
+            (large,            announced(Some(6), None),        versioned, on,      Plan::Keep(Obstacle::TooLarge)),
+            (archived.clone(), announced(Some(6), None),        versioned, on,      Plan::Keep(Obstacle::Archived)),
+            (archived,         announced(Some(5), None),        versioned, on,      Plan::Same),
+            (untold,           announced(Some(6), None),        versioned, on,      Plan::Keep(Obstacle::NoEtag)),
         ];
-        for (found, announced, overwrite, want) in cases {
-            assert_eq!(plan(&found, &announced, sha256, overwrite), want, "{announced:?}");
+        for (found, announced, overwrite, versioning, want) in cases {
+            let planned = plan(&found, &announced, sha256, overwrite, versioning);
+            assert_eq!(planned, want, "{announced:?} {versioning:?}");
         }
     }
 

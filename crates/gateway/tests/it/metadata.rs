@@ -66,6 +66,22 @@ async fn a_file_that_may_not_be_overwritten_keeps_its_metadata() {
     world.stop().await;
 }
 
+/// A copy that outlasts its request could end on top of a newer upload, whose content would be gone.
+#[tokio::test]
+async fn in_a_bucket_without_versions_a_file_keeps_the_metadata_of_its_upload() {
+    for versioning in [Versioning::Off, Versioning::Suspended] {
+        let world = World::with(versioning, |config| config).await;
+        stored(put(&world, "file").header("X-Mode", "0644")).await;
+
+        let answer = stored(patch(&world, "file", CONTENT).header("X-Mode", "0600")).await;
+
+        assert!(answer.unchanged);
+        assert_eq!(world.calls(Op::CopyObject), 0);
+        assert_eq!(headers(&world, "/download?path=file").await.0.as_deref(), Some("0644"));
+        world.stop().await;
+    }
+}
+
 fn put(world: &World, path: &str) -> RequestBuilder {
     world.put(path, CONTENT).header("Repr-Digest", Sha256Digest::of(CONTENT).to_repr_digest())
 }

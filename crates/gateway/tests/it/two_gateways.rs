@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use reqwest::{Client, RequestBuilder, StatusCode};
-use s3up_core::Code;
-use s3up_core::wire::UploadResponse;
+use s3up_core::wire::{REPR_DIGEST_HEADER, UploadResponse};
+use s3up_core::{Code, Key, Sha256Digest};
 use s3up_devstore::{DevStore, Op};
+use s3up_store::{Overwrite, PutDocument, Store};
 use s3up_testkit::{Postgres, postgres_or_skip};
 use tempfile::TempDir;
 
@@ -73,6 +74,40 @@ impl Site {
         self.s3.object(BUCKET, &format!("sites/webapp/{path}")).await.expect("a stored file")
     }
 
+    /// Asks one gateway, past the proxy, to change the mode of a file with this content.
+    fn patch(&self, path: &str, content: &[u8]) -> RequestBuilder {
+        let patch = self.http.patch(format!("{}/files/{path}", self.gateways[0].url));
+        let digest = Sha256Digest::of(content).to_repr_digest();
+        let patch = patch.bearer_auth(KEY).header(REPR_DIGEST_HEADER, digest);
+        patch.header("X-Mode", "0600").timeout(WAIT_MAX)
+    }
+
+    /// Stores a file past the gateways.
+    async fn s3_put(&self, path: &str, content: &[u8]) {
+        let file = self.root.path().join("server.yaml");
+        let text = std::fs::read_to_string(&file).expect("a configuration");
+        let config = s3up_server::Config::parse(&file, &text, &|_| None).expect("a configuration");
+        let store = Store::connect(config.store).await.expect("a connection");
+        let document = PutDocument {
+            key: Key::parse(&format!("sites/webapp/{path}")).expect("a key"),
+            content_type: "text/plain",
+            metadata: [("sha256".to_owned(), Sha256Digest::of(content).to_string())].into(),
+            storage_class: None,
+            overwrite: Overwrite::Allowed,
+            retry_for: WAIT_MAX,
+        };
+        store.write(document, content).await.expect("a stored object");
+    }
+
+    async fn until(&self, what: &str, query: &str, want: &str) {
+        let found = async {
+            while self.postgres.query(query) != want {
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
+        };
+        self.in_time(what, found).await;
+    }
+
     /// Stops both gateways, so that all records are written.
     async fn stop_gateways(gateways: [Running; 2]) {
         for gateway in gateways {
@@ -127,6 +162,81 @@ async fn the_newest_upload_of_a_path_wins_across_two_gateways() {
     assert_eq!(total, format!("2|{}", sizes[0] + sizes[1]));
     assert_eq!(postgres.query("SELECT count(*) FROM turns"), "0");
     assert_eq!(s3.uploads(BUCKET), Vec::<String>::new());
+    s3.stop().await;
+}
+
+const TURNS: &str = "SELECT count(*) FROM turns";
+
+/// The upload of a third gateway holds the path, and becomes visible while the change waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metadata_is_never_put_on_content_of_another_gateway() {
+    let Some(site) = Site::start_or_skip().await else { return };
+    site.stored(site.put("a", "older")).await;
+    site.until("the end of the upload", TURNS, "0").await;
+    site.postgres.query(
+        "INSERT INTO turns (client, path, newest, begun_at, holder, held_until) \
+         VALUES ('webapp', 'a', 1, 9000000000000, 1, 9000000000000)",
+    );
+    let change = tokio::spawn(site.patch("a", b"older").send());
+    site.until("the turn of the change", "SELECT newest <> 1 FROM turns", "t").await;
+    site.s3_put("a", b"newer").await;
+    site.postgres.query("UPDATE turns SET held_until = 0");
+
+    let refused = site.in_time("the change", change).await.expect("no panic");
+
+    let refused = problem(refused.expect("a response")).await;
+    assert_eq!(refused.code, Code::DigestMismatch, "{refused:?}");
+    assert_eq!(site.s3.faults().calls(Op::CopyObject), 0);
+    assert_eq!(site.content("a").await, b"newer");
+    site.until("the end of the change", TURNS, "0").await;
+    let Site { s3, gateways, .. } = site;
+    Site::stop_gateways(gateways).await;
+    s3.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_ends_with_its_request_and_the_loss_of_one_is_logged() {
+    let Some(site) = Site::start_or_skip().await else { return };
+    site.stored(site.put("a", "content")).await;
+    let wrong = Sha256Digest::of(b"other").to_repr_digest();
+    for (request, status) in [
+        (site.patch("a", b"content"), 200),
+        (site.patch("a", b"content"), 200),
+        (site.patch("a", b"other"), 422),
+        (site.patch("none", b"content"), 404),
+        (site.put("b", "content").header(REPR_DIGEST_HEADER, wrong), 422),
+    ] {
+        let answer = site.in_time("a request", request.send()).await.expect("a response");
+        assert_eq!(answer.status().as_u16(), status);
+    }
+    let parts = site.s3.faults().calls(Op::UploadPart);
+    let (open, body) = open_body(noise(9 * MIB));
+    let broken = tokio::spawn(site.put("c", body).send());
+    site.in_time("a part", site.s3.faults().called(Op::UploadPart, parts + 1)).await;
+    assert_eq!(site.postgres.query("SELECT path FROM turns WHERE path = 'c'"), "c");
+    broken.abort();
+    drop(open);
+    site.until("the end of all turns", TURNS, "0").await;
+
+    let held = site.s3.faults().hold_op(Op::PutObject, 1);
+    let slow = tokio::spawn(site.put("d", "slow").send());
+    site.in_time("the upload", held.reached()).await;
+    site.postgres.query("UPDATE turns SET holder = 1");
+    let lost = async {
+        let is_logged = |gateway: &Running| {
+            let log = gateway.log();
+            log.iter().any(|line| line.contains("event=turn_lost client=webapp path=d"))
+        };
+        while !site.gateways.iter().any(is_logged) {
+            tokio::time::sleep(RETRY_DELAY).await;
+        }
+    };
+    site.in_time("the loss", lost).await;
+    held.release();
+    let slow = site.in_time("the upload", slow).await.expect("no panic").expect("a response");
+    assert_eq!(slow.status(), StatusCode::OK);
+    let Site { s3, gateways, .. } = site;
+    Site::stop_gateways(gateways).await;
     s3.stop().await;
 }
 

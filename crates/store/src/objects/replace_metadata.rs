@@ -3,14 +3,15 @@
 //! S3 has no call that changes metadata. The object is copied onto itself, with other metadata: in a
 //! bucket with versions that is a new version, and the previous one stays. Only the version that was
 //! seen is copied. The caller keeps other writers of the key away: S3 checks the source when the copy
-//! begins, and not when it ends.
+//! begins, and not when it ends. A copy whose request timed out may end later, on top of a newer object,
+//! so the bucket has to keep versions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_s3::types::{MetadataDirective, StorageClass};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use s3up_core::{Key, part};
+use s3up_core::Key;
 
 use crate::error::{Kind, Operation, StoreError};
 use crate::objects::etag::is_reported;
@@ -19,9 +20,9 @@ use crate::transport::connect::Store;
 use crate::upload::attributes::Attributes;
 use crate::upload::put::has_metadata;
 
-/// S3 copies no larger object in one call:
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
-pub const COPY_BYTES_MAX: u64 = part::PART_BYTES_MAX;
+/// Maximum length of an object that is copied. S3 copies 5 GiB in one call, but a copy that takes long may
+/// outlast its request, and each is paid for as a version of its own.
+pub const COPY_BYTES_MAX: u64 = 64 << 20;
 /// Characters that are escaped in the name of a source: all but the unreserved ones and the slash.
 const SOURCE: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
@@ -32,7 +33,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Another version is under this key now, the object is archived, or S3 cannot be asked.
+    /// Another version is under this key now, the object is archived, the server tells no ETag by which the
+    /// version could be recognised, or S3 cannot be asked.
     pub async fn replace_metadata(
         &self,
         key: &Key,
@@ -40,6 +42,12 @@ impl Store {
         metadata: &BTreeMap<String, String>,
         retry_for: Duration,
     ) -> Result<ObjectFacts, StoreError> {
+        if !is_reported(&found.etag) {
+            let what = "expected an ETag of the object, found none";
+            return Err(
+                StoreError::new(Operation::Copy, key, Kind::NotImplemented).with_cause(what)
+            );
+        }
         let copied = self.retry(retry_for, || self.copy_onto_itself(key, found, metadata)).await;
         let changed = || {
             let what = "another object is under this key";
@@ -76,7 +84,7 @@ impl Store {
             .bucket(self.bucket())
             .key(key.as_str())
             .copy_source(utf8_percent_encode(&name, SOURCE).to_string())
-            .set_copy_source_if_match(is_reported(&found.etag).then(|| found.etag.clone()))
+            .copy_source_if_match(&found.etag)
             .metadata_directive(MetadataDirective::Replace)
             .set_metadata(Some(metadata.clone().into_iter().collect()))
             .set_content_type(found.content_type.clone())
