@@ -13,6 +13,7 @@
 //! Every path is resolved beneath the target without following a symlink ([`target_dir`]). A file is
 //! not synced by itself; the filesystem of the target is, once, at the end.
 
+pub mod error;
 pub mod fetch;
 pub mod metadata;
 pub mod observe;

@@ -156,7 +156,7 @@ impl Prune<'_> {
         Ok(pruned)
     }
 
-    /// Somebody may have set the pointer back to an older backup.
+    /// Fails if the pointer was set to another backup since the plan was made.
     async fn check_unchanged(&self, catalogue: &Catalogue) -> Result<(), PruneError> {
         let key = self.layout.pointer(&catalogue.subvolume);
         let found = self.bucket.store.head(&key, None, self.bucket.retry_for).await?;

@@ -1,6 +1,6 @@
 //! The multipart uploads that this process has open, by key.
 //!
-//! The removal of duplicate uploads (`upload::orphans`) must not abort one that this
+//! The removal of duplicate uploads (`upload::duplicates`) must not abort one that this
 //! process uses, nor one whose ID is unknown because S3 is still creating it.
 //! Clones share the registry.
 

@@ -14,8 +14,9 @@ use super::show;
 use crate::gateway::client::GatewayClient;
 use crate::remote_files::pages::Pages;
 use crate::remote_files::remote_file::RemoteFile;
+use crate::restore::error::RestoreError;
 use crate::restore::plan::Overwrite;
-use crate::restore::run::{self, RestoreError, RestoreRequest};
+use crate::restore::run::{self, RestoreRequest};
 use crate::restore::summary::Summary;
 
 pub(super) const EXAMPLES: &str = "\

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::error::RestoreError;
 use super::fetch::{FailureScope, FetchFailure, Fetched, Fetcher, FileTask, Received};
 use super::metadata::FileMetadata;
 use super::observe::{Expected, observe};
@@ -36,32 +37,6 @@ pub struct RestoreRequest {
     /// The files are written below it, without the prefix.
     pub target: PathBuf,
     pub overwrite: Overwrite,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    #[error("open the target {path:?}")]
-    Target { path: PathBuf, source: io::Error },
-    #[error("target {path:?}: another restore is writing into it; wait for its end")]
-    Locked { path: PathBuf },
-    #[error("list the files below {prefix:?}")]
-    List { prefix: String, source: GatewayError },
-    #[error("the gateway has no file below {prefix:?}; check the prefix with `s3up list`")]
-    NothingFound { prefix: String },
-    #[error(transparent)]
-    Versioning(#[from] VersioningError),
-    #[error("{}; {} restored so far, run the same command again to resume", reason, files(summary))]
-    Stopped { reason: String, summary: Box<Summary> },
-    #[error("write everything below {path:?} to its disk; run the same command again to check it")]
-    Sync { path: PathBuf, source: io::Error },
-    #[error(
-        "a thread of the restore ended early; this is a bug, report it and run the command again"
-    )]
-    Panicked,
-}
-
-fn files(summary: &Summary) -> s3up_core::Count {
-    s3up_core::Count(summary.restored.files, "file")
 }
 
 /// A file, its place and what is done with it.

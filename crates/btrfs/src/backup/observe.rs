@@ -111,11 +111,11 @@ fn find(base_dir: &Path, subvolume: &Path, name: &SnapshotName) -> Option<PathBu
     candidates.find(|path| is_there(path) && is_near(path))
 }
 
-/// Reads the state of a snapshot on disk. A look that fails is repeated: it may have
+/// Reads the state of a snapshot on disk. A read that fails is repeated: it may have
 /// failed for lack of memory, and a parent that counts as gone means a full.
 pub(crate) async fn on_disk(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
     for pause in RETRY_PAUSES {
-        match look(btrfs, path).await {
+        match observe_once(btrfs, path).await {
             ParentOnDisk::Unreadable { reason } => tracing::warn!(
                 event = "parent_look_repeated",
                 path = %path.display(),
@@ -129,10 +129,10 @@ pub(crate) async fn on_disk(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
         }
         tokio::time::sleep(pause).await;
     }
-    look(btrfs, path).await
+    observe_once(btrfs, path).await
 }
 
-async fn look(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
+async fn observe_once(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
     match path.symlink_metadata() {
         Err(err) if err.kind() == io::ErrorKind::NotFound => return ParentOnDisk::Missing,
         Err(err) => return ParentOnDisk::Unreadable { reason: err.to_string() },

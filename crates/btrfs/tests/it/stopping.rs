@@ -17,7 +17,7 @@ use crate::fixture::{CHUNK, RETRY_FOR, World, names_in};
 const STOP_LIMIT: Duration = Duration::from_secs(40);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_that_is_stopped_at_any_call_ends_at_once_and_a_rerun_succeeds() {
+async fn a_backup_that_is_stopped_at_any_call_ends_although_s3_is_silent_and_a_rerun_succeeds() {
     let Some(world) = World::start(&["data"]).await else { return };
     let data = world.subvolume("data");
     fs::write(data.join("big"), noise(CHUNK + 1000)).unwrap();

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::error::{Kind, Operation, StoreError};
 use crate::transport::connect::Store;
+use crate::upload::duplicates::FailedAttempt;
 use crate::upload::multipart_calls::{UploadHandle, warn_not_aborted};
-use crate::upload::orphans::FailedAttempt;
 use crate::upload::parts::{PartListed, PartSent, compare};
 use crate::upload::put::{Facts, Put, Stored};
 
@@ -47,7 +47,7 @@ impl Multipart {
         let failed = failed.before_now();
         if !failed.is_empty() {
             let UploadHandle { store, key, upload_id } = &upload.handle;
-            store.remove_orphans(key, upload_id, &failed).await;
+            store.remove_duplicates(key, upload_id, &failed).await;
         }
         Ok(upload)
     }

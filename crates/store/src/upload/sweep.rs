@@ -10,7 +10,7 @@ use aws_sdk_s3::types::MultipartUpload;
 
 use crate::error::{Kind, Operation, StoreError};
 use crate::transport::connect::Store;
-use crate::upload::orphans::started_at;
+use crate::upload::duplicates::started_at;
 
 /// Age from which an upload counts as abandoned. An upload lives as long as one
 /// object takes, which has at most 5 TiB (nine MiB/s take a week), and a call is

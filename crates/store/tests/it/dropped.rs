@@ -38,6 +38,7 @@ async fn an_upload_leaves_nothing_wherever_it_is_dropped() {
             return;
         }
     }
+    panic!("expected an end after fewer than {POLLS_MAX} polls, found none");
 }
 
 #[tokio::test]
@@ -74,6 +75,7 @@ async fn a_stream_leaves_only_complete_chunks_wherever_it_is_dropped() {
             return;
         }
     }
+    panic!("expected an end after fewer than {POLLS_MAX} polls, found none");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::transport::connect::Store;
 /// call blurs it.
 const SLACK: Duration = Duration::from_secs(2);
 /// An upload that is not found in this time is left to a sweep.
-pub(crate) const ORPHANS_RETRY_FOR: Duration = Duration::from_secs(10);
+pub(crate) const DUPLICATES_RETRY_FOR: Duration = Duration::from_secs(10);
 
 /// A failed attempt to start an upload: how long before the successful one it
 /// started and ended.
@@ -32,8 +32,8 @@ pub(crate) struct FailedAttempt {
 impl Store {
     /// Aborts what the failed attempts to start `ours` left. A failure here is not
     /// an error: a sweep removes the rest.
-    pub(crate) async fn remove_orphans(&self, key: &Key, ours: &str, failed: &[FailedAttempt]) {
-        if let Err(err) = self.try_remove_orphans(key, ours, failed).await {
+    pub(crate) async fn remove_duplicates(&self, key: &Key, ours: &str, failed: &[FailedAttempt]) {
+        if let Err(err) = self.try_remove_duplicates(key, ours, failed).await {
             let key = key.as_str();
             tracing::debug!(
                 event = "upload_not_aborted",
@@ -43,27 +43,27 @@ impl Store {
         }
     }
 
-    async fn try_remove_orphans(
+    async fn try_remove_duplicates(
         &self,
         key: &Key,
         ours: &str,
         failed: &[FailedAttempt],
     ) -> Result<(), StoreError> {
-        let mut uploads = self.uploads(key.as_str(), ORPHANS_RETRY_FOR);
+        let mut uploads = self.uploads(key.as_str(), DUPLICATES_RETRY_FOR);
         let mut listed = Vec::new();
         while let Some(page) = uploads.next_page().await? {
             listed.extend(page.into_iter().filter(|upload| upload.key() == Some(key.as_str())));
         }
         let Some(open) = self.open_uploads.ids(key) else { return Ok(()) };
-        for id in orphans(&listed, ours, &open, failed) {
-            self.abort_upload(key.as_str(), id, ORPHANS_RETRY_FOR).await?;
+        for id in duplicates(&listed, ours, &open, failed) {
+            self.abort_upload(key.as_str(), id, DUPLICATES_RETRY_FOR).await?;
         }
         Ok(())
     }
 }
 
 /// Returns the IDs of the uploads that were started during a failed attempt.
-fn orphans<'a>(
+fn duplicates<'a>(
     listed: &'a [MultipartUpload],
     ours: &str,
     open: &BTreeSet<String>,
@@ -106,11 +106,11 @@ mod tests {
     }
 
     #[test]
-    fn only_an_upload_started_during_a_failed_attempt_is_an_orphan() {
+    fn only_an_upload_started_during_a_failed_attempt_is_a_duplicate() {
         let open = BTreeSet::from(["open".to_owned()]);
         #[rustfmt::skip]
         let cases = [
-            // situation                  other            failed attempts               orphan
+            // situation                  other            failed attempts               duplicate
             ("during the attempt",           upload("x", 990),  vec![failed(20, 5)],             true),
             ("just before it",            upload("x", 978),  vec![failed(20, 5)],             true),
             ("long before it",            upload("x", 970),  vec![failed(20, 5)],             false),
@@ -120,12 +120,12 @@ mod tests {
             ("open in this process",      upload("open", 990), vec![failed(20, 5)],          false),
             ("no attempt failed",          upload("x", 990),  vec![],                        false),
         ];
-        for (situation, other, failed, is_orphan) in cases {
+        for (situation, other, failed, is_duplicate) in cases {
             let listed = [other, upload("ours", 1000)];
-            let found = orphans(&listed, "ours", &open, &failed);
-            assert_eq!(!found.is_empty(), is_orphan, "{situation}: {found:?}");
+            let found = duplicates(&listed, "ours", &open, &failed);
+            assert_eq!(!found.is_empty(), is_duplicate, "{situation}: {found:?}");
         }
         let alone = [upload("x", 990)];
-        assert_eq!(orphans(&alone, "ours", &open, &[failed(20, 5)]), Vec::<&str>::new());
+        assert_eq!(duplicates(&alone, "ours", &open, &[failed(20, 5)]), Vec::<&str>::new());
     }
 }
