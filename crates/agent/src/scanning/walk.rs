@@ -97,6 +97,8 @@ impl<F: FnMut(WalkEntry) -> ControlFlow<()>> Walk<'_, F> {
         });
         match listed {
             Ok(flow) => flow,
+            // It was removed after it was opened.
+            Err(err) if confined_fs::is_gone(&err) => ControlFlow::Continue(()),
             Err(err) => self.unreadable(path.to_owned(), &err),
         }
     }

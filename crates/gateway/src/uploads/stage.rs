@@ -127,7 +127,7 @@ impl Uploads {
         // key can become visible after this one. And an older one that hangs
         // frees its slot for this one.
         let lock = self.in_flight.lock(&file.key).await?;
-        let turn = self.take_turn(file).await;
+        let turn = self.take_turn(&file.client.policy.name, &file.key).await;
         let slot = file.slot.take().map_or_else(|| file.client.upload_slot(), Ok)?;
         let stored = self.look(file).await?;
         let overwrite = match stored.decide(file)? {

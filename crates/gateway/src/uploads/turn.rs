@@ -1,11 +1,10 @@
 //! The turn of an upload: it ends with the upload, in whatever way that ends.
 
-use s3up_core::Code;
+use s3up_core::{ClientName, Code, Key};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use super::Uploads;
-use super::stage::IncomingFile;
 use crate::database::{HoldError, Turn};
 use crate::refusal::{Refusal, SUPERSEDED};
 
@@ -18,9 +17,8 @@ pub(super) struct UploadTurn {
 
 impl Uploads {
     /// Takes the turn of an upload, after which no older one of another gateway becomes visible.
-    pub(super) async fn take_turn(&self, file: &IncomingFile) -> UploadTurn {
-        let client = &file.client.policy.name;
-        let turn = match self.recorder.path(client, &file.key) {
+    pub(super) async fn take_turn(&self, client: &ClientName, key: &Key) -> UploadTurn {
+        let turn = match self.recorder.path(client, key) {
             Some(path) => Some(self.database.take_turn(client, &path).await),
             None => None,
         };

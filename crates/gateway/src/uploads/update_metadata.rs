@@ -78,7 +78,7 @@ impl Uploads {
         sha256: Sha256Digest,
     ) -> Result<(ObjectFacts, bool), Refusal> {
         let lock = self.in_flight.lock(&file.key).await?;
-        let turn = self.take_turn(file).await;
+        let turn = self.take_turn(&file.client.policy.name, &file.key).await;
         let _slot = file.slot.take().map_or_else(|| file.client.upload_slot(), Ok)?;
         // Before the file is looked at, so that no other gateway replaces what was seen.
         turn.hold().await?;
