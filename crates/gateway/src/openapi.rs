@@ -157,7 +157,22 @@ text_schema!(
 );
 text_schema!(CursorText, "^[A-Za-z0-9_-]+$", 1, 5600, "A cursor that the gateway returned");
 text_schema!(ModeText, "^[0-7]{1,4}$", 1, 4, "Permission bits in octal");
-text_schema!(ReprDigestText, "^sha-256=:[A-Za-z0-9+/]{43}=:$", 54, 54, "SHA-256 in base64");
+
+/// A digest in the description of the API. The last of its characters has four bits.
+pub(crate) struct ReprDigestText;
+
+impl PartialSchema for ReprDigestText {
+    fn schema() -> RefOr<Schema> {
+        let pattern = "^sha-256=:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=:$";
+        let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
+        let of_nothing = Sha256Digest::of(b"").to_repr_digest();
+        text.description(Some("SHA-256 in base64"))
+            .examples([serde_json::Value::from(of_nothing)])
+            .into()
+    }
+}
+
+impl ToSchema for ReprDigestText {}
 
 /// The bytes of a file.
 pub(crate) struct FileBytes;

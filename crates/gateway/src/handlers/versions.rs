@@ -41,7 +41,15 @@ pub(crate) async fn versions(
     client.require(Right::List)?;
     let query = request.uri().query();
     match query::parameter(query, "prefix")? {
-        None => of_file(&gateway, &client, &query::path_parameter(query)?).await,
+        None => {
+            for name in ["cursor", "limit"] {
+                if query::parameter(query, name)?.is_some() {
+                    let what = format!("`{name}`: expected only with `prefix`, found with `path`");
+                    return Err(Refusal::new(Code::BadRequest, what));
+                }
+            }
+            of_file(&gateway, &client, &query::path_parameter(query)?).await
+        }
         Some(_) if query::parameter(query, "path")?.is_some() => {
             let what = "expected either `path` or `prefix`, found both";
             Err(Refusal::new(Code::BadRequest, what))

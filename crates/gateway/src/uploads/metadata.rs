@@ -58,7 +58,9 @@ pub(crate) fn parse_mtime_ns(text: &str) -> Result<i64, String> {
 }
 
 pub(crate) fn parse_mode(text: &str) -> Result<u32, String> {
-    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
+    // The parser would also take a sign and any number of zeros.
+    let is_mode = matches!(text.len(), 1..=4) && text.bytes().all(|it| matches!(it, b'0'..=b'7'));
+    let mode = if is_mode { u32::from_str_radix(text, 8).ok() } else { None };
     mode.ok_or_else(|| format!("expected octal permission bits, found {text:?}"))
 }
 
@@ -73,6 +75,25 @@ pub(crate) fn content_type(announced: Option<&str>, path: &RemotePath) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mode_has_one_to_four_octal_digits() {
+        #[rustfmt::skip]
+        let cases = [
+            ("0",     Some(0)),
+            ("644",   Some(0o644)),
+            ("7777",  Some(0o7777)),
+            ("",      None),
+            ("00644", None),
+            ("+644",  None),
+            ("0o64",  None),
+            ("0800",  None),
+            ("10000", None),
+        ];
+        for (text, want) in cases {
+            assert_eq!(parse_mode(text).ok(), want, "{text}");
+        }
+    }
 
     #[test]
     fn mtime_and_mode_become_user_metadata() {

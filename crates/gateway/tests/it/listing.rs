@@ -209,6 +209,18 @@ async fn a_verdict_says_why_an_upload_would_be_refused() {
 }
 
 #[tokio::test]
+async fn the_versions_of_one_file_have_no_pages() {
+    let world = World::start().await;
+    for query in ["limit=5", "limit=", "cursor=YQ"] {
+        let found = refused(world.get(&format!("/versions?path=a&{query}"))).await;
+        assert_eq!(found.code, Code::BadRequest, "{query}");
+        let want = "expected only with `prefix`, found with `path`";
+        assert!(found.detail.ends_with(want), "{}", found.detail);
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_query_of_too_many_files_is_refused_before_s3_is_asked() {
     let world = World::start().await;
     let files = vec![("a", b"hello".as_slice()); 1001];
