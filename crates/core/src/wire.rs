@@ -11,7 +11,9 @@ mod ready;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::clients::{ClientList, ClientReport, ClientState, ClientStatus, ReportList};
+pub use self::clients::{
+    ClientList, ClientReport, ClientState, ClientStatus, Frozen, Incident, ReportList,
+};
 pub use self::exists::{
     EXISTS_FILES_MAX, ExistsQuery, QueriedFile, Verdict, VerdictOfFile, Verdicts,
 };
