@@ -26,7 +26,7 @@ use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 use crate::files::identity::Identity;
-use crate::files::writes::{Evidence, Writer, Writes};
+use crate::files::writes::{Evidence, LastWriter, Writes};
 
 /// Number of debounce times that a file with an open writer has to be quiet: half a
 /// minute by default. A log with one line every few seconds is one file, and its
@@ -119,7 +119,7 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
             return self.wait(key, Waiting::new(None, event, now), soon);
         };
         waiting.writes.add(event);
-        if event.writer == Writer::Closed && waiting.given_up {
+        if event.writer == LastWriter::Closed && waiting.given_up {
             waiting.attempts = 0;
         }
     }
@@ -199,10 +199,10 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
         let SettlePolicy { debounce, max_attempts, .. } = self.policy;
         let Writes { evidence, writer } = waiting.writes;
         let may_be_open = match writer {
-            Writer::Open => true,
+            LastWriter::Open => true,
             // A file that is created before it is filled.
-            Writer::Unknown => identity.size == 0 && evidence == Evidence::Written,
-            Writer::Closed => false,
+            LastWriter::Unknown => identity.size == 0 && evidence == Evidence::Written,
+            LastWriter::Closed => false,
         };
         let waited = now.instant.saturating_duration_since(waiting.since);
         let is_patient = may_be_open && waited < debounce * max_attempts;

@@ -9,7 +9,7 @@ use jiff::Zoned;
 use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
-use s3up_repository::names::{Kind, SnapshotName, Subvolume, SubvolumeName};
+use s3up_repository::names::{BackupKind, SnapshotName, Subvolume, SubvolumeName};
 use s3up_repository::origin::{self, Adopt, Lineage, Origin, Relation};
 use s3up_repository::stamp::{Stamp, seconds};
 
@@ -17,7 +17,7 @@ use crate::backup::error::Failure;
 use crate::backup::observe::{self, ObserveError, Observed};
 use crate::origin::HostIdentity;
 use crate::plan::Plan;
-use crate::plan::decide::{self, Decision, Step, Trigger, Why};
+use crate::plan::decide::{self, BackupStep, Decision, FullReason, Trigger};
 use crate::plan::observed::{StreamSettings, newest_begun};
 use crate::plan::resume::{self, PlannedBackup, ResumePlan, Resumption};
 use crate::plan::schedule::Schedule;
@@ -44,7 +44,7 @@ pub struct Planner<'a> {
 
 /// A subvolume, what was observed of it, and its plan.
 #[derive(Debug)]
-pub struct Job<'s> {
+pub struct PlannedSubvolume<'s> {
     pub subvolume: &'s Subvolume,
     pub observed: Observed,
     pub lineage: Lineage,
@@ -62,7 +62,7 @@ enum InterruptedWork {
 /// The plans of one run.
 #[derive(Debug, Default)]
 pub struct RunPlan<'s> {
-    pub jobs: Vec<Job<'s>>,
+    pub jobs: Vec<PlannedSubvolume<'s>>,
     /// Subvolumes that could not be observed.
     pub failed: Vec<(SubvolumeName, Failure)>,
 }
@@ -82,7 +82,7 @@ impl<'s> RunPlan<'s> {
 
     /// Returns whether a full is to be made or resumed.
     pub fn has_full(&self) -> bool {
-        self.jobs.iter().any(|job| matches!(job.plan.decision, Decision::Due(Step::Full(_))))
+        self.jobs.iter().any(|job| matches!(job.plan.decision, Decision::Due(BackupStep::Full(_))))
     }
 }
 
@@ -112,7 +112,7 @@ impl Planner<'_> {
         subvolume: &'s Subvolume,
         trigger: Trigger,
         now: &Zoned,
-    ) -> Result<Job<'s>, Failure> {
+    ) -> Result<PlannedSubvolume<'s>, Failure> {
         let name = &subvolume.name;
         let Planner { bucket, layout, btrfs, base_dir, schedule, .. } = self;
         let observed = observe::observe(bucket, layout, btrfs, base_dir, subvolume).await?;
@@ -124,14 +124,14 @@ impl Planner<'_> {
             decide::decide(trigger, schedule, now, &observed.published, &observed.parent);
         let mut unplanned = Unplanned::of(&decision, &observed.published);
         if relation == Relation::Adopted && unplanned.take().is_some() {
-            decision = Decision::Due(Step::Full(Why::Adopted));
+            decision = Decision::Due(BackupStep::Full(FullReason::Adopted));
         }
         let is_due = matches!(decision, Decision::Due(_));
         let (mut follow_up, mut waiting) = (None, None);
         let (snapshot, work) = match self.found(name, &observed, trigger, &decision, now).await? {
             InterruptedWork::Resumed(ResumePlan { backup, step, work }) => {
                 if is_due {
-                    let kind = Kind::Incremental;
+                    let kind = BackupKind::Incremental;
                     follow_up = Some(self.new_snapshot(name, &observed, kind, now)?);
                 }
                 decision = Decision::Due(step);
@@ -168,14 +168,14 @@ impl Planner<'_> {
         {
             return Err(Failure::UnplannedFull { unplanned: Box::new(unplanned.clone()) });
         }
-        Ok(Job { subvolume, observed, lineage, plan })
+        Ok(PlannedSubvolume { subvolume, observed, lineage, plan })
     }
 
     fn new_snapshot(
         &self,
         name: &SubvolumeName,
         observed: &Observed,
-        kind: Kind,
+        kind: BackupKind,
         now: &Zoned,
     ) -> Result<SnapshotName, Failure> {
         let stamp = Stamp::at(now.timestamp()).after(self.last_stamp(name, observed)?);
