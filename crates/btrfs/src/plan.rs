@@ -13,7 +13,7 @@ pub mod unplanned;
 use jiff::Timestamp;
 use s3up_repository::names::{SnapshotName, SubvolumeName};
 
-use crate::plan::decide::{Decision, Step, Why};
+use crate::plan::decide::{Decision, FullReason, Step};
 use crate::plan::resume::Resumption;
 use crate::plan::schedule::NextDue;
 use crate::plan::unplanned::Unplanned;
@@ -52,15 +52,15 @@ impl Plan {
     }
 
     pub fn reason(&self) -> String {
-        let why = match &self.decision {
-            Decision::Due(Step::Full(why)) => why.to_string(),
-            Decision::Due(Step::Incremental { why, .. }) => why.to_string(),
+        let reason = match &self.decision {
+            Decision::Due(Step::Full(reason)) => reason.to_string(),
+            Decision::Due(Step::Incremental { reason, .. }) => reason.to_string(),
             Decision::NotDue => "not due yet".to_owned(),
         };
         match &self.work {
-            Resumption::Fresh => why,
+            Resumption::Fresh => reason,
             work @ (Resumption::Resume { .. } | Resumption::PublishOnly { .. }) => {
-                format!("{work}: {why}")
+                format!("{work}: {reason}")
             }
         }
     }
@@ -77,8 +77,8 @@ impl Plan {
     pub fn event(&self) -> &'static str {
         match &self.decision {
             Decision::NotDue => "backup_not_due",
-            Decision::Due(Step::Full(Why::ParentMissing { .. })) => "backup_parent_missing",
-            Decision::Due(Step::Full(Why::ManifestMissing { .. })) => {
+            Decision::Due(Step::Full(FullReason::ParentMissing { .. })) => "backup_parent_missing",
+            Decision::Due(Step::Full(FullReason::ManifestMissing { .. })) => {
                 "backup_parent_manifest_missing"
             }
             Decision::Due(_) => "backup_planned",

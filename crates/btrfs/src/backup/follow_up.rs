@@ -7,7 +7,7 @@ use s3up_repository::stamp::Stamp;
 use super::context::{Backup, BackupOptions, Job};
 use crate::backup::error::Failure;
 use crate::backup::observe::{self, Observed};
-use crate::plan::decide::{self, Step, WhyNow};
+use crate::plan::decide::{self, IncrementalReason, Step};
 use crate::plan::resume::Resumption;
 use crate::snapshots::record::State;
 
@@ -62,10 +62,10 @@ impl Backup {
         let parent = chain.map(|chain| decide::on_parent(chain, &observed.parent));
         match parent {
             Some(Ok((parent, identity, proof))) => {
-                let why = WhyNow::AfterInterrupted;
-                Ok((observed, Step::Incremental { parent, identity, proof, why }))
+                let reason = IncrementalReason::AfterInterrupted;
+                Ok((observed, Step::Incremental { parent, identity, proof, reason }))
             }
-            Some(Err(why)) => Err(Failure::FollowUp { reason: why.to_string() }),
+            Some(Err(reason)) => Err(Failure::FollowUp { reason: reason.to_string() }),
             None => Err(Failure::FollowUp { reason: "its chain cannot be read".to_owned() }),
         }
     }

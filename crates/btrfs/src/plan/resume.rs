@@ -20,7 +20,7 @@ use s3up_repository::names::{Kind, SnapshotName};
 use s3up_store::SWEEP_AGE;
 
 use super::observed::{InterruptedBackup, StreamSettings, Unusable};
-use crate::plan::decide::{Decision, Step, Trigger, Why, WhyNow};
+use crate::plan::decide::{Decision, FullReason, IncrementalReason, Step, Trigger};
 use crate::plan::observed::{CompleteBackup, ParentOnDisk, ParentProof, ReceivedSnapshot};
 use crate::snapshots::record::RunId;
 
@@ -106,14 +106,19 @@ pub fn decide(
 /// Returns the interrupted step, if it is still the right one.
 fn step(now: &PlannedBackup<'_>, kind: Kind) -> Result<Step, NotResumable> {
     match (kind, now.decision) {
-        (Kind::Full, Decision::Due(Step::Full(why))) => Ok(Step::Full(why.clone())),
-        (Kind::Full, _) => Ok(Step::Full(Why::Interrupted)),
+        (Kind::Full, Decision::Due(Step::Full(reason))) => Ok(Step::Full(reason.clone())),
+        (Kind::Full, _) => Ok(Step::Full(FullReason::Interrupted)),
         (Kind::Incremental, _) if now.trigger == Trigger::Full => Err(NotResumable::FullRequested),
         (Kind::Incremental, Decision::Due(Step::Full(_))) => Err(NotResumable::FullDue),
         (Kind::Incremental, Decision::Due(step @ Step::Incremental { .. })) => Ok(step.clone()),
         (Kind::Incremental, Decision::NotDue) => {
             let (parent, identity, proof) = now.parent.clone().ok_or(NotResumable::ParentGone)?;
-            Ok(Step::Incremental { parent, identity, proof, why: WhyNow::Interrupted })
+            Ok(Step::Incremental {
+                parent,
+                identity,
+                proof,
+                reason: IncrementalReason::Interrupted,
+            })
         }
     }
 }

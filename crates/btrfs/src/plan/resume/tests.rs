@@ -81,7 +81,7 @@ fn incremental() -> Decision {
         parent,
         identity,
         proof: ParentProof::Sent,
-        why: WhyNow::Requested,
+        reason: IncrementalReason::Requested,
     })
 }
 
@@ -119,7 +119,7 @@ fn an_interrupted_backup_is_resumed_published_or_started_over() {
     use Trigger::{Full as TriggerFull, Now as TriggerNow, Scheduled};
     let on = |on_disk: ParentOnDisk| with(Full, |found| found.on_disk = on_disk);
     let unreadable = || ParentOnDisk::Unreadable { reason: "EIO".to_owned() };
-    let full = || Decision::Due(Step::Full(Why::Requested));
+    let full = || Decision::Due(Step::Full(FullReason::Requested));
     let not = || Decision::NotDue;
     let inc = incremental;
     let other_settings = StreamSettings { part_bytes: 11, ..settings() };
