@@ -112,7 +112,7 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
         self.waiting.is_empty()
     }
 
-    /// Takes an event: the path waits from now on, unless it waits already.
+    /// Records an event: the path waits from now on, unless it waits already.
     pub fn note_event(&mut self, key: K, event: Writes, now: Instant) {
         let soon = now + self.policy.debounce;
         let Some(waiting) = self.waiting.get_mut(&key) else {
@@ -160,7 +160,7 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
         taken
     }
 
-    /// Takes the identity that a due path has now.
+    /// Applies the identity that a due path has now.
     pub fn observe(&mut self, key: &K, identity: Identity, now: ClockReading) -> SettleVerdict {
         let Some(mut waiting) = self.waiting.remove(key) else { return SettleVerdict::Waiting };
         if let Some(due) = waiting.due {

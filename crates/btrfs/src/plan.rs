@@ -52,15 +52,15 @@ impl Plan {
     }
 
     pub fn reason(&self) -> String {
-        let why = match &self.decision {
-            Decision::Due(BackupStep::Full(why)) => why.to_string(),
-            Decision::Due(BackupStep::Incremental { why, .. }) => why.to_string(),
+        let reason = match &self.decision {
+            Decision::Due(BackupStep::Full(reason)) => reason.to_string(),
+            Decision::Due(BackupStep::Incremental { reason, .. }) => reason.to_string(),
             Decision::NotDue => "not due yet".to_owned(),
         };
         match &self.work {
-            Resumption::Fresh => why,
+            Resumption::Fresh => reason,
             work @ (Resumption::Resume { .. } | Resumption::PublishOnly { .. }) => {
-                format!("{work}: {why}")
+                format!("{work}: {reason}")
             }
         }
     }

@@ -65,10 +65,10 @@ impl Backup {
         let parent = chain.map(|chain| decide::on_parent(chain, &observed.parent));
         match parent {
             Some(Ok((parent, identity, proof))) => {
-                let why = IncrementalReason::AfterInterrupted;
-                Ok((observed, BackupStep::Incremental { parent, identity, proof, why }))
+                let reason = IncrementalReason::AfterInterrupted;
+                Ok((observed, BackupStep::Incremental { parent, identity, proof, reason }))
             }
-            Some(Err(why)) => Err(Failure::FollowUp { reason: why.to_string() }),
+            Some(Err(reason)) => Err(Failure::FollowUp { reason: reason.to_string() }),
             None => Err(Failure::FollowUp { reason: "its chain cannot be read".to_owned() }),
         }
     }

@@ -53,10 +53,10 @@ pub struct PlannedSubvolume<'s> {
 
 /// The interrupted backup of an earlier run.
 enum InterruptedWork {
-    Nothing,
-    Resumed(ResumePlan),
-    /// No backup is due, so it waits.
-    Waits(SnapshotName),
+    None,
+    Resumable(ResumePlan),
+    /// No backup is due, so it stays as it is until one is.
+    Deferred(SnapshotName),
 }
 
 /// The plans of one run.
@@ -128,28 +128,29 @@ impl Planner<'_> {
         }
         let is_due = matches!(decision, Decision::Due(_));
         let (mut follow_up, mut waiting) = (None, None);
-        let (snapshot, work) = match self.found(name, &observed, trigger, &decision, now).await? {
-            InterruptedWork::Resumed(ResumePlan { backup, step, work }) => {
-                if is_due {
-                    let kind = BackupKind::Incremental;
-                    follow_up = Some(self.new_snapshot(name, &observed, kind, now)?);
-                }
-                decision = Decision::Due(step);
-                (Some(backup), work)
-            }
-            found @ (InterruptedWork::Waits(_) | InterruptedWork::Nothing) => {
-                if let InterruptedWork::Waits(backup) = found {
-                    waiting = Some(backup);
-                }
-                let snapshot = match &decision {
-                    Decision::Due(step) => {
-                        Some(self.new_snapshot(name, &observed, step.kind(), now)?)
+        let (snapshot, work) =
+            match self.interrupted_work(name, &observed, trigger, &decision, now).await? {
+                InterruptedWork::Resumable(ResumePlan { backup, step, work }) => {
+                    if is_due {
+                        let kind = BackupKind::Incremental;
+                        follow_up = Some(self.new_snapshot(name, &observed, kind, now)?);
                     }
-                    Decision::NotDue => None,
-                };
-                (snapshot, Resumption::Fresh)
-            }
-        };
+                    decision = Decision::Due(step);
+                    (Some(backup), work)
+                }
+                work @ (InterruptedWork::Deferred(_) | InterruptedWork::None) => {
+                    if let InterruptedWork::Deferred(backup) = work {
+                        waiting = Some(backup);
+                    }
+                    let snapshot = match &decision {
+                        Decision::Due(step) => {
+                            Some(self.new_snapshot(name, &observed, step.kind(), now)?)
+                        }
+                        Decision::NotDue => None,
+                    };
+                    (snapshot, Resumption::Fresh)
+                }
+            };
         let plan = Plan {
             subvolume: name.clone(),
             last_at: decide::last_at(&observed.published),
@@ -183,7 +184,7 @@ impl Planner<'_> {
     }
 
     /// Returns what is to be done with the interrupted backup of an earlier run.
-    async fn found(
+    async fn interrupted_work(
         &self,
         name: &SubvolumeName,
         observed: &Observed,
@@ -195,10 +196,10 @@ impl Planner<'_> {
         let chain = observed.published.chain();
         let has_journal = |backup: &SnapshotName| self.records.journal(backup).exists();
         let Some((backup, record)) = newest_begun(&records, chain, has_journal) else {
-            return Ok(InterruptedWork::Nothing);
+            return Ok(InterruptedWork::None);
         };
-        let found = self.observe_interrupted(backup, &record.run).await;
-        let found = found.map_err(ObserveError::from)?;
+        let interrupted = self.observe_interrupted(backup, &record.run).await;
+        let interrupted = interrupted.map_err(ObserveError::from)?;
         let newest = chain.map(|chain| chain.newest());
         let now = PlannedBackup {
             time: now.timestamp(),
@@ -208,9 +209,9 @@ impl Planner<'_> {
             newest: newest.map(|entry| (&entry.key, entry.manifest.created_at.time())),
             parent: chain.and_then(|chain| decide::on_parent(chain, &observed.parent).ok()),
         };
-        match resume::decide(&now, &found) {
-            None => Ok(InterruptedWork::Waits(backup.clone())),
-            Some(Ok(resumed)) => Ok(InterruptedWork::Resumed(resumed)),
+        match resume::decide(&now, &interrupted) {
+            None => Ok(InterruptedWork::Deferred(backup.clone())),
+            Some(Ok(plan)) => Ok(InterruptedWork::Resumable(plan)),
             Some(Err(reason)) => {
                 tracing::info!(
                     event = "backup_not_resumed",
@@ -218,7 +219,7 @@ impl Planner<'_> {
                     %backup,
                     "not resuming the interrupted backup, starting over: {reason}"
                 );
-                Ok(InterruptedWork::Nothing)
+                Ok(InterruptedWork::None)
             }
         }
     }

@@ -45,7 +45,7 @@ pub enum BackupStep {
         /// Identity that `btrfs send` will write for the parent.
         identity: SnapshotIdentity,
         proof: ParentProof,
-        why: IncrementalReason,
+        reason: IncrementalReason,
     },
 }
 
@@ -146,25 +146,25 @@ pub fn decide(
         }
         (Trigger::Scheduled | Trigger::Now, Published::Chain(chain)) => chain,
     };
-    if let Some(why) = full_is_due(schedule, now, chain) {
-        return full(why);
+    if let Some(reason) = full_is_due(schedule, now, chain) {
+        return full(reason);
     }
     let due = match trigger {
         Trigger::Now | Trigger::Full => Some(IncrementalReason::Requested),
         Trigger::Scheduled => incremental_is_due(schedule, now, chain),
     };
     match (on_parent(chain, on_disk), due) {
-        (Err(why), None) if may_pass(&why) => Decision::NotDue,
-        (Err(why), _) => full(why),
+        (Err(reason), None) if may_pass(&reason) => Decision::NotDue,
+        (Err(reason), _) => full(reason),
         (Ok(_), None) => Decision::NotDue,
-        (Ok((parent, identity, proof)), Some(why)) => {
-            Decision::Due(BackupStep::Incremental { parent, identity, proof, why })
+        (Ok((parent, identity, proof)), Some(reason)) => {
+            Decision::Due(BackupStep::Incremental { parent, identity, proof, reason })
         }
     }
 }
 
-fn full(why: FullReason) -> Decision {
-    Decision::Due(BackupStep::Full(why))
+fn full(reason: FullReason) -> Decision {
+    Decision::Due(BackupStep::Full(reason))
 }
 
 fn full_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option<FullReason> {
@@ -254,8 +254,8 @@ fn on_received(
 
 /// True for a reason that may be gone when the next backup is due, so that it forces no
 /// full before then.
-fn may_pass(why: &FullReason) -> bool {
-    matches!(why, FullReason::ParentWritable { .. } | FullReason::ParentUnreadable { .. })
+fn may_pass(reason: &FullReason) -> bool {
+    matches!(reason, FullReason::ParentWritable { .. } | FullReason::ParentUnreadable { .. })
 }
 
 fn expected(chain: &Chain) -> Option<SnapshotIdentity> {

@@ -21,9 +21,9 @@ impl fmt::Display for Days {
 impl fmt::Display for BackupStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BackupStep::Full(why) => write!(f, "full: {why}"),
-            BackupStep::Incremental { parent, why, .. } => {
-                write!(f, "incremental on {parent}: {why}")
+            BackupStep::Full(reason) => write!(f, "full: {reason}"),
+            BackupStep::Incremental { parent, reason, .. } => {
+                write!(f, "incremental on {parent}: {reason}")
             }
         }
     }

@@ -106,8 +106,8 @@ pub fn decide(
 /// Returns the interrupted step, if it is still the right one.
 fn step(now: &PlannedBackup<'_>, kind: BackupKind) -> Result<BackupStep, NotResumable> {
     match (kind, now.decision) {
-        (BackupKind::Full, Decision::Due(BackupStep::Full(why))) => {
-            Ok(BackupStep::Full(why.clone()))
+        (BackupKind::Full, Decision::Due(BackupStep::Full(reason))) => {
+            Ok(BackupStep::Full(reason.clone()))
         }
         (BackupKind::Full, _) => Ok(BackupStep::Full(FullReason::Interrupted)),
         (BackupKind::Incremental, _) if now.trigger == Trigger::Full => {
@@ -123,7 +123,7 @@ fn step(now: &PlannedBackup<'_>, kind: BackupKind) -> Result<BackupStep, NotResu
                 parent,
                 identity,
                 proof,
-                why: IncrementalReason::Interrupted,
+                reason: IncrementalReason::Interrupted,
             })
         }
     }

@@ -20,10 +20,10 @@ pub struct Unplanned {
 impl Unplanned {
     /// Returns the reason if the decision is a full that was not planned.
     pub fn of(decision: &Decision, published: &Published) -> Option<Unplanned> {
-        let Decision::Due(BackupStep::Full(why)) = decision else { return None };
-        let causes = causes(why)?;
+        let Decision::Due(BackupStep::Full(reason)) = decision else { return None };
+        let causes = causes(reason)?;
         let last_full = published.chain().map(|chain| chain.full().manifest.total_bytes);
-        Some(Unplanned { reason: why.to_string(), causes, last_full_bytes: last_full })
+        Some(Unplanned { reason: reason.to_string(), causes, last_full_bytes: last_full })
     }
 }
 
@@ -40,8 +40,8 @@ impl fmt::Display for Unplanned {
 }
 
 /// Returns the likely causes; `None` for a full that was planned.
-fn causes(why: &FullReason) -> Option<&'static str> {
-    match why {
+fn causes(reason: &FullReason) -> Option<&'static str> {
+    match reason {
         FullReason::FirstBackup
         | FullReason::Requested
         | FullReason::Interrupted
@@ -109,10 +109,10 @@ mod tests {
             (FullReason::ChainBroken { reason: reason() },                  "a lifecycle rule"),
             (FullReason::ManifestMissing { key: reason() },                 "a lifecycle rule"),
         ];
-        for (why, cause) in cases {
-            let decision = Decision::Due(BackupStep::Full(why.clone()));
+        for (reason, cause) in cases {
+            let decision = Decision::Due(BackupStep::Full(reason.clone()));
             let found = Unplanned::of(&decision, &chain);
-            assert_eq!(found.is_some(), !cause.is_empty(), "{why:?}");
+            assert_eq!(found.is_some(), !cause.is_empty(), "{reason:?}");
             if let Some(found) = found {
                 let text = found.to_string();
                 assert!(text.contains(cause) && text.contains("the last full was 10 B"), "{text}");

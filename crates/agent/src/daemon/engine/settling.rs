@@ -21,7 +21,7 @@ const CHECK_FILES_MAX: usize = 512;
 const NOT_READABLE: &str = "the file, or the watched directory as it was scanned, cannot be read";
 
 impl Engine {
-    /// Takes pending files that a scan found.
+    /// Puts the pending files that a scan found on the settle wheel.
     pub(in crate::daemon) fn pending_files_found(
         &mut self,
         files: PendingFiles,

@@ -57,12 +57,12 @@ fn full_or_incremental() {
     let no_ctransid = edited(&|entry| entry.manifest.snapshot.ctransid = None);
     let foreign = edited(&|entry| entry.manifest.snapshot.name = "weekly".to_owned());
     let unreadable = || ParentOnDisk::Unreadable { reason: "EIO".to_owned() };
-    let (uuid, why) = (identity("uuid-0", 0), IncrementalReason::Requested);
+    let (uuid, reason) = (identity("uuid-0", 0), IncrementalReason::Requested);
     let incremental = Decision::Due(BackupStep::Incremental {
         parent: parent(),
         identity: uuid,
         proof: ParentProof::Sent,
-        why: why.clone(),
+        reason: reason.clone(),
     });
     let received = |uuid, ctransid, send_transid, made_transid| {
         let identity = identity(uuid, ctransid);
@@ -70,8 +70,8 @@ fn full_or_incremental() {
     };
     let on_received = |ctransid| {
         let (identity, proof) = (identity("uuid-0", ctransid), ParentProof::Received);
-        let why = why.clone();
-        Decision::Due(BackupStep::Incremental { parent: parent(), identity, proof, why })
+        let reason = reason.clone();
+        Decision::Due(BackupStep::Incremental { parent: parent(), identity, proof, reason })
     };
     let touched = || full(FullReason::ParentTouched { parent: parent() });
     let broken_why = || FullReason::ChainBroken { reason: "gone".to_owned() };
@@ -158,10 +158,11 @@ fn backups_are_due_by_calendar_days() {
             Decision::Due(BackupStep::Full(FullReason::Due { .. })) => "full due",
             Decision::Due(BackupStep::Full(FullReason::ClockWentBack { .. })) => "full ahead",
             Decision::Due(BackupStep::Incremental {
-                why: IncrementalReason::Due { .. }, ..
+                reason: IncrementalReason::Due { .. },
+                ..
             }) => "incremental",
             Decision::Due(BackupStep::Incremental {
-                why: IncrementalReason::ClockWentBack { .. },
+                reason: IncrementalReason::ClockWentBack { .. },
                 ..
             }) => "last ahead",
             Decision::Due(_) => "something else",
@@ -199,9 +200,9 @@ fn a_reason_names_the_snapshot_or_the_date() {
         "due since 2001-09-16T02:00:00Z, 7 days after the last backup (2001-09-09T01:46:40Z)"
     );
     assert!(due(1).contains(", 1 day after"));
-    let why = IncrementalReason::ClockWentBack { last_at: at("2099-01-01T00:00:00Z") };
+    let reason = IncrementalReason::ClockWentBack { last_at: at("2099-01-01T00:00:00Z") };
     assert_eq!(
-        why.to_string(),
+        reason.to_string(),
         "the last backup is dated 2099-01-01T00:00:00Z, which is in the future: a clock was wrong"
     );
 }

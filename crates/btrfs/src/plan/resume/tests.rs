@@ -81,7 +81,7 @@ fn incremental() -> Decision {
         parent,
         identity,
         proof: ParentProof::Sent,
-        why: IncrementalReason::Requested,
+        reason: IncrementalReason::Requested,
     })
 }
 
