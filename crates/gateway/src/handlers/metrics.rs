@@ -32,7 +32,7 @@ const CONTENT_TYPE: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 type Value = Gauge<f64, AtomicU64>;
-type Total = Counter<f64, AtomicU64>;
+type Sum = Counter<f64, AtomicU64>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClientLabels {
@@ -140,7 +140,7 @@ fn add_work(registry: &mut Registry, gateway: &Gateway) {
         ("failed_keys", "Requests without a valid key", gateway.failed_keys().total()),
     ];
     for (name, help, value) in counters {
-        let counter = Total::default();
+        let counter = Sum::default();
         counter.inc_by(float(value));
         registry.register(name, help, counter);
     }
@@ -149,7 +149,7 @@ fn add_work(registry: &mut Registry, gateway: &Gateway) {
 /// Adds the calls to S3. Their seconds divided by their number are the mean latency.
 fn add_s3_calls(registry: &mut Registry, gateway: &Gateway) {
     let (calls, seconds) =
-        (Family::<ResultLabels, Total>::default(), Family::<ResultLabels, Total>::default());
+        (Family::<ResultLabels, Sum>::default(), Family::<ResultLabels, Sum>::default());
     let totals = gateway.store().call_totals();
     for (result, total) in [("ok", totals.succeeded), ("failed", totals.failed)] {
         let label = ResultLabels { result };
@@ -161,8 +161,8 @@ fn add_s3_calls(registry: &mut Registry, gateway: &Gateway) {
 }
 
 fn add_uploads(registry: &mut Registry, gateway: &Gateway) {
-    let uploads = Family::<ClientResultLabels, Total>::default();
-    let bytes = Family::<ClientLabels, Total>::default();
+    let uploads = Family::<ClientResultLabels, Sum>::default();
+    let bytes = Family::<ClientLabels, Sum>::default();
     let tally: &Tally = gateway.database().tally();
     for policy in gateway.live().clients.policies() {
         let client = policy.name.to_string();
