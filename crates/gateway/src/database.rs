@@ -14,6 +14,7 @@ pub(crate) mod client_facts;
 mod connect;
 mod error;
 mod fleet;
+mod new_paths;
 mod order_clock;
 mod prune;
 mod read;
@@ -41,6 +42,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::connect::Location;
 pub use self::error::DatabaseError;
+use self::new_paths::NewPaths;
 use self::record::{CatalogueEntry, RECORD_BYTES, Record, ReportRecord};
 use self::turns::Turns;
 pub(crate) use self::turns::{HoldError, Turn};
@@ -83,6 +85,7 @@ struct Shared {
     records_memory: Arc<Semaphore>,
     bodies_memory: Arc<Semaphore>,
     readers: AnyPool,
+    new_paths: NewPaths,
     status: Arc<Status>,
     closing: CancellationToken,
     writer: TaskTracker,
@@ -119,6 +122,7 @@ impl Database {
             queue,
             records_memory: Arc::new(Semaphore::new(RECORDS_BYTES_MAX)),
             bodies_memory: Arc::new(Semaphore::new(BODIES_BYTES_MAX)),
+            new_paths: NewPaths::start(readers.clone()),
             readers,
             status,
             closing,
@@ -290,8 +294,7 @@ impl Database {
         {
             return false;
         }
-        // An error is reported by those who need an answer.
-        read::is_new(&shared.readers, client, path).await.unwrap_or(false)
+        shared.new_paths.is_new(client, path).await
     }
 
     /// Returns what the clients have stored, with the total of `client` not older than some
