@@ -17,7 +17,7 @@ use s3up_core::wire::{BATCH_ANSWERS_TYPE, BATCH_FILES_MAX, BatchAnswer};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::files::Batch;
+use self::files::FileBatch;
 use crate::clients::Right;
 use crate::gateway::Gateway;
 use crate::openapi::{BatchBody, BatchRefusals};
@@ -54,7 +54,7 @@ pub(crate) async fn post_batch(
     // A body that is no batch is refused as a whole.
     let first = frames.next_header().await?;
     let (sender, answers) = mpsc::channel(BATCH_FILES_MAX + 1);
-    let batch = Batch::new(gateway, client, frames, slot, sender);
+    let batch = FileBatch::new(gateway, client, frames, slot, sender);
     let task = AbortOnDropHandle::new(tokio::spawn(batch.run(first)));
     let mut response = Body::from_stream(lines(answers, task)).into_response();
     let media_type = HeaderValue::from_static(BATCH_ANSWERS_TYPE);

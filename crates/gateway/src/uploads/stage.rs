@@ -11,7 +11,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use s3up_core::wire::UploadResponse;
 use s3up_core::{Code, Key, Sha256, Sha256Digest, Stopwatch};
-use s3up_store::{Kind, ObjectFacts, Put, StagedUpload, Store, StoreError, Stored, UploadError};
+use s3up_store::{
+    ObjectFacts, Put, StagedUpload, Store, StoreError, StoreErrorKind, Stored, UploadError,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, Empty};
 
 use super::admission::Admission;
@@ -210,7 +212,7 @@ impl Uploads {
         sha256: Sha256Digest,
         err: StoreError,
     ) -> Result<ObjectFacts, Refusal> {
-        if err.kind != Kind::Precondition {
+        if err.kind != StoreErrorKind::Precondition {
             return Err(err.into());
         }
         match self.store().head(key, None, RETRY_FOR).await? {

@@ -33,7 +33,7 @@ use crate::uploads::stage::{IncomingFile, StageResult};
 /// as one of the concurrent uploads of its client, because its files are short.
 const FILES_IN_FLIGHT: usize = 8;
 
-pub(super) struct Batch<R> {
+pub(super) struct FileBatch<R> {
     gateway: Gateway,
     client: Arc<Client>,
     frames: Frames<R>,
@@ -54,7 +54,7 @@ struct Answers {
 /// The end of a batch before its last frame.
 struct Ended;
 
-impl<R: AsyncRead + Unpin> Batch<R> {
+impl<R: AsyncRead + Unpin> FileBatch<R> {
     /// `lines` has room for an answer to each file and one more.
     pub(super) fn new(
         gateway: Gateway,
@@ -62,9 +62,9 @@ impl<R: AsyncRead + Unpin> Batch<R> {
         frames: Frames<R>,
         slot: UploadSlot,
         lines: mpsc::Sender<BatchAnswer>,
-    ) -> Batch<R> {
+    ) -> FileBatch<R> {
         let answers = Answers { client: client.clone(), lines };
-        Batch {
+        FileBatch {
             gateway,
             client,
             frames,
