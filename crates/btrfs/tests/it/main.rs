@@ -29,6 +29,7 @@ mod notify;
 mod origins;
 mod outputs;
 mod plans;
+mod policies;
 mod proofs;
 mod prunes;
 mod readme;

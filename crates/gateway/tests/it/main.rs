@@ -15,6 +15,7 @@ mod metadata;
 mod outputs;
 mod overwrite_never;
 mod paths;
+mod policies;
 mod process;
 mod proxies;
 mod proxy;
