@@ -9,6 +9,7 @@ mod downloads;
 mod fixture;
 mod fleet;
 mod help;
+mod init;
 mod limits;
 mod listing;
 mod metadata;
