@@ -43,6 +43,11 @@ const MIN_AGE_DAYS: [(&str, u32); 5] = [
     ("ONEZONE_IA", 30),
 ];
 
+/// Returns the number of days for which S3 charges for an object of this class at least.
+pub fn minimum_days(class: &str) -> u32 {
+    MIN_AGE_DAYS.iter().find(|(name, _)| *name == class).map_or(0, |(_, days)| *days)
+}
+
 impl PrunePlan {
     /// True if there is nothing to delete.
     pub fn is_empty(&self) -> bool {
@@ -63,9 +68,7 @@ impl MinAge {
     fn days(self, class: &str) -> u32 {
         match self {
             MinAge::Days(days) => days,
-            MinAge::ByClass => {
-                MIN_AGE_DAYS.iter().find(|(name, _)| *name == class).map_or(0, |(_, days)| *days)
-            }
+            MinAge::ByClass => minimum_days(class),
         }
     }
 

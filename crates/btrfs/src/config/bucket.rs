@@ -13,9 +13,12 @@ use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
 use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Timeouts};
 
+use super::prices::prices;
 use super::raw;
 use super::restore::{RestoreConfig, restore};
+use super::storage_class::class_of;
 use crate::plan::observed::StreamSettings;
+use crate::prices::Prices;
 
 const CHUNK_BYTES: u64 = 200 << 30;
 const PART_BYTES: u64 = 32 * MIB;
@@ -27,18 +30,6 @@ const RETRY_HOURS: f64 = 6.0;
 const RETRY_HOURS_MAX: f64 = 31.0 * 24.0;
 const CLASS_CHUNKS: &str = "DEEP_ARCHIVE";
 const CLASS_MANIFEST: &str = "STANDARD";
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html>
-const CLASSES: [&str; 9] = [
-    "STANDARD",
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "GLACIER_IR",
-    "GLACIER",
-    "DEEP_ARCHIVE",
-    "REDUCED_REDUNDANCY",
-    "EXPRESS_ONEZONE",
-];
 /// Buffer size for reading and verifying manifests and pointers.
 const DOCUMENTS_BYTES: u64 = 16 * MIB;
 
@@ -56,10 +47,8 @@ pub struct BucketConfig {
     pub class_chunks: String,
     pub class_manifest: String,
     pub retry_for: Duration,
-}
-
-pub fn is_storage_class(class: &str) -> bool {
-    CLASSES.contains(&class)
+    /// `None` if nothing is known of the prices of this server.
+    pub prices: Option<Prices>,
 }
 
 impl BucketConfig {
@@ -70,7 +59,7 @@ impl BucketConfig {
         let (file, text) = (Path::new("the command line.toml"), "[s3]\n");
         let LoadedConfig { raw, source }: LoadedConfig<raw::WithoutFile> =
             s3up_cli::config::parse_with(file, text, settings, &|_| None)?;
-        Ok((bucket(&raw.s3, &source)?, restore(&raw.restore, &source)?))
+        Ok((bucket(&raw.s3, &raw.prices, &source)?, restore(&raw.restore, &source)?))
     }
 
     /// Returns the location to which state files of this host belong.
@@ -118,7 +107,11 @@ fn budget_bytes(part_bytes: u64, chunk_bytes: u64, concurrency: usize) -> u64 {
     buffers.saturating_add(DOCUMENTS_BYTES)
 }
 
-pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, ConfigError> {
+pub(super) fn bucket(
+    raw: &raw::S3,
+    raw_prices: &raw::Prices,
+    source: &Source,
+) -> Result<BucketConfig, ConfigError> {
     let prefix = KeyPrefix::parse(&raw.prefix).map_err(|err| source.invalid("s3.prefix", err))?;
     let chunk_bytes = raw.chunk_size_bytes.unwrap_or(CHUNK_BYTES);
     if chunk_bytes == 0 {
@@ -157,6 +150,7 @@ pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, Con
         class_chunks: class("s3.storage_class_chunks", &raw.storage_class_chunks, CLASS_CHUNKS)?,
         class_manifest,
         retry_for: Duration::from_secs_f64(retry_hours * 3600.0),
+        prices: prices(raw_prices, raw.endpoint.is_none(), source)?,
     })
 }
 
@@ -182,20 +176,6 @@ fn part_bytes(
     }
     part::part_bytes_within(parts_max, configured, chunk_bytes)
         .map_err(|err| source.invalid("s3.chunk_size_bytes", err))
-}
-
-fn class_of(
-    key: &str,
-    class: &Option<String>,
-    default: &str,
-    source: &Source,
-) -> Result<String, ConfigError> {
-    let class = class.as_deref().unwrap_or(default);
-    if !CLASSES.contains(&class) {
-        let what = format!("expected one of {}, found {class:?}", CLASSES.join(", "));
-        return Err(source.invalid(key, what));
-    }
-    Ok(class.to_owned())
 }
 
 fn settings(raw: &raw::S3, source: &Source, budget: u64) -> Result<Settings, ConfigError> {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use s3up_store::ArchiveState;
+use s3up_store::{ArchiveState, Tier};
 
 /// The shortest and the longest time that a thaw takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct ArchivedChunks {
     pub in_progress: usize,
     /// Bytes of both.
     pub bytes: u64,
+    /// Bytes of the chunks without a request.
+    pub request_bytes: u64,
     pub standard_hours: Hours,
     pub bulk_hours: Hours,
 }
@@ -43,25 +45,38 @@ pub fn archived_chunks<'a>(
         archived.requests += requests;
         archived.in_progress += in_progress;
         archived.bytes = archived.bytes.saturating_add(bytes);
+        let to_request = if requests > 0 { bytes } else { 0 };
+        archived.request_bytes = archived.request_bytes.saturating_add(to_request);
     }
     by_class.into_values().collect()
 }
 
+/// Returns how long a thaw of this class takes.
+pub fn thaw_hours(class: &str, tier: Tier) -> Hours {
+    let hours = |from, to| Hours { from, to };
+    match (class, tier) {
+        ("GLACIER", Tier::Standard) => hours(3, 5),
+        ("GLACIER", Tier::Bulk) => hours(5, 12),
+        ("DEEP_ARCHIVE", Tier::Standard) => hours(12, 12),
+        ("DEEP_ARCHIVE", Tier::Bulk) => hours(48, 48),
+        // Some minutes.
+        (_, Tier::Expedited) => hours(0, 1),
+        // INTELLIGENT_TIERING has archives of both kinds.
+        (_, Tier::Standard) => hours(3, 12),
+        (_, Tier::Bulk) => hours(5, 48),
+    }
+}
+
 impl ArchivedChunks {
     fn of(class: &str) -> ArchivedChunks {
-        let hours = |from, to| Hours { from, to };
-        let (standard_hours, bulk_hours) = match class {
-            "GLACIER" => (hours(3, 5), hours(5, 12)),
-            "DEEP_ARCHIVE" => (hours(12, 12), hours(48, 48)),
-            // INTELLIGENT_TIERING has archives of both kinds.
-            _ => (hours(3, 12), hours(5, 48)),
-        };
-        let storage_class = class.to_owned();
+        let standard_hours = thaw_hours(class, Tier::Standard);
+        let bulk_hours = thaw_hours(class, Tier::Bulk);
         ArchivedChunks {
-            storage_class,
+            storage_class: class.to_owned(),
             requests: 0,
             in_progress: 0,
             bytes: 0,
+            request_bytes: 0,
             standard_hours,
             bulk_hours,
         }
@@ -104,14 +119,15 @@ mod tests {
             .map(|archived| {
                 let ArchivedChunks { storage_class, requests, in_progress, bytes, .. } = archived;
                 let hours = format!("{}, {}", archived.standard_hours, archived.bulk_hours);
-                (storage_class.as_str(), *requests, *in_progress, *bytes, hours)
+                let bytes = (*bytes, archived.request_bytes);
+                (storage_class.as_str(), *requests, *in_progress, bytes, hours)
             })
             .collect();
         assert_eq!(
             lines,
             [
-                ("DEEP_ARCHIVE", 1, 1, 30, "12 h, 48 h".to_owned()),
-                ("GLACIER", 2, 0, 300, "3-5 h, 5-12 h".to_owned()),
+                ("DEEP_ARCHIVE", 1, 1, (30, 10), "12 h, 48 h".to_owned()),
+                ("GLACIER", 2, 0, (300, 300), "3-5 h, 5-12 h".to_owned()),
             ]
         );
         assert_eq!(archived_chunks([]), []);
