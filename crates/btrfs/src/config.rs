@@ -8,7 +8,6 @@ mod prices;
 mod raw;
 mod restore;
 mod spool;
-mod storage_class;
 mod summary;
 mod words;
 
@@ -26,7 +25,6 @@ use s3up_repository::retention::Retention;
 pub use self::bucket::{BucketConfig, CONCURRENCY_MAX};
 use self::raw::EVERY_DAYS_MAX;
 pub use self::restore::RestoreConfig;
-pub use self::storage_class::is_storage_class;
 use self::words::{prunes, retention, stream_form, unplanned_full};
 use crate::plan::schedule::Schedule;
 

@@ -13,7 +13,7 @@ use btrfs_to_s3::config::Config;
 use btrfs_to_s3::plan::decide::Trigger;
 use commands::args::{AnyCommand, Args, Command};
 use commands::cost::CostLimit;
-use commands::prune::{self, Operation};
+use commands::prune::{self, PruneMode};
 use commands::{benchmark, output};
 use s3up_cli::Exit;
 use s3up_cli::config::Setting;
@@ -83,14 +83,14 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
                 let names = subvolume;
                 let limit = CostLimit(None);
                 let request =
-                    commands::plan::Request { trigger, adopt, names, bytes: false, limit };
+                    commands::plan::PlanRequest { trigger, adopt, names, bytes: false, limit };
                 return commands::plan::run(config, request, output(json)).await;
             }
             commands::backup::run(config, (trigger, adopt), &subvolume).await
         }
         Command::Plan { json, bytes, max_cost, subvolume: names } => {
             let (trigger, adopt, limit) = (Trigger::Scheduled, Adopt::No, CostLimit(max_cost));
-            let request = commands::plan::Request { trigger, adopt, names, bytes, limit };
+            let request = commands::plan::PlanRequest { trigger, adopt, names, bytes, limit };
             commands::plan::run(config, request, output(json)).await
         }
         Command::Status { check: true, subvolume, .. } => {
@@ -104,15 +104,16 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
         }
         Command::Benchmark { subvolume, bytes, concurrency, storage_class, json } => {
             let concurrencies = concurrency;
-            let request = benchmark::Request { subvolume, bytes, concurrencies, storage_class };
+            let request =
+                benchmark::BenchmarkRequest { subvolume, bytes, concurrencies, storage_class };
             benchmark::run(config, request, output(json)).await
         }
         Command::Prune { dry_run, orphans: _, older_than, max_cost, adopt, json, subvolume } => {
-            let operation = if dry_run { Operation::Print } else { Operation::Delete };
+            let mode = if dry_run { PruneMode::Print } else { PruneMode::Delete };
             let (adopt, limit) = (adopt_of(adopt), CostLimit(max_cost));
-            let request = prune::Request { operation, adopt, limit };
+            let request = prune::PruneRequest { mode, adopt, limit };
             match older_than {
-                Some(days) => prune::run_orphans(config, operation, &subvolume, days).await,
+                Some(days) => prune::run_orphans(config, mode, &subvolume, days).await,
                 None => prune::run(config, request, &subvolume, output(json)).await,
             }
         }

@@ -8,7 +8,7 @@ mod dollars;
 mod table;
 
 use jiff::Timestamp;
-use s3up_repository::retention::minimum_days;
+use s3up_core::storage_class::StorageClass;
 use s3up_store::Tier;
 
 pub use self::aws::list_prices;
@@ -146,6 +146,11 @@ impl Prices {
         }
         Ok(cost)
     }
+}
+
+/// Returns the number of days for which S3 charges for an object at least.
+fn minimum_days(class: &str) -> u32 {
+    StorageClass::find(class).map_or(0, |class| class.min_age_days)
 }
 
 fn gib(bytes: u64) -> f64 {

@@ -11,13 +11,13 @@ mod ready;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::clients::{ClientList, ClientReport, ClientState, ClientStatus, ReportList};
+pub use self::clients::{
+    ClientList, ClientReport, ClientState, ClientStatus, Frozen, Incident, ReportList,
+};
 pub use self::exists::{
     EXISTS_FILES_MAX, ExistsQuery, QueriedFile, Verdict, VerdictOfFile, Verdicts,
 };
-pub use self::files::{
-    LIST_LIMIT_MAX, ListedFile, ListedVersion, Listing, Versions, is_archive_class,
-};
+pub use self::files::{LIST_LIMIT_MAX, ListedFile, ListedVersion, Listing, Versions};
 pub use self::fleet::{
     Accepted, AgentFacts, BodyError, Drill, FLEET_VERSION, FileTotals, HEARTBEAT_BYTES_MAX,
     Heartbeat, PROBLEMS_MAX, REPORT_BYTES_MAX, Report, ReportedProblem, TEXT_BYTES_MAX, Total,

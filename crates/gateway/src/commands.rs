@@ -8,6 +8,7 @@ mod check_config;
 mod doctor;
 mod exit_code;
 mod fleet;
+mod freeze;
 mod init;
 mod keygen;
 mod rebuild;
@@ -38,6 +39,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         Command::CheckConfig { online } => check_config::run(&files, args.log, online),
         Command::Doctor { json } => doctor::run(&files, args.log, json),
         Command::Fleet { check, json } => fleet::run(&files, args.log, check, json),
+        Command::Freeze { client, reason } => freeze::freeze(&files, args.log, &client, reason),
+        Command::Release { client } => freeze::release(&files, args.log, &client),
         Command::Sweep { older_than, dry_run, json } => {
             sweep::run(&files, args.log, SweepArgs { older_than, dry_run, json })
         }

@@ -5,6 +5,7 @@ pub(crate) mod download;
 pub(crate) mod exists_many;
 pub(crate) mod exists_one;
 pub(crate) mod fleet;
+pub(crate) mod freeze;
 pub(crate) mod health;
 pub(crate) mod list;
 pub(crate) mod metrics;

@@ -75,6 +75,8 @@ fn without_null(schema: &mut Value) {
         handlers::clients::clients,
         handlers::clients::client,
         handlers::clients::reports,
+        handlers::freeze::freeze,
+        handlers::freeze::release,
         handlers::metrics::metrics,
         handlers::download::download,
         handlers::fleet::heartbeat,
@@ -156,6 +158,13 @@ text_schema!(
     "A remote path that is a directory, with or without a slash at its end"
 );
 text_schema!(CursorText, "^[A-Za-z0-9_-]+$", 1, 5600, "A cursor that the gateway returned");
+text_schema!(
+    ReasonText,
+    r"^[^\x00-\x1f\x7f-\x9f]*$",
+    0,
+    crate::freeze::REASON_CHARS_MAX,
+    "One line of text"
+);
 text_schema!(ModeText, "^[0-7]{1,4}$", 1, 4, "Permission bits in octal");
 
 /// A digest in the description of the API. The last of its characters has four bits.
@@ -261,7 +270,7 @@ refusals_of!(
     UploadRefusals:
     BadRequest BadPath Incomplete Unauthorized Forbidden TooSlow Exists Superseded LengthRequired TooLarge
     UnsupportedEncoding DigestMismatch RateLimited Internal NotImplemented StoreRefused StoreUnavailable
-    Overloaded Quota
+    Overloaded Quota Frozen
 );
 refusals_of!(
     /// The refusals of calls that ask S3 about files.

@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 use btrfs_sendstream::Forecast;
-use btrfs_to_s3::backup::planner::{Job, Planner, RunPlan};
+use btrfs_to_s3::backup::planner::{PlannedSubvolume, Planner, RunPlan};
 use btrfs_to_s3::config::{BucketConfig, Config};
 use btrfs_to_s3::forecast::{ForecastError, Forecaster};
 use btrfs_to_s3::plan::decide::Trigger;
@@ -16,7 +16,7 @@ use s3up_repository::documents::Bucket;
 use s3up_repository::origin::Adopt;
 use s3up_repository::retention::PrunePlan;
 
-use super::backup::{Operation, exit_of};
+use super::backup::{SubvolumeAction, exit_of};
 use super::cost::CostLimit;
 use super::show::cost::{Priced, UploadLine};
 use super::show::plan::{Details, ForecastLine, Prunes, to_json, to_table};
@@ -26,7 +26,7 @@ use super::{
 };
 
 /// The arguments as typed.
-pub struct Request {
+pub struct PlanRequest {
     pub trigger: Trigger,
     pub adopt: Adopt,
     pub names: Vec<String>,
@@ -36,8 +36,8 @@ pub struct Request {
 }
 
 /// Takes no lock and writes nothing, but for the temporary snapshots of a forecast.
-pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::Result<Exit> {
-    let Request { trigger, adopt, names, bytes, limit } = request;
+pub async fn run(config: &Config, request: PlanRequest, output: Output) -> anyhow::Result<Exit> {
+    let PlanRequest { trigger, adopt, names, bytes, limit } = request;
     need_root()?;
     let shutdown = ShutdownSignal::listen();
     let selected = select(config, &names)?;
@@ -74,7 +74,7 @@ pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::R
         Output::Table => to_table(&planned, details),
         Output::Json => to_json(&planned, details),
     })?;
-    let exit = exit_of(Operation::Plan, planned.jobs.len(), planned.failed)?;
+    let exit = exit_of(SubvolumeAction::Plan, planned.jobs.len(), planned.failed)?;
     if !found.failed.is_empty() {
         let names = found.failed.join(", ");
         return Err(Exit::Partial.with(anyhow!("cannot forecast what {names} would send")));
@@ -143,7 +143,7 @@ fn total(
 
 /// Returns `None` for a backup that is not due, or that has everything but its pointer.
 async fn forecast(
-    job: &Job<'_>,
+    job: &PlannedSubvolume<'_>,
     forecaster: &Forecaster<'_>,
 ) -> Result<Option<Forecast>, ForecastError> {
     let Some(backup) = &job.plan.snapshot else { return Ok(None) };

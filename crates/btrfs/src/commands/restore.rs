@@ -8,14 +8,14 @@ use btrfs_to_s3::compare::Extent;
 use btrfs_to_s3::restore::cost::{CostTerms, RestoreCost};
 use btrfs_to_s3::restore::error::RestoreError;
 use btrfs_to_s3::restore::preview::Preview;
-use btrfs_to_s3::restore::request::{Keep, Request};
+use btrfs_to_s3::restore::request::{Keep, RestoreRequest};
 use btrfs_to_s3::restore::{Restore, RestoreResult};
 use btrfs_to_s3::snapshots::record::Records;
 use clap::Args;
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::{Count, Size, Throughput, error_chain};
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::thaw::{Mode, Terms};
+use s3up_repository::thaw::{ThawMode, ThawTerms};
 
 use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
@@ -103,7 +103,7 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
         check_cost(&preview, access, args.waiting.limit())?;
         return Ok(Exit::Done);
     }
-    if args.waiting.limit().0.is_some() && restore.mode != Mode::Observe {
+    if args.waiting.limit().0.is_some() && restore.mode != ThawMode::Observe {
         let preview = match restore.preview(&request).await {
             Err(RestoreError::Archived { .. }) => {
                 let why = "the manifests are archived; run `thaw --documents` first";
@@ -113,7 +113,7 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
         };
         check_cost(&preview, access, args.waiting.limit())?;
     }
-    if args.waiting.asks() && restore.mode != Mode::Observe {
+    if args.waiting.asks() && restore.mode != ThawMode::Observe {
         ask(&restore, &request).await?;
     }
     log_start("restore");
@@ -128,7 +128,7 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
 }
 
 fn cost_terms(access: &BucketAccess) -> CostTerms {
-    let Terms { tier, days, .. } = access.restore.terms;
+    let ThawTerms { tier, days, .. } = access.restore.terms;
     CostTerms { tier, days, part_bytes: access.bucket.part_bytes }
 }
 
@@ -140,7 +140,7 @@ fn check_cost(preview: &Preview, access: &BucketAccess, limit: CostLimit) -> any
 }
 
 /// Asks before anything is thawed. Other failures are those of the restore, which reports them.
-async fn ask(restore: &Restore<'_>, request: &Request) -> anyhow::Result<()> {
+async fn ask(restore: &Restore<'_>, request: &RestoreRequest) -> anyhow::Result<()> {
     let what = match restore.preview(request).await {
         Ok(preview) => {
             let requests: usize = preview.thaw.iter().map(|archived| archived.requests).sum();
@@ -159,14 +159,14 @@ async fn ask(restore: &Restore<'_>, request: &Request) -> anyhow::Result<()> {
 }
 
 impl RestoreArgs {
-    fn request(&self, access: &BucketAccess) -> anyhow::Result<Request> {
+    fn request(&self, access: &BucketAccess) -> anyhow::Result<RestoreRequest> {
         let (subvolume, wanted) = self.which.parse()?;
         let keep = if self.no_keep_parent { Keep::No } else { keep_for(access, &subvolume) };
         let target = match &self.target {
             Some(target) => target.clone(),
             None => default_target(access, &subvolume)?,
         };
-        Ok(Request { subvolume, target, wanted, keep })
+        Ok(RestoreRequest { subvolume, target, wanted, keep })
     }
 }
 
@@ -194,7 +194,7 @@ fn keep_for(access: &BucketAccess, subvolume: &SubvolumeName) -> Keep {
     }
 }
 
-fn log_restored(request: &Request, restored: &RestoreResult) {
+fn log_restored(request: &RestoreRequest, restored: &RestoreResult) {
     let RestoreResult { manifest, backups, total_bytes, elapsed, proof, parent: _ } = restored;
     tracing::info!(
         event = "restore_metrics",
@@ -216,7 +216,7 @@ fn log_restored(request: &Request, restored: &RestoreResult) {
     );
 }
 
-fn log_failed(request: &Request, err: &RestoreError) {
+fn log_failed(request: &RestoreRequest, err: &RestoreError) {
     let (subvolume, target) = (&request.subvolume, request.target.display());
     let error = error_chain(err);
     if let RestoreError::Archived { .. } = err {

@@ -9,14 +9,15 @@ use btrfs_to_s3::prices::{ArchivedBytes, Dollars, Prices, ThawCost};
 use btrfs_to_s3::restore::preview::class_of;
 use btrfs_to_s3::restore::select_backup::ChainReader;
 use btrfs_to_s3::restore::thaw_chunks::warn_of_archived_documents;
-use btrfs_to_s3::restore::thaw_estimate::thaw_hours;
 use clap::Args;
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::Count;
+use s3up_core::storage_class::{StorageClass, ThawTimes};
 use s3up_repository::chain::Chain;
 use s3up_repository::documents::Bucket;
 use s3up_repository::fetch::FetchPlan;
-use s3up_repository::thaw::{Mode, RequiredObjects, Terms, Thaw};
+use s3up_repository::thaw::{RequiredObjects, Thaw, ThawMode, ThawTerms};
+use s3up_store::Tier;
 
 use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
@@ -89,7 +90,7 @@ impl WaitingArgs {
         CostLimit(self.max_cost)
     }
 
-    pub fn mode(&self, config: &RestoreConfig) -> Mode {
+    pub fn mode(&self, config: &RestoreConfig) -> ThawMode {
         let timeout = self.restore_timeout.map_or(config.timeout, Duration::from_secs);
         let waits = (config.waits || self.wait_restore) && !self.no_wait_restore;
         RestoreConfig { waits, timeout, ..*config }.mode()
@@ -105,7 +106,7 @@ pub async fn run(access: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> 
     let chain_reader =
         ChainReader { bucket: &bucket, layout: &access.bucket.layout, subvolume: &subvolume };
     let mode = args.waiting.mode(&access.restore);
-    let terms = Terms { speeds_up: args.speed_up, ..access.restore.terms };
+    let terms = ThawTerms { speeds_up: args.speed_up, ..access.restore.terms };
     let progress = bars();
     let thaw = Thaw { bucket: &bucket, terms, clock: CLOCK, progress: &progress };
     let work = async {
@@ -173,7 +174,7 @@ async fn to_request(
     wanted: &RequiredObjects,
     speeds_up: bool,
 ) -> anyhow::Result<Vec<ArchivedBytes>> {
-    let state = thaw.run(wanted, Mode::Observe).await?.state;
+    let state = thaw.run(wanted, ThawMode::Observe).await?.state;
     let sped_up = state.under_way.iter().filter(|_| speeds_up);
     let keys: BTreeSet<_> = state.to_request.iter().chain(sped_up).collect();
     let plan = FetchPlan::survey(bucket, chain, 1).await?;
@@ -193,13 +194,25 @@ async fn to_request(
     Ok(by_class.into_values().collect())
 }
 
+/// Returns how long a thaw of this class takes at most.
+fn hours_max(class: &str, tier: Tier) -> u32 {
+    let known = StorageClass::find(class).and_then(|class| class.thaw);
+    let times = known.unwrap_or_else(ThawTimes::of_any_archive);
+    match tier {
+        // It takes minutes.
+        Tier::Expedited => 1,
+        Tier::Standard => times.standard.to,
+        Tier::Bulk => times.bulk.to,
+    }
+}
+
 /// Returns the line about the cost; `None` if nothing is requested.
 fn cost_line(
     prices: &Prices,
     archived: &[ArchivedBytes],
-    terms: Terms,
+    terms: ThawTerms,
 ) -> Option<Priced<ThawCostLine>> {
-    let hours = archived.iter().map(|archived| thaw_hours(&archived.class, terms.tier).to).max()?;
+    let hours = archived.iter().map(|archived| hours_max(&archived.class, terms.tier)).max()?;
     Priced::of(Some(prices), |prices| {
         let ThawCost { thaw, copies } = prices.thaw(archived, terms.tier, terms.days)?;
         Ok(ThawCostLine { thaw, copies, hours })
@@ -216,7 +229,7 @@ async fn ask(
     if !args.waiting.asks() {
         return Ok(());
     }
-    let state = thaw.run(wanted, Mode::Observe).await?.state;
+    let state = thaw.run(wanted, ThawMode::Observe).await?.state;
     let sped_up = if args.speed_up { state.under_way.len() } else { 0 };
     match state.to_request.len() + sped_up {
         0 => Ok(()),

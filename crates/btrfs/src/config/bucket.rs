@@ -8,7 +8,7 @@ use btrfs_host::compressed::Form;
 use s3up_cli::config::{ConfigError, LoadedConfig, Setting, Source};
 use s3up_core::KeyPrefix;
 use s3up_core::part::{self, MIB, PART_BYTES_MAX, PART_BYTES_MIN, PART_COUNT_MAX};
-use s3up_core::wire::is_archive_class;
+use s3up_core::storage_class::{StorageClass, is_archive_class, storage_class_names};
 use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
 use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Timeouts};
@@ -16,7 +16,6 @@ use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Timeouts};
 use super::prices::prices;
 use super::raw;
 use super::restore::{RestoreConfig, restore};
-use super::storage_class::class_of;
 use crate::plan::observed::StreamSettings;
 use crate::prices::Prices;
 
@@ -176,6 +175,21 @@ fn part_bytes(
     }
     part::part_bytes_within(parts_max, configured, chunk_bytes)
         .map_err(|err| source.invalid("s3.chunk_size_bytes", err))
+}
+
+fn class_of(
+    key: &str,
+    class: &Option<String>,
+    default: &str,
+    source: &Source,
+) -> Result<String, ConfigError> {
+    let class = class.as_deref().unwrap_or(default);
+    if StorageClass::find(class).is_none() {
+        let names = storage_class_names(|_| true);
+        let what = format!("expected one of {names}, found {class:?}");
+        return Err(source.invalid(key, what));
+    }
+    Ok(class.to_owned())
 }
 
 fn settings(raw: &raw::S3, source: &Source, budget: u64) -> Result<Settings, ConfigError> {

@@ -4,9 +4,9 @@
 //! a price that is missing would make a cost too low.
 
 use s3up_cli::config::{ConfigError, Source};
+use s3up_core::storage_class::StorageClass;
 
 use super::raw;
-use super::storage_class::is_storage_class;
 use crate::prices::{ClassPrices, Prices, ThawPrice, list_prices};
 
 /// Returns the price table; `None` if nothing is known of the prices of this server.
@@ -23,7 +23,7 @@ pub(super) fn prices(
     let base = table.base.as_ref();
     let mut classes = base.map(|base| base.classes.clone()).unwrap_or_default();
     for (name, raw) in raw.classes.iter().flatten() {
-        if !is_storage_class(name) {
+        if StorageClass::find(name).is_none() {
             let what = format!("expected a storage class of S3, found {name:?}");
             return Err(source.invalid("prices.classes", what));
         }

@@ -1,18 +1,9 @@
-//! Lists what has to be thawed before a restore, and how long that takes. Pure.
-//!
-//! The hours are those of
-//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html>.
+//! Lists the chunks that have to be thawed before a restore, and how long that takes. Pure.
 
 use std::collections::BTreeMap;
 
-use s3up_store::{ArchiveState, Tier};
-
-/// The shortest and the longest time that a thaw takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hours {
-    pub from: u32,
-    pub to: u32,
-}
+use s3up_core::storage_class::{HourRange, StorageClass, ThawTimes};
+use s3up_store::ArchiveState;
 
 /// The archived chunks of one storage class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +17,8 @@ pub struct ArchivedChunks {
     pub bytes: u64,
     /// Bytes of the chunks without a request.
     pub request_bytes: u64,
-    pub standard_hours: Hours,
-    pub bulk_hours: Hours,
+    pub standard_hours: HourRange,
+    pub bulk_hours: HourRange,
 }
 
 /// Groups the chunks that cannot be read now by storage class.
@@ -51,43 +42,18 @@ pub fn archived_chunks<'a>(
     by_class.into_values().collect()
 }
 
-/// Returns how long a thaw of this class takes.
-pub fn thaw_hours(class: &str, tier: Tier) -> Hours {
-    let hours = |from, to| Hours { from, to };
-    match (class, tier) {
-        ("GLACIER", Tier::Standard) => hours(3, 5),
-        ("GLACIER", Tier::Bulk) => hours(5, 12),
-        ("DEEP_ARCHIVE", Tier::Standard) => hours(12, 12),
-        ("DEEP_ARCHIVE", Tier::Bulk) => hours(48, 48),
-        // Some minutes.
-        (_, Tier::Expedited) => hours(0, 1),
-        // INTELLIGENT_TIERING has archives of both kinds.
-        (_, Tier::Standard) => hours(3, 12),
-        (_, Tier::Bulk) => hours(5, 48),
-    }
-}
-
 impl ArchivedChunks {
     fn of(class: &str) -> ArchivedChunks {
-        let standard_hours = thaw_hours(class, Tier::Standard);
-        let bulk_hours = thaw_hours(class, Tier::Bulk);
+        let known = StorageClass::find(class).and_then(|class| class.thaw);
+        let times = known.unwrap_or_else(ThawTimes::of_any_archive);
         ArchivedChunks {
             storage_class: class.to_owned(),
             requests: 0,
             in_progress: 0,
             bytes: 0,
             request_bytes: 0,
-            standard_hours,
-            bulk_hours,
-        }
-    }
-}
-
-impl std::fmt::Display for Hours {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Hours { from, to } if from == to => write!(f, "{to} h"),
-            Hours { from, to } => write!(f, "{from}-{to} h"),
+            standard_hours: times.standard,
+            bulk_hours: times.bulk,
         }
     }
 }

@@ -7,6 +7,7 @@ use s3up_cli::{LogArgs, ShellFilesCommand};
 use s3up_core::ClientName;
 
 use super::init::InitArgs;
+use crate::freeze::parse_reason;
 
 const GLOBAL: &str = "Global options";
 
@@ -94,6 +95,21 @@ Examples:
 
   # For cron or a monitor
   s3up-server fleet --check";
+
+const FREEZE_EXAMPLES: &str = "\
+For a client that may be compromised, or whose files change in a way that looks
+like ransomware. All gateways on the same database refuse its uploads within
+some seconds, also those in progress. Its downloads, heartbeats and reports go
+on, and its agent tries again until the client is released.
+
+With SQLite, run it as the user of the gateway, who must own the database.
+
+Examples:
+  sudo -u s3up-server s3up-server freeze webapp --reason 'strange changes'";
+
+const RELEASE_EXAMPLES: &str = "\
+Examples:
+  sudo -u s3up-server s3up-server release webapp";
 
 const SWEEP_EXAMPLES: &str = "\
 A gateway that is killed leaves multipart uploads behind, for whose parts S3
@@ -184,6 +200,23 @@ pub enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Refuse the uploads of a client until it is released
+    #[command(after_help = FREEZE_EXAMPLES)]
+    Freeze {
+        /// Name of the client in server.yaml
+        #[arg(value_parser = ClientName::parse)]
+        client: ClientName,
+        /// Words for the client and for other operators
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, value_parser = parse_reason)]
+        reason: String,
+    },
+    /// Take the uploads of a frozen client again
+    #[command(after_help = RELEASE_EXAMPLES)]
+    Release {
+        /// Name of the client in server.yaml
+        #[arg(value_parser = ClientName::parse)]
+        client: ClientName,
     },
     /// Abort multipart uploads that were left behind
     #[command(after_help = SWEEP_EXAMPLES)]

@@ -20,6 +20,7 @@ use crate::handlers::download::download;
 use crate::handlers::exists_many::exists_many;
 use crate::handlers::exists_one::exists_one;
 use crate::handlers::fleet::{heartbeat, report};
+use crate::handlers::freeze::{freeze, release};
 use crate::handlers::health::health;
 use crate::handlers::list::list;
 use crate::handlers::metrics::metrics;
@@ -32,7 +33,7 @@ use crate::openapi::openapi;
 use crate::refusal::{Refusal, RefusalRecord};
 
 /// Returns every path of the API with its methods.
-fn routes() -> [(&'static str, MethodRouter<Gateway>); 16] {
+fn routes() -> [(&'static str, MethodRouter<Gateway>); 18] {
     [
         ("/upload", post(post_form)),
         ("/files/{*path}", put(put_file).patch(patch_file)),
@@ -42,6 +43,8 @@ fn routes() -> [(&'static str, MethodRouter<Gateway>); 16] {
         ("/download", get(download)),
         ("/clients", get(clients)),
         ("/clients/{name}", get(client)),
+        ("/clients/{name}/freeze", post(freeze)),
+        ("/clients/{name}/release", post(release)),
         ("/reports", get(reports)),
         ("/metrics", get(metrics)),
         ("/heartbeat", post(heartbeat)),
@@ -117,6 +120,7 @@ async fn limit_failed_keys(
 /// at level debug.
 async fn log(gateway: Gateway, peer: IpAddr, request: Request, next: Next) -> Response {
     let began = CLOCK.start();
+    let _open = gateway.database().tally().begin_request();
     let method = request.method().clone();
     let authorization: Option<HeaderValue> = request.headers().get(header::AUTHORIZATION).cloned();
     let url_path = request.uri().path().to_owned();
