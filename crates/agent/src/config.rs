@@ -4,6 +4,7 @@
 //! [`Config::check`] leads from one to the other and is pure. No value is
 //! checked again after it.
 
+pub mod first;
 mod raw;
 mod show;
 

@@ -16,6 +16,7 @@ mod fixture;
 mod get;
 mod help;
 mod hot_files;
+mod init;
 mod listing;
 mod lost_database;
 mod lying;
