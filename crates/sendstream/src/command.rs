@@ -113,7 +113,7 @@ impl<'a> Command<'a> {
 
     /// Returns the snapshot that the first command names, and `None` for any
     /// other command.
-    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
+    pub fn snapshot(&self) -> Option<Snapshot> {
         if !self.kind.is_first() {
             return None;
         }

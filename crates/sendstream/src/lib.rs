@@ -23,6 +23,7 @@
 //! same stream, which `btrfs receive --chroot` has to refuse.
 
 mod attribute;
+mod batch;
 mod command;
 mod command_head;
 mod crc;
@@ -41,6 +42,7 @@ mod uuid_rewrite;
 mod verifier;
 
 pub use attribute::Attribute;
+pub use batch::CommandBatch;
 pub use command::Command;
 pub use command_head::HEAD_BYTES_MAX;
 pub use error::{CommandLocation, Defect, StreamError, StreamLocation};

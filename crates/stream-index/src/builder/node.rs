@@ -1,0 +1,79 @@
+//! One file while the index is built.
+
+use crate::operation::Operation;
+use crate::record::{FileType, Node, NodeId, Summary};
+
+/// The origin of a node.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    /// The stream creates it.
+    New,
+    /// The parent has it, at this path.
+    Parent { path: Box<[u8]> },
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Name {
+    pub(super) parent: NodeId,
+    pub(super) name: Box<[u8]>,
+    /// True if the file has this name in the parent already.
+    pub(super) is_original: bool,
+    /// True if a record of it was written.
+    pub(super) is_written: bool,
+    /// True if another file had this name before.
+    pub(super) is_after_removal: bool,
+}
+
+impl Name {
+    /// Returns a name that the stream gives to a file.
+    pub(super) fn new(parent: NodeId, name: &[u8]) -> Name {
+        Name {
+            parent,
+            name: name.into(),
+            is_original: false,
+            is_written: false,
+            is_after_removal: false,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct NodeState {
+    pub(super) origin: Origin,
+    /// True if it is known to be a directory.
+    pub(super) is_directory: bool,
+    pub(super) is_linked: bool,
+    /// True if its records must be written.
+    pub(super) is_dirty: bool,
+    pub(super) summary: Summary,
+    pub(super) names: Vec<Name>,
+    pub(super) operations: Vec<Operation>,
+    /// Number of records of operations that were written.
+    pub(super) fragments: u32,
+}
+
+impl NodeState {
+    pub(super) fn new(file_type: FileType) -> NodeState {
+        let summary = Summary { file_type: Some(file_type), ..Summary::default() };
+        let is_directory = file_type == FileType::Directory;
+        NodeState { summary, is_directory, is_dirty: true, ..NodeState::of(Origin::New) }
+    }
+
+    /// Returns a node that the parent has, and that has not changed so far.
+    pub(super) fn of(origin: Origin) -> NodeState {
+        NodeState {
+            origin,
+            is_directory: false,
+            is_linked: false,
+            is_dirty: false,
+            summary: Summary::default(),
+            names: Vec::new(),
+            operations: Vec::new(),
+            fragments: 0,
+        }
+    }
+
+    pub(super) fn record(&self, id: NodeId) -> Node {
+        Node { id, is_linked: self.is_linked, summary: self.summary.clone() }
+    }
+}

@@ -1,0 +1,18 @@
+//! Reads the indexes of a chain: the tree as it is in one of its backups.
+//!
+//! Each index says what changed against its parent, by the paths of the parent. A lookup begins in
+//! the newest index and continues in older ones only with the path that a file has there. A
+//! directory that an index does not touch is read from the older index as a whole.
+//!
+//! A file with several names is changed under one of them. Once a lookup meets such a file, the
+//! changes of each index are collected by file instead of by path.
+
+pub mod content;
+mod file;
+mod links;
+mod listing;
+mod settle;
+mod tree;
+
+pub use self::file::{FileId, Found};
+pub use self::tree::{Chain, ChainError, join};

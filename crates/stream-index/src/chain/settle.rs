@@ -1,0 +1,60 @@
+//! Applies the changes that an index makes to a file under another of its names.
+
+use std::sync::{Arc, PoisonError};
+
+use super::file::{At, Found};
+use super::links::Changes;
+use super::tree::{Chain, ChainError};
+use crate::codec::Decoder;
+use crate::record::{Node, NodeId};
+
+/// Returns the file as its stream creates it.
+fn created(found: &Found) -> &Found {
+    match &found.at {
+        At::New(_) => found,
+        At::Parent { below, .. } => created(below),
+    }
+}
+
+impl Chain {
+    /// Applies the changes up to level `top` that are made to a file under its other names.
+    pub(super) fn settle(&self, top: usize, mut found: Found) -> Result<Found, ChainError> {
+        if !found.is_linked || found.is_directory() {
+            return Ok(found);
+        }
+        let id = found.id();
+        let mut summary = created(&found).summary.clone();
+        let mut nodes: Vec<(usize, NodeId)> = Vec::new();
+        for level in id.level + 1..=top {
+            for node in self.changes(level)?.get(&id).into_iter().flatten() {
+                summary = summary.changed(&node.summary);
+                nodes.push((level, node.id));
+            }
+        }
+        found.summary = summary;
+        found.changes = Some(nodes);
+        Ok(found)
+    }
+
+    fn changes(&self, level: usize) -> Result<Arc<Changes>, ChainError> {
+        let mut cell = self.links.0[level].lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(changes) = &*cell {
+            return Ok(Arc::clone(changes));
+        }
+        let mut changes = Changes::new();
+        self.levels[level].scan(b"B", |key, value| {
+            let node = Node::decode(&mut Decoder(value))?;
+            let path = key[1..].split(|byte| *byte == 0).next().unwrap_or_default();
+            let below = self.lookup_at(level - 1, path)?;
+            if let Some(below) = below.filter(|below| !below.is_directory()) {
+                changes.entry(below.id()).or_default().push(node);
+            }
+            Ok::<_, ChainError>(true)
+        })?;
+        // In the order in which the stream makes them.
+        changes.values_mut().for_each(|nodes| nodes.sort_by_key(|node| node.id));
+        let changes = Arc::new(changes);
+        *cell = Some(Arc::clone(&changes));
+        Ok(changes)
+    }
+}

@@ -1,0 +1,41 @@
+//! The container of an index: a sorted table in compressed blocks that are read alone.
+//!
+//! ```text
+//! header      8 bytes "s3upidx\0", version (4 bytes, little-endian)
+//! blocks      one after the other
+//! directory   the first key, lengths, form and SHA-256 of each block
+//! trailer     offset and length of the directory (8 bytes each), its SHA-256, version, "s3upidx\0"
+//! ```
+//!
+//! The directory says the form of each block, so that a later version may encrypt blocks one by
+//! one. A block is used only after its SHA-256 agreed.
+
+pub mod block;
+pub mod directory;
+pub mod read;
+pub mod write;
+
+pub const MAGIC: &[u8; 8] = b"s3upidx\0";
+pub const VERSION: u32 = 1;
+pub const HEADER_BYTES: u64 = 12;
+/// Offset, length, SHA-256, version and magic.
+pub const TRAILER_BYTES: u64 = 8 + 8 + 32 + 4 + 8;
+/// Content of a block before it is compressed: enough for good compression, and little to read
+/// for one record.
+pub const BLOCK_BYTES: usize = 64 << 10;
+/// A directory of this length describes some 500 million files.
+pub const DIRECTORY_BYTES_MAX: u64 = 256 << 20;
+/// A record is never longer than this: an extended attribute has at most 64 KiB.
+pub const BLOCK_BYTES_MAX: u64 = 16 << 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    #[error("read the index")]
+    Read(#[from] std::io::Error),
+    #[error("the index: expected {expected}, found {found}")]
+    Wrong { expected: String, found: String },
+    #[error("the index: expected version {VERSION}, found {0}; use a newer version of btrfs-to-s3")]
+    Version(u32),
+    #[error("the index is damaged")]
+    Malformed(#[from] crate::codec::Malformed),
+}

@@ -1,0 +1,260 @@
+//! Reads an index: its directory first, then only the blocks that are asked for.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use s3up_core::Sha256Digest;
+
+use super::block::Block;
+use super::directory::{BlockForm, Directory, StreamId};
+use super::{
+    BLOCK_BYTES_MAX, DIRECTORY_BYTES_MAX, HEADER_BYTES, MAGIC, TRAILER_BYTES, TableError, VERSION,
+};
+
+/// Number of decoded blocks of one index that are kept, of some 200 KiB each.
+const CACHED_BLOCKS_MAX: usize = 32;
+/// Bytes that a scan reads at once after it has read several blocks.
+const SCAN_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of the end of an index that are read first: trailer and most directories.
+const TAIL_BYTES: u64 = 64 << 10;
+
+/// A file or an object, of which ranges are read.
+pub trait ReadAt: Send + Sync {
+    fn bytes(&self) -> u64;
+    fn read_at(&self, range: Range<u64>) -> io::Result<Vec<u8>>;
+}
+
+pub struct Table {
+    source: Box<dyn ReadAt>,
+    directory: Directory,
+    cache: Mutex<Cache>,
+}
+
+#[derive(Default)]
+struct Cache {
+    blocks: HashMap<usize, Arc<Block>>,
+    order: VecDeque<usize>,
+}
+
+fn wrong(expected: impl Into<String>, found: impl Into<String>) -> TableError {
+    TableError::Wrong { expected: expected.into(), found: found.into() }
+}
+
+impl Table {
+    /// Opens an index. `directory_sha256` is the one that its manifest names, if it does.
+    pub fn open(
+        source: Box<dyn ReadAt>,
+        directory_sha256: Option<Sha256Digest>,
+    ) -> Result<Table, TableError> {
+        let bytes = source.bytes();
+        if bytes < HEADER_BYTES + TRAILER_BYTES {
+            return Err(wrong("a whole index", format!("{bytes} bytes")));
+        }
+        let tail_start = bytes.saturating_sub(TAIL_BYTES);
+        let tail = source.read_at(tail_start..bytes)?;
+        let mut trailer = &tail[tail.len() - TRAILER_BYTES as usize..];
+        let mut take = |count: usize| {
+            let (taken, rest) = trailer.split_at(count);
+            trailer = rest;
+            taken
+        };
+        let offset = number(take(8));
+        let length = number(take(8));
+        let sha256 = Sha256Digest(take(32).try_into().expect("32 bytes"));
+        let version = u32::from_le_bytes(take(4).try_into().expect("4 bytes"));
+        if take(8) != MAGIC {
+            return Err(wrong("the trailer of an index", "other bytes"));
+        }
+        if version != VERSION {
+            return Err(TableError::Version(version));
+        }
+        let end = offset.checked_add(length).filter(|end| *end == bytes - TRAILER_BYTES);
+        if end.is_none() || length > DIRECTORY_BYTES_MAX || offset < HEADER_BYTES {
+            return Err(wrong(
+                "a directory before the trailer",
+                format!("{length} bytes at {offset}"),
+            ));
+        }
+        let directory = match offset.checked_sub(tail_start) {
+            Some(start) => tail[start as usize..][..length as usize].to_vec(),
+            None => source.read_at(offset..offset + length)?,
+        };
+        let found = Sha256Digest::of(&directory);
+        let expected = directory_sha256.unwrap_or(sha256);
+        if found != expected {
+            let expected = format!("a directory with the SHA-256 {expected}");
+            return Err(wrong(expected, found.to_string()));
+        }
+        let directory = Directory::decode(&directory)?;
+        check_blocks(&directory, offset)?;
+        Ok(Table { source, directory, cache: Mutex::default() })
+    }
+
+    pub fn stream(&self) -> &StreamId {
+        &self.directory.stream
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.source.bytes()
+    }
+
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, TableError> {
+        let Some(n) = self.block_of(key) else { return Ok(None) };
+        let block = self.block(n)?;
+        let at = block.find(key);
+        let is_found = at < block.count() && block.key(at) == key;
+        Ok(is_found.then(|| block.value(at).to_vec()))
+    }
+
+    /// Returns true if a key starts like this.
+    pub fn has_prefix(&self, prefix: &[u8]) -> Result<bool, TableError> {
+        let mut is_found = false;
+        self.scan(prefix, |_, _| {
+            is_found = true;
+            Ok::<_, TableError>(false)
+        })?;
+        Ok(is_found)
+    }
+
+    /// Calls `each` for each record whose key starts like this, until it returns false. Blocks
+    /// are read several at a time once the scan has gone on for a while.
+    pub fn scan<E: From<TableError>>(
+        &self,
+        prefix: &[u8],
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let mut n = self.block_of(prefix).unwrap_or(0);
+        let mut ahead = 1;
+        while n < self.directory.blocks.len() {
+            let first = &self.directory.blocks[n].first_key;
+            if first.as_slice() > prefix && !first.starts_with(prefix) {
+                return Ok(());
+            }
+            let blocks = if ahead == 1 { vec![self.block(n)?] } else { self.blocks(n, ahead)? };
+            for block in blocks {
+                for at in block.find(prefix)..block.count() {
+                    let key = block.key(at);
+                    if !key.starts_with(prefix) || !each(key, block.value(at))? {
+                        return Ok(());
+                    }
+                }
+                n += 1;
+            }
+            ahead = (ahead * 2).min(CACHED_BLOCKS_MAX * 4);
+        }
+        Ok(())
+    }
+
+    /// Returns the number of the block that holds a key if any does.
+    fn block_of(&self, key: &[u8]) -> Option<usize> {
+        let blocks = &self.directory.blocks;
+        blocks.partition_point(|block| block.first_key.as_slice() <= key).checked_sub(1)
+    }
+
+    fn block(&self, n: usize) -> Result<Arc<Block>, TableError> {
+        if let Some(block) = self.cache().blocks.get(&n) {
+            return Ok(Arc::clone(block));
+        }
+        let mut read = self.blocks(n, 1)?;
+        let block = read.pop().ok_or_else(|| wrong("a block", "none"))?;
+        let mut cache = self.cache();
+        if cache.order.len() == CACHED_BLOCKS_MAX
+            && let Some(oldest) = cache.order.pop_front()
+        {
+            cache.blocks.remove(&oldest);
+        }
+        if cache.blocks.insert(n, Arc::clone(&block)).is_none() {
+            cache.order.push_back(n);
+        }
+        Ok(block)
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads up to `count` blocks from number `from` on, with one call.
+    fn blocks(&self, from: usize, count: usize) -> Result<Vec<Arc<Block>>, TableError> {
+        if count == 1
+            && let Some(block) = self.cache().blocks.get(&from)
+        {
+            return Ok(vec![Arc::clone(block)]);
+        }
+        let wanted = self.directory.blocks.iter().skip(from).take(count);
+        let mut sum = 0;
+        let wanted: Vec<_> = wanted
+            .take_while(|block| {
+                sum += block.stored_bytes;
+                sum == block.stored_bytes || sum <= SCAN_BYTES_MAX
+            })
+            .collect();
+        let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else {
+            return Ok(Vec::new());
+        };
+        let start = first.offset;
+        let stored = self.source.read_at(start..last.offset + last.stored_bytes)?;
+        let decode = |facts: &&super::directory::BlockFacts| {
+            let stored = &stored[(facts.offset - start) as usize..][..facts.stored_bytes as usize];
+            let found = Sha256Digest::of(stored);
+            if found != facts.sha256 {
+                let expected = format!("a block with the SHA-256 {}", facts.sha256);
+                return Err(wrong(expected, found.to_string()));
+            }
+            let BlockForm::Zstd = facts.form;
+            let content = zstd::bulk::decompress(stored, facts.bytes as usize)?;
+            Ok(Arc::new(Block::decode(content)?))
+        };
+        wanted.iter().map(decode).collect()
+    }
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes.try_into().expect("8 bytes"))
+}
+
+/// Checks that the blocks lie one after the other, with ascending keys.
+fn check_blocks(directory: &Directory, end: u64) -> Result<(), TableError> {
+    let mut offset = HEADER_BYTES;
+    let mut last: Option<&[u8]> = None;
+    for block in &directory.blocks {
+        if block.offset != offset || block.bytes > BLOCK_BYTES_MAX {
+            return Err(wrong(format!("a block at {offset}"), format!("one at {}", block.offset)));
+        }
+        if last.is_some_and(|last| last >= block.first_key.as_slice()) {
+            return Err(wrong("ascending keys", "others"));
+        }
+        last = Some(&block.first_key);
+        offset = offset.checked_add(block.stored_bytes).filter(|next| *next <= end).ok_or_else(
+            || wrong(format!("blocks of {end} bytes"), format!("one of {}", block.stored_bytes)),
+        )?;
+    }
+    if offset != end {
+        return Err(wrong(format!("blocks up to {end}"), format!("blocks up to {offset}")));
+    }
+    Ok(())
+}
+
+impl ReadAt for Vec<u8> {
+    fn bytes(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read_at(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let found = self.get(range.start as usize..range.end as usize);
+        found.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+impl ReadAt for std::fs::File {
+    fn bytes(&self) -> u64 {
+        self.metadata().map_or(0, |metadata| metadata.len())
+    }
+
+    fn read_at(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        std::os::unix::fs::FileExt::read_exact_at(self, &mut bytes, range.start)?;
+        Ok(bytes)
+    }
+}
