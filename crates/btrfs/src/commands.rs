@@ -5,6 +5,7 @@ pub mod args;
 pub mod backup;
 pub mod backup_args;
 pub mod benchmark;
+pub mod browse;
 pub mod bucket_args;
 pub mod bucket_commands;
 mod clock;

@@ -24,6 +24,7 @@
 
 pub mod backup;
 pub mod benchmark;
+pub mod browse;
 pub mod compare;
 pub mod config;
 pub mod drill;

@@ -1,17 +1,21 @@
 //! Plans the downloads of a restore: every chunk of every backup, checked beforehand.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use btrfs_sendstream::StreamError;
 use s3up_core::part::MIB;
 use s3up_core::{Crc64Nvme, Key, Sha256Digest};
-use s3up_store::{Download, DownloadSequence, Get, ObjectFacts, Store, StoreError, StoreErrorKind};
+use s3up_store::{
+    ArchiveState, Download, DownloadSequence, Get, ObjectFacts, Store, StoreError, StoreErrorKind,
+};
 
 use crate::chain::{Chain, ChainEntry};
 use crate::documents::{Bucket, BucketError};
 use crate::manifest::{ChunkFacts, DocumentError, PartIndex};
 
+/// Number of concurrent requests for the state of chunks.
+const ASKED_AT_ONCE: usize = 16;
 /// Length of the ranges to download if a manifest does not name its part size.
 const RANGE_BYTES: u64 = 8 * MIB;
 /// Maximum size of all buffers. If parts are long, fewer are downloaded at the same time.
@@ -207,6 +211,22 @@ impl<'c> FetchPlan<'c> {
             share: None,
         }
     }
+}
+
+/// Returns the chunks of a backup that must be thawed before they can be read.
+pub async fn archived_chunks(
+    bucket: &Bucket,
+    entry: &ChainEntry,
+    now: SystemTime,
+) -> Result<Vec<Key>, FetchError> {
+    let document = |source| FetchError::Document { key: entry.key.clone(), source };
+    let chunks = entry.manifest.chunk_facts().map_err(document)?;
+    let keys: Vec<Key> = chunks.into_iter().map(|chunk| chunk.key).collect();
+    let states = bucket.store.archive_states(&keys, ASKED_AT_ONCE, bucket.retry_for, now).await?;
+    let is_archived = |key: &Key| {
+        matches!(states.get(key), Some(ArchiveState::Archived | ArchiveState::InProgress))
+    };
+    Ok(keys.into_iter().filter(is_archived).collect())
 }
 
 /// Checks that a chunk exists and has the length and checksum of its manifest.

@@ -4,6 +4,7 @@
 //! <prefix>subvol/<name>/current.json
 //! <prefix>subvol/<name>/full/manifest-<time>.json
 //! <prefix>subvol/<name>/full/manifest-<time>-parts.json
+//! <prefix>subvol/<name>/full/manifest-<time>-index.bin
 //! <prefix>subvol/<name>/full/chunk-<time>-<n>.bin          n = 0, 1, 2...
 //! <prefix>subvol/<name>/incremental/...                    the same
 //! ```
@@ -15,6 +16,9 @@ use crate::names::{BackupKind, SnapshotName, SubvolumeName};
 /// Longest part of a key after the prefix; the rest of the 1,024 bytes is for the
 /// prefix.
 const BELOW_PREFIX_BYTES_MAX: usize = 300;
+
+/// End of the key of an index, instead of `.json`.
+const INDEX_SUFFIX: &str = "-index.bin";
 
 /// Storage class of an object whose class S3 does not report.
 pub const STANDARD: &str = "STANDARD";
@@ -81,7 +85,7 @@ impl Layout {
         self.of(backup, format_args!("chunk-{}-", backup.stamp)).as_str().to_owned()
     }
 
-    /// True if a key has the form of a chunk or of a part index of this subvolume. Prune
+    /// True if a key has the form of a chunk, a part index or an index of this subvolume. Prune
     /// deletes no other objects but manifests.
     pub fn is_stream_object(&self, subvolume: &SubvolumeName, key: &Key) -> bool {
         let directory = self.directory(subvolume);
@@ -89,7 +93,8 @@ impl Layout {
             let below = format!("{directory}{}/", dir_of(kind));
             let Some(name) = key.as_str().strip_prefix(&below) else { return false };
             let is_chunk = name.starts_with("chunk-") && name.ends_with(".bin");
-            is_chunk || (name.starts_with("manifest-") && name.ends_with("-parts.json"))
+            let is_beside = name.ends_with("-parts.json") || name.ends_with(INDEX_SUFFIX);
+            is_chunk || (name.starts_with("manifest-") && is_beside)
         })
     }
 
@@ -102,6 +107,13 @@ impl Layout {
         let key = Key::parse(&format!("{}subvol/{below}", self.prefix));
         key.expect("checked segments below a prefix whose length was checked")
     }
+}
+
+/// Returns the key of the index of a backup, from the key of its manifest.
+pub fn index_key(manifest: &Key) -> Key {
+    let manifest = manifest.as_str();
+    let stem = manifest.strip_suffix(".json").unwrap_or(manifest);
+    Key::parse(&format!("{stem}{INDEX_SUFFIX}")).expect("a checked key, a few bytes longer")
 }
 
 fn dir_of(kind: BackupKind) -> &'static str {
@@ -125,6 +137,7 @@ mod tests {
             (layout.pointer(&full.subvolume), "current.json"),
             (layout.manifest(&full),  "full/manifest-20260131T235959Z.json"),
             (layout.parts(&full),     "full/manifest-20260131T235959Z-parts.json"),
+            (index_key(&layout.manifest(&full)), "full/manifest-20260131T235959Z-index.bin"),
             (layout.chunk(&full, 0),  "full/chunk-20260131T235959Z-0.bin"),
             (layout.manifest(&inc),   "incremental/manifest-20260201T020000Z.json"),
             (layout.chunk(&inc, 12),  "incremental/chunk-20260201T020000Z-12.bin"),

@@ -28,6 +28,7 @@ pub mod published;
 pub mod retention;
 pub mod stamp;
 pub mod state_file;
+pub mod stream_index;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod thaw;

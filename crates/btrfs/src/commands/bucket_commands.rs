@@ -7,6 +7,7 @@ use s3up_cli::Exit;
 use s3up_cli::config::Setting;
 use s3up_repository::verify::Depth;
 
+use super::browse::{self, DiffArgs, FindArgs, IndexArgs, LsArgs};
 use super::bucket_args::{BucketAccess, BucketArgs};
 use super::restore::{self, RestoreArgs};
 use super::thaw::{self, ThawArgs};
@@ -57,6 +58,18 @@ pub enum BucketCommand {
     /// Thaw the archived chunks of a backup, and wait for them
     #[command(after_help = help::THAW_EXAMPLES)]
     Thaw(ThawArgs),
+    /// List a directory of a backup, from its index
+    #[command(after_help = help::LS)]
+    Ls(LsArgs),
+    /// Find files of a backup by a pattern, from its index
+    #[command(after_help = help::FIND)]
+    Find(FindArgs),
+    /// Show what changed between two backups, from indexes
+    #[command(after_help = help::DIFF)]
+    Diff(DiffArgs),
+    /// Show or build the indexes that 'ls' and others read
+    #[command(after_help = help::INDEX)]
+    Index(IndexArgs),
 }
 
 impl BucketCommand {
@@ -67,6 +80,10 @@ impl BucketCommand {
             | BucketCommand::Doctor { access, .. } => access,
             BucketCommand::Restore(args) => &args.access,
             BucketCommand::Thaw(args) => &args.access,
+            BucketCommand::Ls(args) => &args.access,
+            BucketCommand::Find(args) => &args.access,
+            BucketCommand::Diff(args) => &args.access,
+            BucketCommand::Index(args) => &args.access,
         }
     }
 
@@ -87,6 +104,10 @@ impl BucketCommand {
             BucketCommand::Doctor { json, access: _ } => doctor::run(access, output(json)).await,
             BucketCommand::Restore(args) => restore::run(access, args).await,
             BucketCommand::Thaw(args) => thaw::run(access, args).await,
+            BucketCommand::Ls(args) => browse::ls(access, args).await,
+            BucketCommand::Find(args) => browse::find(access, args).await,
+            BucketCommand::Diff(args) => browse::diff(access, args).await,
+            BucketCommand::Index(args) => browse::index(access, args).await,
         }
     }
 }

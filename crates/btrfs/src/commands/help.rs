@@ -157,3 +157,34 @@ Examples:
 
   # Request the cheapest thaw, and wait for it
   btrfs-to-s3 thaw --subvolume data --set restore.restore_tier=Bulk";
+
+pub const LS: &str = "\
+Only indexes are read; nothing is thawed.
+
+Examples:
+  btrfs-to-s3 ls --subvolume data
+  btrfs-to-s3 ls photos/2025 --subvolume data --at 2026-01-31";
+
+pub const FIND: &str = "\
+Only indexes are read; nothing is thawed.
+
+Examples:
+  btrfs-to-s3 find '*.pdf' --subvolume data
+  btrfs-to-s3 find 'photos/**/2025-*' --subvolume data --json";
+
+pub const DIFF: &str = "\
+Only indexes are read; nothing is thawed. Between backups of two chains, files
+with the same type, size, time, mode and owner count as equal. A directory that
+was added or removed stands for all that is in it.
+
+Examples:
+  btrfs-to-s3 diff 2026-01-30 2026-01-31 --subvolume data
+  btrfs-to-s3 diff 2026-01-30 --subvolume data";
+
+pub const INDEX: &str = "\
+An index is stored beside the manifest of its backup. Temporary files are made
+in TMPDIR.
+
+Examples:
+  btrfs-to-s3 index --subvolume data
+  btrfs-to-s3 index --subvolume data --build";

@@ -8,6 +8,7 @@ mod archived_documents;
 mod aws;
 mod bad_input;
 mod benchmarks;
+mod browsing;
 mod compressed;
 mod costs;
 mod damage;

@@ -12,7 +12,7 @@ use super::{
     Pointing, TooManyObjects, Unrestorable,
 };
 use crate::chain::{ChainEntry, fits};
-use crate::layout::{Layout, STANDARD};
+use crate::layout::{Layout, STANDARD, index_key};
 use crate::manifest::Manifest;
 use crate::names::{BackupKind, SubvolumeName};
 use crate::stamp::Stamp;
@@ -103,6 +103,11 @@ impl CatalogueBuilder {
             }
             if let Some(parts) = &manifest.parts {
                 self.name(&parts.key, None, &mut backup.absent);
+            }
+            // A backup without an index lacks nothing.
+            let index = index_key(&backup.listed.key);
+            if self.objects.contains_key(index.as_str()) {
+                self.name(index.as_str(), None, &mut backup.absent);
             }
             ChainEntry { key: backup.listed.key.clone(), manifest }
         });

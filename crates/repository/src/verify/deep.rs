@@ -6,15 +6,14 @@ use std::time::SystemTime;
 use btrfs_sendstream::Verifier;
 use s3up_core::progress::ProgressSink;
 use s3up_core::{Key, error_chain};
-use s3up_store::{ArchiveState, StoreErrorKind};
+use s3up_store::StoreErrorKind;
 
 use crate::chain::ChainEntry;
 use crate::documents::Bucket;
-use crate::fetch::{FetchError, FetchPlan};
+use crate::fetch::{FetchError, FetchPlan, archived_chunks};
 
 /// Bytes are checked in slices that take far under a millisecond.
 const SLICE_BYTES: usize = 256 << 10;
-const ASKED_AT_ONCE: usize = 16;
 
 /// Result of reading a backup.
 #[derive(Debug, Default)]
@@ -59,14 +58,7 @@ async fn read_or_fail(
     now: SystemTime,
     progress: &ProgressSink,
 ) -> Result<Read, FetchError> {
-    let document = |source| FetchError::Document { key: entry.key.clone(), source };
-    let chunks = entry.manifest.chunk_facts().map_err(document)?;
-    let keys: Vec<Key> = chunks.into_iter().map(|chunk| chunk.key).collect();
-    let states = bucket.store.archive_states(&keys, ASKED_AT_ONCE, bucket.retry_for, now).await?;
-    let is_archived = |key: &Key| {
-        matches!(states.get(key), Some(ArchiveState::Archived | ArchiveState::InProgress))
-    };
-    let archived: Vec<_> = keys.into_iter().filter(is_archived).collect();
+    let archived = archived_chunks(bucket, entry, now).await?;
     if !archived.is_empty() {
         return Ok(Read { archived, ..Read::default() });
     }

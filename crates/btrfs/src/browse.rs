@@ -1,0 +1,175 @@
+//! Looks into backups by their indexes: directories, names and differences. Reads no chunk, and
+//! thaws nothing.
+
+use std::collections::BTreeMap;
+
+use btrfs_stream_index::Summary;
+use btrfs_stream_index::chain::{Chain as IndexChain, ChainError, Found, join};
+use s3up_core::Key;
+use s3up_repository::chain::Chain;
+use s3up_repository::documents::Bucket;
+use s3up_repository::stream_index::{self, IndexError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum BrowseError {
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    #[error(
+        "{count} of {total} backups of the chain have no index, the first is {first}; build them \
+         with `index --build`"
+    )]
+    NoIndex { count: usize, total: usize, first: Key },
+    #[error("read the indexes of the chain")]
+    Chain(#[from] ChainError),
+    #[error("the backup has no file {path:?}; list a directory above it with `ls`")]
+    NoFile { path: String },
+    #[error("read the indexes: the reader stopped")]
+    Stopped,
+}
+
+/// A path in a backup, and the file there.
+#[derive(Clone, Debug)]
+pub struct FoundAt {
+    pub path: Vec<u8>,
+    pub file: Found,
+}
+
+/// The way in which a path differs between two backups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathChange {
+    Added,
+    Removed,
+    Changed,
+}
+
+/// Opens the indexes of a chain.
+pub async fn open(bucket: &Bucket, chain: &Chain) -> Result<IndexChain, BrowseError> {
+    let (mut tables, mut missing) = (Vec::new(), Vec::new());
+    for entry in chain.entries() {
+        match stream_index::open(bucket, entry).await? {
+            Some(table) => tables.push(table),
+            None => missing.push(entry.key.clone()),
+        }
+    }
+    let (count, total) = (missing.len(), chain.entries().len());
+    match missing.into_iter().next() {
+        Some(first) => Err(BrowseError::NoIndex { count, total, first }),
+        None => Ok(IndexChain::new(tables)?),
+    }
+}
+
+/// Runs work that waits for S3 on a thread that may wait.
+pub async fn on_own_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BrowseError> + Send + 'static,
+) -> Result<T, BrowseError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(BrowseError::Stopped))
+}
+
+/// Removes the slashes around a path, which mean nothing in a backup.
+fn trimmed(path: &[u8]) -> Vec<u8> {
+    let segments = path.split(|byte| *byte == b'/');
+    let segments: Vec<_> =
+        segments.filter(|segment| !segment.is_empty() && *segment != b".").collect();
+    segments.join(&b'/')
+}
+
+/// Returns a directory's entries, or the file itself.
+pub fn list(chain: &IndexChain, path: &[u8]) -> Result<Vec<FoundAt>, BrowseError> {
+    let path = trimmed(path);
+    let found = chain.lookup(&path)?;
+    let file = found.ok_or_else(|| BrowseError::NoFile { path: shown(&path) })?;
+    if !file.is_directory() {
+        return Ok(vec![FoundAt { path, file }]);
+    }
+    let entry = |(name, file): (Vec<u8>, Found)| FoundAt { path: join(&path, &name), file };
+    Ok(chain.list(&file)?.into_iter().map(entry).collect())
+}
+
+/// Calls `each` for every file below the root, directories before their entries.
+pub fn walk(
+    chain: &IndexChain,
+    mut each: impl FnMut(FoundAt) -> Result<(), BrowseError>,
+) -> Result<(), BrowseError> {
+    let mut waiting: Vec<FoundAt> = list(chain, b"")?;
+    waiting.reverse();
+    while let Some(next) = waiting.pop() {
+        if next.file.is_directory() {
+            let entries = chain.list(&next.file)?.into_iter().rev();
+            waiting.extend(
+                entries.map(|(name, file)| FoundAt { path: join(&next.path, &name), file }),
+            );
+        }
+        each(next)?;
+    }
+    Ok(())
+}
+
+/// Compares two backups of one chain or of two, the older one first. Two files differ if their
+/// type, length, time of change, mode or owner do, or if a backup between them changed them. A
+/// directory that was added or removed stands for all of its content.
+pub fn compare(
+    before: &IndexChain,
+    after: &IndexChain,
+    is_one_chain: bool,
+) -> Result<Vec<(PathChange, Vec<u8>)>, BrowseError> {
+    let mut changes = Vec::new();
+    let roots = (before.lookup(b"")?, after.lookup(b"")?);
+    let (Some(before_root), Some(after_root)) = roots else { return Ok(changes) };
+    let mut waiting = vec![(Vec::new(), before_root, after_root)];
+    while let Some((path, old, new)) = waiting.pop() {
+        if is_one_chain && old.is_unchanged(&new) {
+            continue;
+        }
+        let mut names: BTreeMap<Vec<u8>, (Option<Found>, Option<Found>)> = BTreeMap::new();
+        for (name, file) in before.list(&old)? {
+            names.entry(name).or_default().0 = Some(file);
+        }
+        for (name, file) in after.list(&new)? {
+            names.entry(name).or_default().1 = Some(file);
+        }
+        for (name, files) in names {
+            let path = join(&path, &name);
+            match files {
+                (Some(old), Some(new)) => {
+                    let has_changed = has_changed(after, &old, &new, is_one_chain)?;
+                    if has_changed {
+                        changes.push((PathChange::Changed, path.clone()));
+                    }
+                    if old.is_directory() && new.is_directory() {
+                        waiting.push((path, old, new));
+                    }
+                }
+                (Some(_), None) => changes.push((PathChange::Removed, path)),
+                (None, _) => changes.push((PathChange::Added, path)),
+            }
+        }
+    }
+    changes.sort_by(|(_, a), (_, b)| a.cmp(b));
+    Ok(changes)
+}
+
+/// Returns whether two files of one name differ. The time of the last access does not count.
+fn has_changed(
+    after: &IndexChain,
+    old: &Found,
+    new: &Found,
+    is_one_chain: bool,
+) -> Result<bool, BrowseError> {
+    let summary = Summary { accessed: old.summary.accessed, ..new.summary.clone() };
+    if old.summary != summary || (is_one_chain && old.id() != new.id()) {
+        return Ok(true);
+    }
+    if !is_one_chain {
+        return Ok(false);
+    }
+    let (old, new) = (old.parts(), new.parts());
+    Ok(match new.strip_prefix(&old[..]) {
+        Some(since) => after.has_operations(since)?,
+        None => true,
+    })
+}
+
+/// Returns a path as text, with the bytes that are no text escaped.
+pub fn shown(path: &[u8]) -> String {
+    s3up_core::escape::encode(path)
+}

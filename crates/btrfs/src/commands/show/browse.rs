@@ -1,0 +1,135 @@
+//! Files of backups, their differences and the indexes, as tables and as JSON.
+
+use btrfs_stream_index::FileType;
+use btrfs_to_s3::browse::{FoundAt, PathChange, shown};
+use jiff::Timestamp;
+use s3up_cli::table;
+use s3up_core::{Size, error_chain};
+use s3up_repository::chain::ChainEntry;
+use s3up_repository::stamp::seconds;
+use s3up_repository::stream_index::IndexError;
+use serde::Serialize;
+
+/// A file in the JSON output.
+#[derive(Debug, Serialize)]
+pub struct FileLine {
+    /// Bytes that are no text are written as `%XX`.
+    pub path: String,
+    #[serde(rename = "type")]
+    pub file_type: &'static str,
+    /// Permission bits, in octal digits.
+    pub mode: Option<String>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    pub size: u64,
+    pub modified_at: Option<String>,
+    /// Target of a symlink.
+    pub target: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ChangeLine {
+    pub path: String,
+    /// `added`, `removed` or `changed`.
+    pub change: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub struct IndexLine {
+    pub manifest: String,
+    pub created_at: String,
+    /// `null` if the backup has no index that can be read.
+    pub index_bytes: Option<u64>,
+    /// The reason why the index cannot be read.
+    pub problem: Option<String>,
+}
+
+fn name_of(file_type: Option<FileType>) -> &'static str {
+    match file_type {
+        Some(FileType::File) => "file",
+        Some(FileType::Directory) => "directory",
+        Some(FileType::Symlink) => "symlink",
+        Some(FileType::CharDevice) => "char_device",
+        Some(FileType::BlockDevice) => "block_device",
+        Some(FileType::Fifo) => "fifo",
+        Some(FileType::Socket) => "socket",
+        None => "unknown",
+    }
+}
+
+impl FileLine {
+    pub fn of(found: &FoundAt) -> FileLine {
+        let summary = &found.file.summary;
+        let modified = summary.modified.and_then(|time| {
+            // The time of a file may be outside of the calendar.
+            Timestamp::new(time.seconds, i32::try_from(time.nanos).ok()?).ok()
+        });
+        FileLine {
+            path: shown(&found.path),
+            file_type: name_of(summary.file_type),
+            mode: summary.mode.map(|mode| format!("{mode:04o}")),
+            uid: summary.owner.map(|(user, _)| user),
+            gid: summary.owner.map(|(_, group)| group),
+            size: summary.length.after(0),
+            modified_at: modified.map(seconds),
+            target: summary.target.as_deref().map(shown),
+        }
+    }
+}
+
+impl ChangeLine {
+    pub fn of((change, path): &(PathChange, Vec<u8>)) -> ChangeLine {
+        let change = match change {
+            PathChange::Added => "added",
+            PathChange::Removed => "removed",
+            PathChange::Changed => "changed",
+        };
+        ChangeLine { path: shown(path), change }
+    }
+}
+
+impl IndexLine {
+    pub fn of(entry: &ChainEntry, found: &Result<Option<u64>, IndexError>) -> IndexLine {
+        IndexLine {
+            manifest: entry.key.as_str().to_owned(),
+            created_at: seconds(entry.manifest.created_at.time()),
+            index_bytes: found.as_ref().ok().copied().flatten(),
+            problem: found.as_ref().err().map(|err| error_chain(err)),
+        }
+    }
+}
+
+pub fn files_table(lines: &[FileLine]) -> String {
+    let row = |line: &FileLine| {
+        let owner = match (line.uid, line.gid) {
+            (Some(uid), Some(gid)) => format!("{uid}:{gid}"),
+            _ => "-".to_owned(),
+        };
+        let path = match &line.target {
+            Some(target) => format!("{} -> {target}", line.path),
+            None if line.file_type == "directory" => format!("{}/", line.path),
+            None => line.path.clone(),
+        };
+        let mode = line.mode.clone().unwrap_or_else(|| "-".to_owned());
+        let modified = line.modified_at.clone().unwrap_or_else(|| "-".to_owned());
+        [mode, owner, line.size.to_string(), modified, path]
+    };
+    table(["MODE", "OWNER", "BYTES", "MODIFIED", "PATH"], lines.iter().map(row))
+}
+
+pub fn changes_text(lines: &[ChangeLine]) -> String {
+    let line = |line: &ChangeLine| format!("{:<8} {}\n", line.change, line.path);
+    lines.iter().map(line).collect()
+}
+
+pub fn index_table(lines: &[IndexLine]) -> String {
+    let row = |line: &IndexLine| {
+        let index = match (line.index_bytes, &line.problem) {
+            (Some(bytes), _) => Size(bytes).to_string(),
+            (None, Some(problem)) => problem.clone(),
+            (None, None) => "none".to_owned(),
+        };
+        [line.created_at.clone(), index, line.manifest.clone()]
+    };
+    table(["BACKUP", "INDEX", "MANIFEST"], lines.iter().map(row))
+}
