@@ -4,6 +4,7 @@
 
 mod bucket;
 mod raw;
+mod report;
 mod restore;
 mod spool;
 mod summary;
@@ -24,6 +25,7 @@ pub use self::bucket::{BucketConfig, CONCURRENCY_MAX, is_storage_class};
 use self::raw::EVERY_DAYS_MAX;
 pub use self::restore::RestoreConfig;
 use self::words::{prunes, retention, stream_form, unplanned_full};
+use crate::backup_report::deliver::ReportSettings;
 use crate::plan::schedule::Schedule;
 
 const LOCK_PATH: &str = "/var/lock/btrfs-to-s3.lock";
@@ -58,6 +60,9 @@ pub struct Config {
     /// Form that send streams should have.
     pub stream_form: FormSetting,
     pub notify: Option<SecretUrl>,
+    /// The gateway to report to.
+    pub report: Option<ReportSettings>,
+    pub report_insecure: bool,
     /// Rules for the backups that stay in the bucket.
     pub retention: Retention,
     pub prune_after_backup: bool,
@@ -79,13 +84,16 @@ impl Config {
         }
         let ignored = raw.subvolumes.ignore_nested.iter().flatten();
         let bucket = bucket::bucket(&raw.s3, &source)?;
+        let subvolumes = subvolumes(&raw.subvolumes.paths, &source)?;
         Ok(Config {
             log_level: raw.global.log_level,
             state_path: path(&raw.global.state_path, STATE_PATH),
             lock_path: path(&raw.global.lock_path, LOCK_PATH),
             base_dir: path(&raw.snapshots.base_dir, BASE_DIR),
             retain,
-            subvolumes: subvolumes(&raw.subvolumes.paths, &source)?,
+            report: report::report(&raw.report, subvolumes.len(), &source)?,
+            report_insecure: raw.report.insecure.unwrap_or(false),
+            subvolumes,
             ignore_nested: ignored.map(|path| path.to_path_buf()).collect(),
             schedule: schedule(&raw.schedule, &source)?,
             spool: spool::spool(&raw, bucket.part_bytes, &source)?,

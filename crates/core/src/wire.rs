@@ -3,6 +3,8 @@
 //!
 //! Readers ignore unknown fields, so that either side may be newer.
 
+mod backup_report;
+mod body_error;
 mod clients;
 mod exists;
 mod files;
@@ -11,6 +13,11 @@ mod ready;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::backup_report::{
+    BACKUP_REPORT_BYTES_MAX, BACKUP_REPORT_VERSION, BackupCheck, BackupReport, BackupRun,
+    ProgramFacts, RunOutcome, SUBVOLUMES_MAX, SubvolumeReport,
+};
+pub use self::body_error::{BodyError, TEXT_BYTES_MAX};
 pub use self::clients::{ClientList, ClientReport, ClientState, ClientStatus, ReportList};
 pub use self::exists::{
     EXISTS_FILES_MAX, ExistsQuery, QueriedFile, Verdict, VerdictOfFile, Verdicts,
@@ -19,9 +26,8 @@ pub use self::files::{
     LIST_LIMIT_MAX, ListedFile, ListedVersion, Listing, Versions, is_archive_class,
 };
 pub use self::fleet::{
-    Accepted, AgentFacts, BodyError, Drill, FLEET_VERSION, FileTotals, HEARTBEAT_BYTES_MAX,
-    Heartbeat, PROBLEMS_MAX, REPORT_BYTES_MAX, Report, ReportedProblem, TEXT_BYTES_MAX, Total,
-    Watcher,
+    Accepted, AgentFacts, Drill, FLEET_VERSION, FileTotals, HEARTBEAT_BYTES_MAX, Heartbeat,
+    PROBLEMS_MAX, REPORT_BYTES_MAX, Report, ReportedProblem, Total, Watcher,
 };
 pub use self::ready::{Part, Readiness};
 use crate::{Code, Sha256Digest};

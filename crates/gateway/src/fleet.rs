@@ -4,7 +4,9 @@
 //! changes of a state, so that a state survives a restart and is the same on all gateways of one
 //! database. [`deliver`] sends the alerts.
 
+mod backups;
 pub(crate) mod deliver;
+mod found;
 pub(crate) mod judge;
 pub(crate) mod overview;
 pub(crate) mod watch;

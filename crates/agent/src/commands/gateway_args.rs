@@ -4,19 +4,18 @@
 //! The client key is never an argument, because every user of a host can read the arguments of its
 //! processes. It comes from a file or from the environment.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use s3up_cli::config::secret_from_environment;
 use s3up_cli::{Exit, Secret};
+use s3up_gateway_client::key_file::read_key;
 
 use crate::gateway::address::{self, AddressError};
 use crate::gateway::client::GatewayAccess;
 
 /// Environment variable with the client key.
 const KEY_VARIABLE: &str = "S3UP_API_KEY";
-/// Maximum length of a file with a key. A key has some dozens of bytes.
-const KEY_FILE_BYTES_MAX: u64 = 4096;
 
 const HEADING: &str = "Without a configuration file";
 
@@ -70,22 +69,12 @@ impl GatewayArgs {
     /// Returns the key, and where it comes from.
     fn key(&self) -> anyhow::Result<(Secret, String)> {
         if let Some(file) = &self.key_file {
-            return Ok((read_key(file)?, format!("--key-file {file:?}")));
+            let origin = format!("--key-file {file:?}");
+            return Ok((read_key(file).with_context(|| origin.clone())?, origin));
         }
         let key = secret_from_environment(KEY_VARIABLE).ok_or_else(|| {
             anyhow!("--url: no client key; pass --key-file, or set the variable {KEY_VARIABLE}")
         })?;
         Ok((key, format!("environment variable {KEY_VARIABLE}")))
     }
-}
-
-fn read_key(file: &Path) -> anyhow::Result<Secret> {
-    use std::io::Read;
-
-    let mut text = String::new();
-    let opened = std::fs::File::open(file);
-    opened
-        .and_then(|opened| opened.take(KEY_FILE_BYTES_MAX).read_to_string(&mut text))
-        .with_context(|| format!("--key-file {file:?}"))?;
-    Ok(Secret::new(text.trim().to_owned()))
 }

@@ -64,6 +64,7 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("restore.restore_timeout_seconds", config.restore.timeout.as_secs().to_string()),
         ("restore.restore_tier", config.restore.terms.tier.as_str().to_owned()),
         ("restore.thaw_days", config.restore.terms.days.to_string()),
+        ("report.insecure", config.report_insecure.to_string()),
         ("send.compressed", config.stream_form.compressed.as_str().to_owned()),
         ("send.protocol", format!("{:?}", config.stream_form.protocol).to_lowercase()),
     ])

@@ -31,6 +31,8 @@ pub struct Raw {
     pub notify: Notify,
     #[serde(default)]
     pub drill: Drill,
+    #[serde(default)]
+    pub report: Report,
 }
 
 /// The part of the configuration that commands accept without a file.
@@ -130,6 +132,14 @@ pub struct Restore {
 #[derive(Debug, Default, Deserialize)]
 pub struct Notify {
     pub url: Option<Secret>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Report {
+    pub url: Option<String>,
+    pub key_file: Option<AbsolutePath>,
+    pub ca_file: Option<AbsolutePath>,
+    pub insecure: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -93,6 +93,7 @@ pub struct Client {
     pub quota_gb: Option<u64>,
     pub silent_after: Option<String>,
     pub lag_after: Option<String>,
+    pub backup_late_after: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -125,6 +126,7 @@ pub enum MailTls {
 pub struct Fleet {
     pub silent_after: Option<String>,
     pub lag_after: Option<String>,
+    pub backup_late_after: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -4,8 +4,10 @@ use s3up_core::ClientName;
 use s3up_core::wire::ClientReport;
 
 use super::client_facts::ClientFacts;
+use super::record::{BackupReportRecord, Record};
 use super::{Database, DatabaseError, Location, alerts, read_fleet};
 use crate::alert::{Alert, Channel};
+use crate::refusal::Refusal;
 
 impl Database {
     /// Returns the facts about all clients, without a running gateway.
@@ -23,6 +25,19 @@ impl Database {
     /// Returns the facts about all clients.
     pub(crate) async fn client_facts(&self) -> Result<Vec<ClientFacts>, DatabaseError> {
         read_fleet::client_facts(&self.0.readers).await
+    }
+
+    /// Records a backup report and waits for its commit: the host sends it again until it is safe.
+    pub(crate) async fn record_backup_report(
+        &self,
+        client: &ClientName,
+        body: String,
+    ) -> Result<(), Refusal> {
+        let (client, at) = (client.clone(), self.now());
+        let record = |committed| {
+            Record::BackupReport(Box::new(BackupReportRecord { client, body, at, committed }))
+        };
+        self.record_and_wait("the backup report", record).await
     }
 
     /// Returns alerts that a channel has not delivered yet, the oldest first.

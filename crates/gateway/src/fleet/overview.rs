@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use s3up_core::ClientName;
 use s3up_core::wire::{ClientList, ClientState, ClientStatus};
 
+use super::backups::aged;
 use super::judge::{Thresholds, judge};
 use crate::clients::ClientPolicy;
 use crate::clock::{Millis, time_text};
@@ -49,6 +50,9 @@ pub(crate) fn status(policy: &ClientPolicy, facts: ClientFacts, now: Millis) -> 
         last_heartbeat_at,
         last_stored_at: facts.last_stored_at.map(time_text),
         last_report_day: facts.last_report_day,
+        last_backup_report_at: facts.backup_report.as_ref().map(|received| time_text(received.at)),
+        subvolumes: facts.backup_report.as_ref().map(|it| aged(it, now)).unwrap_or_default(),
+        backup_program: facts.backup_report.map(|received| received.body.program),
         stored: facts.stored,
         quota_bytes: policy.quota_bytes,
         last_scan_at: heartbeat.as_ref().and_then(|it| it.last_scan_at.clone()),
@@ -87,7 +91,11 @@ pub(crate) struct StateChange {
 }
 
 fn thresholds(policy: &ClientPolicy) -> Thresholds {
-    Thresholds { silent_after: policy.silent_after, lag_after: policy.lag_after }
+    Thresholds {
+        silent_after: policy.silent_after,
+        lag_after: policy.lag_after,
+        backup_late_after: policy.backup_late_after,
+    }
 }
 
 /// Returns one sentence for the whole fleet.

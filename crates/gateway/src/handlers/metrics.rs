@@ -2,20 +2,20 @@
 //!
 //! Labels are the client and a state, never a path, so that the number of series is bounded.
 
-use std::sync::atomic::AtomicU64;
+mod backups;
+mod labels;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use s3up_core::Code;
 use s3up_core::wire::{ClientState, ClientStatus, FileTotals, Part, Readiness, Total};
 
+use self::labels::{ClientLabels, Value, float, seconds};
 use crate::alert::Channel;
 use crate::fleet::overview::overview;
 use crate::gateway::Gateway;
@@ -24,13 +24,6 @@ use crate::refusal::Refusal;
 
 const CONTENT_TYPE: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-
-type Value = Gauge<f64, AtomicU64>;
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ClientLabels {
-    client: String,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
@@ -64,6 +57,7 @@ pub(crate) async fn metrics(
     if let Ok(facts) = gateway.database().client_facts().await {
         let list = overview(gateway.live().clients.policies(), facts, gateway.database().now());
         add_clients(&mut registry, &list.clients);
+        backups::add(&mut registry, &list.clients);
     }
     add_alerts(&mut registry, &gateway).await;
     let mut text = String::new();
@@ -175,14 +169,4 @@ fn totals(files: &FileTotals) -> [(&'static str, Total); 5] {
         ("excluded", files.excluded),
         ("problem", files.problems),
     ]
-}
-
-/// Returns a time in seconds since 1970. One that cannot be read counts as none.
-fn seconds(text: &str) -> f64 {
-    text.parse::<Timestamp>().map_or(0.0, |at| at.as_millisecond() as f64 / 1000.0)
-}
-
-/// Numbers above 2^53 lose their last digits, which no graph shows.
-fn float(number: u64) -> f64 {
-    number as f64
 }

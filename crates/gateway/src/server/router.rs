@@ -15,6 +15,7 @@ use super::early_answer::answer;
 use super::lingering::UnreadBytes;
 use crate::clock::CLOCK;
 use crate::gateway::Gateway;
+use crate::handlers::backup_report::backup_report;
 use crate::handlers::clients::{client, clients, reports};
 use crate::handlers::download::download;
 use crate::handlers::exists_many::exists_many;
@@ -32,7 +33,7 @@ use crate::openapi::openapi;
 use crate::refusal::{Refusal, RefusalRecord};
 
 /// Returns every path of the API with its methods.
-fn routes() -> [(&'static str, MethodRouter<Gateway>); 16] {
+fn routes() -> [(&'static str, MethodRouter<Gateway>); 17] {
     [
         ("/upload", post(post_form)),
         ("/files/{*path}", put(put_file).patch(patch_file)),
@@ -46,6 +47,7 @@ fn routes() -> [(&'static str, MethodRouter<Gateway>); 16] {
         ("/metrics", get(metrics)),
         ("/heartbeat", post(heartbeat)),
         ("/report", post(report)),
+        ("/backup-report", post(backup_report)),
         ("/health", get(health)),
         ("/ready", get(ready)),
         ("/openapi.json", get(openapi)),

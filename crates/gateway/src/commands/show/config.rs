@@ -151,6 +151,10 @@ fn client(yaml: &mut Yaml, config: &Config, policy: &ClientPolicy) {
     yaml.limit("max_requests_per_second", policy.requests_per_second_max);
     yaml.text_key("silent_after", seconds(policy.silent_after));
     yaml.text_key("lag_after", seconds(policy.lag_after));
+    match policy.backup_late_after {
+        Some(age) => yaml.text_key("backup_late_after", seconds(age)),
+        None => yaml.line("# backup_late_after: not set, by the schedule of the host"),
+    }
     match &policy.extensions {
         Some(extensions) => yaml.key("allowed_extensions", list(extensions.clone())),
         None => yaml.line("# allowed_extensions: not set, all are allowed"),
@@ -260,7 +264,7 @@ database: { url: "postgres://user:hush-hush@db/s3up" }
 activity: { keep_days: 5 }
 log: { format: json }
 admin_keys: ["KEY_OF_ADMIN"]
-fleet: { silent_after: 2h, lag_after: 30m }
+fleet: { silent_after: 2h, lag_after: 30m, backup_late_after: 3d }
 alerts:
   webhook_url: "https://hooks.example.com/hush-hush"
   ping_url: "http://ping.example.com/hush-hush"
