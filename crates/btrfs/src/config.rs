@@ -21,7 +21,7 @@ use s3up_cli::{LogLevel, Secret, SecretUrl};
 use s3up_repository::names::{Subvolume, SubvolumeName};
 use s3up_repository::retention::Retention;
 
-pub use self::bucket::{BucketConfig, CONCURRENCY_MAX, is_storage_class};
+pub use self::bucket::{BucketConfig, CONCURRENCY_MAX};
 use self::raw::EVERY_DAYS_MAX;
 pub use self::restore::RestoreConfig;
 use self::words::{prunes, retention, stream_form, unplanned_full};

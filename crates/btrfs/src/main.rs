@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::plan::decide::Trigger;
 use commands::args::{AnyCommand, Args, Command};
-use commands::prune::{self, Operation};
+use commands::prune::{self, PruneMode};
 use commands::{benchmark, output};
 use s3up_cli::Exit;
 use s3up_cli::config::Setting;
@@ -72,14 +72,14 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
             let (trigger, adopt) = (trigger(once, full), adopt_of(adopt));
             if dry_run {
                 let names = subvolume;
-                let request = commands::plan::Request { trigger, adopt, names, bytes: false };
+                let request = commands::plan::PlanRequest { trigger, adopt, names, bytes: false };
                 return commands::plan::run(config, request, output(json)).await;
             }
             commands::backup::run(config, (trigger, adopt), &subvolume).await
         }
         Command::Plan { json, bytes, subvolume: names } => {
             let (trigger, adopt) = (Trigger::Scheduled, Adopt::No);
-            let request = commands::plan::Request { trigger, adopt, names, bytes };
+            let request = commands::plan::PlanRequest { trigger, adopt, names, bytes };
             commands::plan::run(config, request, output(json)).await
         }
         Command::Status { check: true, subvolume, .. } => {
@@ -93,14 +93,15 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
         }
         Command::Benchmark { subvolume, bytes, concurrency, storage_class, json } => {
             let concurrencies = concurrency;
-            let request = benchmark::Request { subvolume, bytes, concurrencies, storage_class };
+            let request =
+                benchmark::BenchmarkRequest { subvolume, bytes, concurrencies, storage_class };
             benchmark::run(config, request, output(json)).await
         }
         Command::Prune { dry_run, orphans: _, older_than, adopt, json, subvolume } => {
-            let operation = if dry_run { Operation::Print } else { Operation::Delete };
-            let request = (operation, adopt_of(adopt));
+            let mode = if dry_run { PruneMode::Print } else { PruneMode::Delete };
+            let request = (mode, adopt_of(adopt));
             match older_than {
-                Some(days) => prune::run_orphans(config, operation, &subvolume, days).await,
+                Some(days) => prune::run_orphans(config, mode, &subvolume, days).await,
                 None => prune::run(config, request, &subvolume, output(json)).await,
             }
         }

@@ -22,9 +22,7 @@ pub use self::clients::{ClientList, ClientReport, ClientState, ClientStatus, Rep
 pub use self::exists::{
     EXISTS_FILES_MAX, ExistsQuery, QueriedFile, Verdict, VerdictOfFile, Verdicts,
 };
-pub use self::files::{
-    LIST_LIMIT_MAX, ListedFile, ListedVersion, Listing, Versions, is_archive_class,
-};
+pub use self::files::{LIST_LIMIT_MAX, ListedFile, ListedVersion, Listing, Versions};
 pub use self::fleet::{
     Accepted, AgentFacts, Drill, FLEET_VERSION, FileTotals, HEARTBEAT_BYTES_MAX, Heartbeat,
     PROBLEMS_MAX, REPORT_BYTES_MAX, Report, ReportedProblem, Total, Watcher,

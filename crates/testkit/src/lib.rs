@@ -51,7 +51,7 @@ pub use foreign::{Foreign, ForeignServer};
 pub use interceptors::{StatusRecorder, SwappedBody};
 pub use kill::{Checkpoint, ProgramEnd, kill_at_each_call, kill_when, run_to_success};
 pub use noise::noise;
-pub use observe::{Entry, Kind, Observed, observe};
+pub use observe::{Observed, ObservedEntry, ObservedKind, observe};
 pub use owner::temp_dir;
 pub use postgres::{Postgres, postgres_or_skip};
 pub use processes::{Process, ProcessTag, processes_with_env};

@@ -67,7 +67,7 @@ impl Engine {
         self.tick(now);
     }
 
-    /// Takes the events of the watched directories.
+    /// Applies the events of the watched directories.
     pub(super) fn watch_events(&mut self, events: WatchEvents, now: ClockReading) {
         for (name, event) in events.files {
             self.file_event(name, event, now.instant);
@@ -209,7 +209,7 @@ impl Engine {
         }
     }
 
-    /// Takes requests of `s3up retry`.
+    /// Starts the uploads that `s3up retry` requests.
     pub(super) fn retry(&mut self, local_paths: Vec<String>, now: Instant) {
         for local_path in local_paths {
             let name = self

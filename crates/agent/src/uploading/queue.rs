@@ -142,7 +142,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         self.delayed.insert((at, turn), job);
     }
 
-    /// Takes a change of the file: it has to settle again.
+    /// Marks the file as changed: it has to settle again.
     pub fn note_change(&mut self, key: &K, event: Writes) -> ChangeTarget {
         let removed = match self.slots.get(key) {
             None => None,

@@ -20,7 +20,7 @@ use super::stable_copy::Spool;
 use super::task::{UploadMode, UploadTask};
 use crate::clock;
 use crate::database::{Change, Reader, Upload};
-use crate::files::writes::Writer;
+use crate::files::writes::LastWriter;
 use crate::gateway::client::{BodyStart, Completeness, GatewayClient, PatchRequest, PutRequest};
 use crate::gateway::error::GatewayError;
 use crate::states::decide::{FileRow, KnownFile, PendingReason};
@@ -249,8 +249,8 @@ fn is_call_refused(err: &GatewayError) -> bool {
 /// A file whose writer was not seen closing it may get more content.
 fn completeness(task: &UploadTask) -> Completeness {
     match (task.mode, task.writes.writer) {
-        (UploadMode::Hot, _) | (_, Writer::Open) => Completeness::Hot,
-        (UploadMode::Settled | UploadMode::Copy, Writer::Unknown | Writer::Closed) => {
+        (UploadMode::Hot, _) | (_, LastWriter::Open) => Completeness::Hot,
+        (UploadMode::Settled | UploadMode::Copy, LastWriter::Unknown | LastWriter::Closed) => {
             Completeness::Settled
         }
     }

@@ -5,7 +5,7 @@ use s3up_core::wire::{BackupCheck, BackupRun, RunOutcome, SubvolumeReport};
 use s3up_repository::names::SubvolumeName;
 use s3up_repository::stamp::seconds;
 
-use crate::status::Status;
+use crate::status::SubvolumeStatus;
 use crate::status::check::{OVERDUE_AFTER, drill_problem, repository_problems};
 use crate::status::last_drills::LastDrill;
 use crate::status::last_runs::{LastRun, RunStatus};
@@ -14,20 +14,20 @@ use crate::status::states::PointerState;
 /// Maximum length of a text in a report. The first sentences of an error say what happened.
 const TEXT_BYTES_MAX: usize = 2000;
 
-/// The state of the backups in the bucket, as far as this run looked.
+/// The state of the backups in the bucket, as far as this run observed it.
 #[derive(Debug)]
-pub enum Look<'a> {
+pub enum Observation<'a> {
     /// `nested` is the problem of subvolumes inside it that are in no backup.
     Seen {
-        status: &'a Status,
+        status: &'a SubvolumeStatus,
         nested: Option<&'a str>,
     },
     Failed(&'a str),
-    /// There was no time to look.
+    /// There was no time for it.
     None,
 }
 
-/// What this host remembers of a subvolume.
+/// The memory of this host of a subvolume.
 #[derive(Debug, Default)]
 pub struct Memory<'a> {
     /// The report before.
@@ -39,17 +39,17 @@ pub struct Memory<'a> {
 /// Returns the report of a subvolume.
 pub fn report(
     name: &SubvolumeName,
-    look: &Look<'_>,
+    observation: &Observation<'_>,
     memory: &Memory<'_>,
     now: Timestamp,
 ) -> SubvolumeReport {
-    let mut report = match look {
-        Look::Seen { status, nested } => seen(status, *nested, now),
-        Look::Failed(reason) => {
+    let mut report = match observation {
+        Observation::Seen { status, nested } => seen(status, *nested, now),
+        Observation::Failed(reason) => {
             let unreadable = Some(cut(reason));
             SubvolumeReport { unreadable, ..memory.known.cloned().unwrap_or_default() }
         }
-        Look::None => memory.known.cloned().unwrap_or_default(),
+        Observation::None => memory.known.cloned().unwrap_or_default(),
     };
     report.name = name.to_string();
     report.last_run = memory.last_run.map(run);
@@ -62,7 +62,7 @@ pub fn report(
 }
 
 /// Returns the facts of the bucket.
-fn seen(status: &Status, nested: Option<&str>, now: Timestamp) -> SubvolumeReport {
+fn seen(status: &SubvolumeStatus, nested: Option<&str>, now: Timestamp) -> SubvolumeReport {
     let mut problems = repository_problems(status);
     problems.extend(drill_problem(status, now));
     problems.extend(nested.map(str::to_owned));

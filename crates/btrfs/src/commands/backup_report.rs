@@ -2,18 +2,19 @@
 //!
 //! The run has ended by then, or continues meanwhile: nothing here changes its result.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use btrfs_host::tool::Btrfs;
 use btrfs_to_s3::backup_report::deliver::ReportSettings;
 use btrfs_to_s3::backup_report::known::{CheckKind, KnownReports};
-use btrfs_to_s3::backup_report::subvolume::{Look, Memory, checked, report};
+use btrfs_to_s3::backup_report::subvolume::{Memory, Observation, checked, report};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::nested;
 use btrfs_to_s3::status::last_drills::Drills;
 use btrfs_to_s3::status::last_runs::LastRuns;
 use btrfs_to_s3::status::last_verified::LastVerifies;
-use btrfs_to_s3::status::{Status, status};
+use btrfs_to_s3::status::{SubvolumeStatus, status};
 use jiff::Timestamp;
 use s3up_cli::ShutdownSignal;
 use s3up_core::error_chain;
@@ -28,9 +29,9 @@ use super::{connect_within, host_identity, host_name, now};
 const REPORTED_EVERY: Duration = Duration::from_secs(3600);
 /// Time to read the state of all subvolumes from the bucket. S3 that is away must not delay the end of
 /// a run for as long as it may delay a backup.
-const LOOK_TIME_MAX: Duration = Duration::from_secs(120);
+const OBSERVE_TIME_MAX: Duration = Duration::from_secs(120);
 /// Time for a request to S3, with its repetitions.
-const LOOK_RETRY_FOR: Duration = Duration::from_secs(10);
+const OBSERVE_RETRY_FOR: Duration = Duration::from_secs(10);
 /// Time to deliver the report of a run that was asked to stop.
 const STOPPED_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -41,39 +42,43 @@ pub async fn reporting_while<T>(
     work: impl Future<Output = T>,
 ) -> T {
     let Some(settings) = &config.report else { return work.await };
-    let started_at = now().timestamp();
-    let reports = async {
-        loop {
-            tokio::time::sleep(REPORTED_EVERY).await;
-            let looks = config.subvolumes.iter().map(|_| Look::None);
-            let report = BackupReport {
-                running_since: Some(seconds(started_at)),
-                ..whole(command, reports_of(config, looks, now().timestamp()))
-            };
-            deliver(settings, &report).await;
-        }
-    };
     tokio::select! {
         done = work => done,
-        () = reports => unreachable!("reports are sent until the work is done"),
+        never = report_hourly(config, settings, command) => match never {},
     }
 }
 
-/// Looks at the backups, and reports the end of a run. Never fails.
+/// Reports that a command runs. Observes nothing, because the command uses the bucket.
+async fn report_hourly(
+    config: &Config,
+    settings: &ReportSettings,
+    command: &'static str,
+) -> Infallible {
+    let running_since = Some(seconds(now().timestamp()));
+    loop {
+        tokio::time::sleep(REPORTED_EVERY).await;
+        let observations = config.subvolumes.iter().map(|_| Observation::None);
+        let subvolumes = reports_of(config, observations, now().timestamp());
+        let running_since = running_since.clone();
+        deliver(settings, &BackupReport { running_since, ..whole(command, subvolumes) }).await;
+    }
+}
+
+/// Observes the backups, and reports the end of a run. Never fails.
 pub async fn report_end(config: &Config, command: &'static str, shutdown: &ShutdownSignal) {
     let Some(settings) = &config.report else { return };
-    let looked = match shutdown.received() {
+    let observed = match shutdown.received() {
         Some(_) => None,
         None => tokio::select! {
-            looked = look(config, shutdown) => Some(looked),
+            observed = observe(config, shutdown) => Some(observed),
             _ = shutdown.wait() => None,
         },
     };
-    let looks: Vec<_> = match &looked {
-        Some(looked) => looked.iter().map(Looked::as_look).collect(),
-        None => config.subvolumes.iter().map(|_| Look::None).collect(),
+    let observations: Vec<_> = match &observed {
+        Some(observed) => observed.iter().map(ObservedSubvolume::as_observation).collect(),
+        None => config.subvolumes.iter().map(|_| Observation::None).collect(),
     };
-    let subvolumes = reports_of(config, looks, now().timestamp());
+    let subvolumes = reports_of(config, observations, now().timestamp());
     // Kept first: a report that does not arrive is in the next one.
     let named = config.subvolumes.iter().map(|subvolume| subvolume.name.clone());
     known_reports(config).note(named.zip(subvolumes.iter().cloned()));
@@ -130,21 +135,21 @@ fn known_reports(config: &Config) -> KnownReports {
     KnownReports::open(&config.state_path, config.bucket.location())
 }
 
-/// Returns the reports of all subvolumes, with a look at each of them.
+/// Returns the reports of all subvolumes, with an observation of each.
 fn reports_of<'l>(
     config: &Config,
-    looks: impl IntoIterator<Item = Look<'l>>,
+    observations: impl IntoIterator<Item = Observation<'l>>,
     now: Timestamp,
 ) -> Vec<SubvolumeReport> {
     let known = known_reports(config);
     let runs = LastRuns::open(&config.state_path, config.bucket.location());
     let drills = Drills::open(&config.state_path, config.bucket.location());
-    let one = |(Subvolume { name, .. }, look): (&Subvolume, Look<'_>)| {
+    let one = |(Subvolume { name, .. }, observation): (&Subvolume, Observation<'_>)| {
         let (known, last_run) = (known.get(name), runs.last_run(name));
         let memory = Memory { known, last_run, good_drill: drills.last(name) };
-        report(name, &look, &memory, now)
+        report(name, &observation, &memory, now)
     };
-    config.subvolumes.iter().zip(looks).map(one).collect()
+    config.subvolumes.iter().zip(observations).map(one).collect()
 }
 
 fn whole(command: &str, subvolumes: Vec<SubvolumeReport>) -> BackupReport {
@@ -158,36 +163,45 @@ fn whole(command: &str, subvolumes: Vec<SubvolumeReport>) -> BackupReport {
     }
 }
 
-/// The outcome of a look at one subvolume.
-enum Looked {
-    Seen { status: Box<Status>, nested: Option<String> },
+/// The outcome of the observation of one subvolume.
+enum ObservedSubvolume {
+    Seen { status: Box<SubvolumeStatus>, nested: Option<String> },
     Failed(String),
 }
 
-impl Looked {
-    fn as_look(&self) -> Look<'_> {
+impl ObservedSubvolume {
+    fn as_observation(&self) -> Observation<'_> {
         match self {
-            Looked::Seen { status, nested } => Look::Seen { status, nested: nested.as_deref() },
-            Looked::Failed(reason) => Look::Failed(reason),
+            ObservedSubvolume::Seen { status, nested } => {
+                Observation::Seen { status, nested: nested.as_deref() }
+            }
+            ObservedSubvolume::Failed(reason) => Observation::Failed(reason),
         }
     }
 }
 
 /// Reads the state of each subvolume of the configuration, in their order.
-async fn look(config: &Config, shutdown: &ShutdownSignal) -> Vec<Looked> {
+async fn observe(config: &Config, shutdown: &ShutdownSignal) -> Vec<ObservedSubvolume> {
     let failed = |reason: &str| {
-        config.subvolumes.iter().map(|_| Looked::Failed(reason.to_owned())).collect::<Vec<_>>()
+        config
+            .subvolumes
+            .iter()
+            .map(|_| ObservedSubvolume::Failed(reason.to_owned()))
+            .collect::<Vec<_>>()
     };
-    match tokio::time::timeout(LOOK_TIME_MAX, look_at_all(config, shutdown)).await {
-        Ok(Ok(looked)) => looked,
+    match tokio::time::timeout(OBSERVE_TIME_MAX, observe_all(config, shutdown)).await {
+        Ok(Ok(observed)) => observed,
         Ok(Err(err)) => failed(&format!("{err:#}")),
-        Err(_) => failed(&format!("S3 did not answer within {} s", LOOK_TIME_MAX.as_secs())),
+        Err(_) => failed(&format!("S3 did not answer within {} s", OBSERVE_TIME_MAX.as_secs())),
     }
 }
 
-async fn look_at_all(config: &Config, shutdown: &ShutdownSignal) -> anyhow::Result<Vec<Looked>> {
-    let mut bucket = connect_within(LOOK_RETRY_FOR, &config.bucket, shutdown).await?;
-    bucket.retry_for = bucket.retry_for.min(LOOK_RETRY_FOR);
+async fn observe_all(
+    config: &Config,
+    shutdown: &ShutdownSignal,
+) -> anyhow::Result<Vec<ObservedSubvolume>> {
+    let mut bucket = connect_within(OBSERVE_RETRY_FOR, &config.bucket, shutdown).await?;
+    bucket.retry_for = bucket.retry_for.min(OBSERVE_RETRY_FOR);
     let runs = LastRuns::open(&config.state_path, config.bucket.location());
     let drills = Drills::open(&config.state_path, config.bucket.location());
     let verifies = LastVerifies::open(&config.state_path, config.bucket.location());
@@ -199,15 +213,15 @@ async fn look_at_all(config: &Config, shutdown: &ShutdownSignal) -> anyhow::Resu
         all.push(match status(&sources, subvolume, (&now, 0)).await {
             Ok(status) => {
                 let nested = nested_problem(btrfs.as_ref(), subvolume, &covered).await;
-                Looked::Seen { status: Box::new(status), nested }
+                ObservedSubvolume::Seen { status: Box::new(status), nested }
             }
-            Err(err) => Looked::Failed(error_chain(&err)),
+            Err(err) => ObservedSubvolume::Failed(error_chain(&err)),
         });
     }
     Ok(all)
 }
 
-/// Returns the problem of the subvolumes inside one that are in no backup. Only root can look for them.
+/// Returns the problem of the subvolumes inside one that are in no backup. Only root can list them.
 async fn nested_problem(
     btrfs: Option<&Btrfs>,
     subvolume: &Subvolume,

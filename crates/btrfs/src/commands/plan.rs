@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 use btrfs_sendstream::Forecast;
-use btrfs_to_s3::backup::planner::{Job, Planner, RunPlan};
+use btrfs_to_s3::backup::planner::{PlannedSubvolume, Planner, RunPlan};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::forecast::{ForecastError, Forecaster};
 use btrfs_to_s3::plan::decide::Trigger;
@@ -15,7 +15,7 @@ use s3up_repository::documents::Bucket;
 use s3up_repository::origin::Adopt;
 use s3up_repository::retention::PrunePlan;
 
-use super::backup::{Operation, exit_of};
+use super::backup::{SubvolumeAction, exit_of};
 use super::show::plan::{Details, ForecastLine, Prunes, to_json, to_table};
 use super::{
     Output, connect, find_btrfs, host_identity, need_root, now, print, prune, select, stopped_by,
@@ -23,7 +23,7 @@ use super::{
 };
 
 /// The arguments as typed.
-pub struct Request {
+pub struct PlanRequest {
     pub trigger: Trigger,
     pub adopt: Adopt,
     pub names: Vec<String>,
@@ -32,8 +32,8 @@ pub struct Request {
 }
 
 /// Takes no lock and writes nothing, but for the temporary snapshots of a forecast.
-pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::Result<Exit> {
-    let Request { trigger, adopt, names, bytes } = request;
+pub async fn run(config: &Config, request: PlanRequest, output: Output) -> anyhow::Result<Exit> {
+    let PlanRequest { trigger, adopt, names, bytes } = request;
     need_root()?;
     let shutdown = ShutdownSignal::listen();
     let selected = select(config, &names)?;
@@ -70,7 +70,7 @@ pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::R
         Output::Table => to_table(&planned, details),
         Output::Json => to_json(&planned, details),
     })?;
-    let exit = exit_of(Operation::Plan, planned.jobs.len(), planned.failed)?;
+    let exit = exit_of(SubvolumeAction::Plan, planned.jobs.len(), planned.failed)?;
     if !found.failed.is_empty() {
         let names = found.failed.join(", ");
         return Err(Exit::Partial.with(anyhow!("cannot forecast what {names} would send")));
@@ -112,7 +112,7 @@ async fn forecasts(
 
 /// Returns `None` for a backup that is not due, or that has everything but its pointer.
 async fn forecast(
-    job: &Job<'_>,
+    job: &PlannedSubvolume<'_>,
     forecaster: &Forecaster<'_>,
 ) -> Result<Option<Forecast>, ForecastError> {
     let Some(backup) = &job.plan.snapshot else { return Ok(None) };

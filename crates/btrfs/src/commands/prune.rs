@@ -18,7 +18,7 @@ use s3up_repository::retention::PrunePlan;
 use super::lock::lock;
 use super::{CLOCK, Output, connect, log_start, now, print, select, stopped_by};
 use crate::commands::show::json;
-pub use crate::commands::show::prune::Operation;
+pub use crate::commands::show::prune::PruneMode;
 use crate::commands::show::prune::{Deletion, OldVersions, PruneLine, to_lines, to_table};
 
 /// A backup does not wait longer than this; the next run prunes as well.
@@ -27,16 +27,16 @@ const RETRY_FOR_AFTER_BACKUP: Duration = Duration::from_secs(300);
 /// Prints what is deleted and kept, and deletes.
 pub async fn run(
     config: &Config,
-    (operation, adopt): (Operation, Adopt),
+    (mode, adopt): (PruneMode, Adopt),
     names: &[String],
     output: Output,
 ) -> anyhow::Result<Exit> {
-    if operation == Operation::Delete {
+    if mode == PruneMode::Delete {
         log_start("prune");
     }
     let shutdown = ShutdownSignal::listen();
     let subvolumes = select(config, names)?;
-    let _lock = if operation == Operation::Delete { Some(lock(config)?) } else { None };
+    let _lock = if mode == PruneMode::Delete { Some(lock(config)?) } else { None };
     let bucket = connect(&config.bucket, &shutdown).await?;
     let mut prune = prune_of(config, &bucket);
     prune.retention.adopts = adopt == Adopt::Yes;
@@ -52,11 +52,11 @@ pub async fn run(
         all.push(planned);
     }
     print(&match output {
-        Output::Table => to_table(&lines, operation),
+        Output::Table => to_table(&lines, mode),
         Output::Json => json(&lines),
     })?;
     warn_of_versions(&bucket, all.iter().map(|planned| planned.plan.bytes()).sum());
-    if operation == Operation::Print {
+    if mode == PruneMode::Print {
         return Ok(Exit::Done);
     }
     for planned in &all {
@@ -204,16 +204,16 @@ fn warn_of_versions(bucket: &Bucket, bytes: u64) {
 /// `prune --orphans`: deletes objects that no manifest names, and nothing else.
 pub async fn run_orphans(
     config: &Config,
-    operation: Operation,
+    mode: PruneMode,
     names: &[String],
     older_than_days: u32,
 ) -> anyhow::Result<Exit> {
-    if operation == Operation::Delete {
+    if mode == PruneMode::Delete {
         log_start("prune");
     }
     let shutdown = ShutdownSignal::listen();
     let subvolumes = select(config, names)?;
-    let _lock = if operation == Operation::Delete { Some(lock(config)?) } else { None };
+    let _lock = if mode == PruneMode::Delete { Some(lock(config)?) } else { None };
     let bucket = connect(&config.bucket, &shutdown).await?;
     let layout = &config.bucket.layout;
     let mut blocked = Vec::new();
@@ -233,7 +233,7 @@ pub async fn run_orphans(
         };
         print(&to_lines(&found.keys))?;
         warn_of_versions(&bucket, found.bytes);
-        if operation == Operation::Delete {
+        if mode == PruneMode::Delete {
             let left = bucket.store.delete_many(&found.keys, bucket.retry_for).await?;
             let count = left.len();
             if let Some(first) = left.into_iter().next() {
@@ -241,7 +241,7 @@ pub async fn run_orphans(
             }
         }
         tracing::info!(
-            event = if operation == Operation::Delete { "orphans_deleted" } else { "orphans_found" },
+            event = if mode == PruneMode::Delete { "orphans_deleted" } else { "orphans_found" },
             subvolume = %name,
             objects = found.keys.len(),
             too_young = found.young,

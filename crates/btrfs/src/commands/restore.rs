@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use anyhow::anyhow;
 use btrfs_to_s3::compare::Extent;
 use btrfs_to_s3::restore::error::RestoreError;
-use btrfs_to_s3::restore::request::{Keep, Request};
+use btrfs_to_s3::restore::request::{Keep, RestoreRequest};
 use btrfs_to_s3::restore::{Restore, RestoreResult};
 use btrfs_to_s3::snapshots::record::Records;
 use clap::Args;
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::{Count, Size, Throughput, error_chain};
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::thaw::Mode;
+use s3up_repository::thaw::ThawMode;
 
 use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
@@ -93,7 +93,7 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
             Output::Json => json(&PreviewLine::of(&preview)),
         });
     }
-    if args.waiting.asks() && restore.mode != Mode::Observe {
+    if args.waiting.asks() && restore.mode != ThawMode::Observe {
         ask(&restore, &request).await?;
     }
     log_start("restore");
@@ -108,7 +108,7 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
 }
 
 /// Asks before anything is thawed. Other failures are those of the restore, which reports them.
-async fn ask(restore: &Restore<'_>, request: &Request) -> anyhow::Result<()> {
+async fn ask(restore: &Restore<'_>, request: &RestoreRequest) -> anyhow::Result<()> {
     let what = match restore.preview(request).await {
         Ok(preview) => {
             let requests: usize = preview.thaw.iter().map(|archived| archived.requests).sum();
@@ -127,14 +127,14 @@ async fn ask(restore: &Restore<'_>, request: &Request) -> anyhow::Result<()> {
 }
 
 impl RestoreArgs {
-    fn request(&self, access: &BucketAccess) -> anyhow::Result<Request> {
+    fn request(&self, access: &BucketAccess) -> anyhow::Result<RestoreRequest> {
         let (subvolume, wanted) = self.which.parse()?;
         let keep = if self.no_keep_parent { Keep::No } else { keep_for(access, &subvolume) };
         let target = match &self.target {
             Some(target) => target.clone(),
             None => default_target(access, &subvolume)?,
         };
-        Ok(Request { subvolume, target, wanted, keep })
+        Ok(RestoreRequest { subvolume, target, wanted, keep })
     }
 }
 
@@ -162,7 +162,7 @@ fn keep_for(access: &BucketAccess, subvolume: &SubvolumeName) -> Keep {
     }
 }
 
-fn log_restored(request: &Request, restored: &RestoreResult) {
+fn log_restored(request: &RestoreRequest, restored: &RestoreResult) {
     let RestoreResult { manifest, backups, total_bytes, elapsed, proof, parent: _ } = restored;
     tracing::info!(
         event = "restore_metrics",
@@ -184,7 +184,7 @@ fn log_restored(request: &Request, restored: &RestoreResult) {
     );
 }
 
-fn log_failed(request: &Request, err: &RestoreError) {
+fn log_failed(request: &RestoreRequest, err: &RestoreError) {
     let (subvolume, target) = (&request.subvolume, request.target.display());
     let error = error_chain(err);
     if let RestoreError::Archived { .. } = err {

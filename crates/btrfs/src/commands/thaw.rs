@@ -9,7 +9,7 @@ use btrfs_to_s3::restore::thaw_chunks::warn_of_archived_documents;
 use clap::Args;
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::Count;
-use s3up_repository::thaw::{Mode, RequiredObjects, Terms, Thaw};
+use s3up_repository::thaw::{RequiredObjects, Thaw, ThawMode, ThawTerms};
 
 use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
@@ -72,7 +72,7 @@ impl WaitingArgs {
         !self.yes && is_interactive()
     }
 
-    pub fn mode(&self, config: &RestoreConfig) -> Mode {
+    pub fn mode(&self, config: &RestoreConfig) -> ThawMode {
         let timeout = self.restore_timeout.map_or(config.timeout, Duration::from_secs);
         let waits = (config.waits || self.wait_restore) && !self.no_wait_restore;
         RestoreConfig { waits, timeout, ..*config }.mode()
@@ -88,7 +88,7 @@ pub async fn run(access: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> 
     let chain_reader =
         ChainReader { bucket: &bucket, layout: &access.bucket.layout, subvolume: &subvolume };
     let mode = args.waiting.mode(&access.restore);
-    let terms = Terms { speeds_up: args.speed_up, ..access.restore.terms };
+    let terms = ThawTerms { speeds_up: args.speed_up, ..access.restore.terms };
     let progress = bars();
     let thaw = Thaw { bucket: &bucket, terms, clock: CLOCK, progress: &progress };
     let work = async {
@@ -142,7 +142,7 @@ async fn ask(
     if !args.waiting.asks() {
         return Ok(());
     }
-    let state = thaw.run(wanted, Mode::Observe).await?.state;
+    let state = thaw.run(wanted, ThawMode::Observe).await?.state;
     let sped_up = if args.speed_up { state.under_way.len() } else { 0 };
     match state.to_request.len() + sped_up {
         0 => Ok(()),

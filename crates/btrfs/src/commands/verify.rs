@@ -6,7 +6,7 @@ use btrfs_to_s3::config::Config;
 use btrfs_to_s3::status::last_verified::{LastVerified, LastVerifies};
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::Count;
-use s3up_repository::audit::Expected;
+use s3up_repository::audit::ExpectedSettings;
 use s3up_repository::names::SubvolumeName;
 use s3up_repository::verify::{Depth, Verify};
 
@@ -45,7 +45,7 @@ async fn verify(
     let verify = Verify {
         bucket: &bucket,
         layout: &access.bucket.layout,
-        expected: Expected::ClassAndEncryption {
+        expected: ExpectedSettings::ClassAndEncryption {
             sse: settings.sse.clone(),
             profile: settings.profile,
         },

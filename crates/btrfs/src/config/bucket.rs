@@ -8,7 +8,7 @@ use btrfs_host::compressed::Form;
 use s3up_cli::config::{ConfigError, LoadedConfig, Setting, Source};
 use s3up_core::KeyPrefix;
 use s3up_core::part::{self, MIB, PART_BYTES_MAX, PART_BYTES_MIN, PART_COUNT_MAX};
-use s3up_core::wire::is_archive_class;
+use s3up_core::storage_class::{StorageClass, is_archive_class, storage_class_names};
 use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
 use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Timeouts};
@@ -27,18 +27,6 @@ const RETRY_HOURS: f64 = 6.0;
 const RETRY_HOURS_MAX: f64 = 31.0 * 24.0;
 const CLASS_CHUNKS: &str = "DEEP_ARCHIVE";
 const CLASS_MANIFEST: &str = "STANDARD";
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html>
-const CLASSES: [&str; 9] = [
-    "STANDARD",
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "GLACIER_IR",
-    "GLACIER",
-    "DEEP_ARCHIVE",
-    "REDUCED_REDUNDANCY",
-    "EXPRESS_ONEZONE",
-];
 /// Buffer size for reading and verifying manifests and pointers.
 const DOCUMENTS_BYTES: u64 = 16 * MIB;
 
@@ -56,10 +44,6 @@ pub struct BucketConfig {
     pub class_chunks: String,
     pub class_manifest: String,
     pub retry_for: Duration,
-}
-
-pub fn is_storage_class(class: &str) -> bool {
-    CLASSES.contains(&class)
 }
 
 impl BucketConfig {
@@ -191,8 +175,9 @@ fn class_of(
     source: &Source,
 ) -> Result<String, ConfigError> {
     let class = class.as_deref().unwrap_or(default);
-    if !CLASSES.contains(&class) {
-        let what = format!("expected one of {}, found {class:?}", CLASSES.join(", "));
+    if StorageClass::find(class).is_none() {
+        let names = storage_class_names(|_| true);
+        let what = format!("expected one of {names}, found {class:?}");
         return Err(source.invalid(key, what));
     }
     Ok(class.to_owned())

@@ -9,7 +9,7 @@ use s3up_core::Key;
 use s3up_repository::documents::Bucket;
 use s3up_repository::fetch::{FetchEntry, FetchPlan};
 use s3up_repository::layout::STANDARD;
-use s3up_repository::names::Kind;
+use s3up_repository::names::BackupKind;
 use s3up_repository::stamp::Stamp;
 use s3up_store::{ArchiveState, ObjectFacts};
 
@@ -41,7 +41,7 @@ pub struct Preview {
 #[derive(Debug)]
 pub struct ChainedBackup {
     pub manifest: Key,
-    pub kind: Kind,
+    pub kind: BackupKind,
     pub created_at: Stamp,
     pub bytes: u64,
     pub chunks: usize,
@@ -49,7 +49,7 @@ pub struct ChainedBackup {
 }
 
 /// The target and the free space there.
-pub struct Space<'a> {
+pub struct TargetSpace<'a> {
     pub target: &'a Path,
     pub free_bytes: u64,
 }
@@ -59,7 +59,7 @@ impl Preview {
         bucket: &Bucket,
         fetch_plan: &FetchPlan<'_>,
         here: usize,
-        Space { target, free_bytes }: Space<'_>,
+        TargetSpace { target, free_bytes }: TargetSpace<'_>,
         now: SystemTime,
     ) -> Result<Preview, RestoreError> {
         let chunks = || fetch_plan.entries.iter().skip(here).flat_map(|entry| &entry.chunks);

@@ -6,7 +6,7 @@ use s3up_cli::config::{ConfigError, Source};
 use s3up_core::part::MIB;
 use s3up_core::{ClientName, Sha256Digest};
 
-use super::fleet::{Thresholds, optional_threshold, threshold};
+use super::fleet::{DefaultThresholds, optional_threshold, threshold};
 use super::keys::{digest_of, parse_digest};
 use super::raw;
 use crate::clients::{ClientPolicy, Clients, Overwrite, Right};
@@ -18,7 +18,7 @@ const UPLOADS_MAX: usize = 32;
 /// Returns the clients. Each may hold up to `share_bytes` of the buffer budget.
 pub(super) fn clients(
     raw: &[raw::Client],
-    fleet: Thresholds,
+    fleet: DefaultThresholds,
     source: &Source,
     share_bytes: u64,
 ) -> Result<Clients, ConfigError> {
@@ -49,7 +49,7 @@ pub(super) fn clients(
 
 fn policy(
     raw: &raw::Client,
-    fleet: Thresholds,
+    fleet: DefaultThresholds,
     source: &Source,
     at: &dyn Fn(&str) -> String,
 ) -> Result<ClientPolicy, ConfigError> {

@@ -18,14 +18,17 @@ const THRESHOLD_MIN: Duration = Duration::from_secs(5 * 60);
 
 /// The thresholds of clients that have none of their own.
 #[derive(Clone, Copy)]
-pub(super) struct Thresholds {
+pub(super) struct DefaultThresholds {
     pub silent_after: Duration,
     pub lag_after: Duration,
     pub backup_late_after: Option<Duration>,
 }
 
-pub(super) fn thresholds(raw: &raw::Fleet, source: &Source) -> Result<Thresholds, ConfigError> {
-    Ok(Thresholds {
+pub(super) fn thresholds(
+    raw: &raw::Fleet,
+    source: &Source,
+) -> Result<DefaultThresholds, ConfigError> {
+    Ok(DefaultThresholds {
         silent_after: threshold(&raw.silent_after, SILENT_AFTER, source, "fleet.silent_after")?,
         lag_after: threshold(&raw.lag_after, LAG_AFTER, source, "fleet.lag_after")?,
         backup_late_after: optional_threshold(

@@ -96,7 +96,7 @@ pub(crate) struct CatalogueEntry {
     pub mtime_ns: Option<i64>,
     /// Permission bits.
     pub mode: Option<u32>,
-    /// As S3 writes it, with quotes.
+    /// The ETag as S3 writes it, with quotes.
     pub etag: String,
     pub version_id: Option<String>,
 }

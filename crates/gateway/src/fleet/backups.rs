@@ -77,7 +77,7 @@ fn late(
     before: Option<ClientState>,
 ) -> Found {
     let Some(age) = subvolume.newest_backup_age_seconds else {
-        // Without a look at the bucket it is not known that there is none.
+        // Unless the host read the bucket, it is not known that there is none.
         subvolume.observed_at.as_ref()?;
         return Some((ClientState::Late, "it has no backup yet".to_owned()));
     };

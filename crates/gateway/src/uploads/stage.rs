@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use s3up_core::wire::UploadResponse;
 use s3up_core::{Code, Key, Sha256, Sha256Digest, Stopwatch};
-use s3up_store::{Kind, ObjectFacts, Put, StagedUpload, StoreError, Stored};
+use s3up_store::{ObjectFacts, Put, StagedUpload, StoreError, StoreErrorKind, Stored};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::admission::Admission;
@@ -185,7 +185,7 @@ impl Uploads {
         sha256: Sha256Digest,
         err: StoreError,
     ) -> Result<ObjectFacts, Refusal> {
-        if err.kind != Kind::Precondition {
+        if err.kind != StoreErrorKind::Precondition {
             return Err(err.into());
         }
         match self.store().head(key, None, RETRY_FOR).await? {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule};
 use s3up_core::{KeyPrefix, error_chain};
 
-use crate::error::{Kind, Operation};
+use crate::error::{Operation, StoreErrorKind};
 use crate::transport::connect::Store;
 
 /// Says whether S3 aborts multipart uploads below a prefix by itself.
@@ -31,7 +31,7 @@ impl Store {
         match asked.await {
             Ok(answer) => abort_rule(answer.rules(), prefix.as_str()),
             // S3 answers 404 if the bucket has no rules at all.
-            Err(err) if err.kind == Kind::NotFound => AbortRule::Missing,
+            Err(err) if err.kind == StoreErrorKind::NotFound => AbortRule::Missing,
             Err(err) => AbortRule::Unknown { reason: error_chain(&err) },
         }
     }

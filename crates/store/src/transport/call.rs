@@ -14,7 +14,7 @@ use std::time::Duration;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::transport::connect::Store;
 use crate::transport::pace::Pacer;
 use crate::transport::throttle::asks_to_slow_down;
@@ -102,5 +102,5 @@ impl Store {
 
 fn timed_out(limit: Duration, op: Operation, subject: &impl Display) -> StoreError {
     let what = format!("no answer within {} s", limit.as_secs_f64());
-    StoreError::new(op, subject, Kind::Transient).with_cause(what)
+    StoreError::new(op, subject, StoreErrorKind::Transient).with_cause(what)
 }

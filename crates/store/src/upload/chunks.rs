@@ -39,10 +39,9 @@ impl Store {
         self.upload_chunk_stream(put, None, source).await
     }
 
-    /// Like [`Store::upload_chunks`], for a stream that may have to be uploaded
-    /// again: reports what S3 acknowledges, and skips what an earlier attempt
-    /// uploaded. If an existing chunk is of another stream, it fails with
-    /// [`UploadError::ForeignChunk`], and the caller has to start over.
+    /// Uploads a stream like [`Store::upload_chunks`], so that it can be resumed: reports the parts that
+    /// S3 acknowledges, and skips those that an earlier attempt uploaded. If an existing chunk is of
+    /// another stream, it fails with [`UploadError::ForeignChunk`], and the caller has to start over.
     pub async fn upload_chunks_resumable<R>(
         &self,
         put: &PutChunks<'_>,

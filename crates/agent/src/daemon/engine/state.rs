@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::daemon::scan_job::{PendingFiles, ScanResult};
-use crate::daemon::stat_files::FileStatus;
+use crate::daemon::stat_files::CheckedFile;
 use crate::daemon::summary::{Ending, Summary};
 use crate::database::Reader;
 use crate::database::recorder::WriteRequest;
@@ -53,7 +53,7 @@ pub(in crate::daemon) struct Parts {
 #[derive(Debug)]
 pub(in crate::daemon) enum TaskResult {
     Uploaded(Box<UploadResult>),
-    FilesChecked(Vec<(Name, FileStatus)>),
+    FilesChecked(Vec<(Name, CheckedFile)>),
     RootsChecked(Vec<Option<RootId>>),
     Scanned(Vec<ScanResult>),
 }

@@ -12,8 +12,8 @@ fn data() -> SubvolumeName {
 }
 
 /// A chain of three backups; the newest was made on day 1, and the next is due on day 8.
-fn status() -> Status {
-    Status {
+fn status() -> SubvolumeStatus {
+    SubvolumeStatus {
         subvolume: "data".to_owned(),
         last_run: None,
         backups: PointerState::Published,
@@ -34,12 +34,12 @@ fn status() -> Status {
     }
 }
 
-fn of(status: &Status, nested: Option<&str>) -> SubvolumeReport {
-    report(&data(), &Look::Seen { status, nested }, &Memory::default(), time(3 * DAY))
+fn of(status: &SubvolumeStatus, nested: Option<&str>) -> SubvolumeReport {
+    report(&data(), &Observation::Seen { status, nested }, &Memory::default(), time(3 * DAY))
 }
 
 #[test]
-fn a_look_at_the_bucket_gives_the_facts() {
+fn an_observation_gives_the_facts() {
     let want = SubvolumeReport {
         name: "data".to_owned(),
         observed_at: Some("1970-01-04T00:00:00Z".to_owned()),
@@ -75,20 +75,20 @@ fn a_problem_says_whether_a_restore_is_possible() {
     ];
     for (backups, problem, broken, drills, nested, restorable, want) in cases {
         let problem = problem.map(str::to_owned);
-        let status = Status { backups, problem, broken, drills, ..status() };
+        let status = SubvolumeStatus { backups, problem, broken, drills, ..status() };
         let found = of(&status, nested);
         assert_eq!((found.restorable, found.problem), (restorable, want), "{status:?}");
     }
 }
 
 #[test]
-fn what_could_not_be_looked_at_is_reported_as_it_was_seen_last() {
+fn what_could_not_be_observed_is_reported_as_it_was_seen_last() {
     let known = of(&status(), None);
     let run = LastRun::failed("no space".to_owned(), time(5 * DAY));
     let memory = Memory { known: Some(&known), last_run: Some(&run), good_drill: None };
-    let at = |look: &Look<'_>| report(&data(), look, &memory, time(5 * DAY));
+    let at = |observation: &Observation<'_>| report(&data(), observation, &memory, time(5 * DAY));
 
-    let failed = at(&Look::Failed("S3 does not answer"));
+    let failed = at(&Observation::Failed("S3 does not answer"));
 
     assert_eq!(failed.unreadable.as_deref(), Some("S3 does not answer"));
     assert_eq!(failed.observed_at, known.observed_at);
@@ -99,8 +99,8 @@ fn what_could_not_be_looked_at_is_reported_as_it_was_seen_last() {
         (last_run.outcome, last_run.error.as_deref()),
         (RunOutcome::Failed, Some("no space"))
     );
-    assert_eq!(at(&Look::None), SubvolumeReport { unreadable: None, ..failed });
-    let never = report(&data(), &Look::Failed("x"), &Memory::default(), time(0));
+    assert_eq!(at(&Observation::None), SubvolumeReport { unreadable: None, ..failed });
+    let never = report(&data(), &Observation::Failed("x"), &Memory::default(), time(0));
     assert_eq!((never.observed_at, never.restorable), (None, None), "nothing is known of it");
 }
 
@@ -161,6 +161,6 @@ fn only_a_deep_verify_takes_back_what_one_found() {
 fn a_long_error_is_cut_between_characters() {
     let run = LastRun::failed("ö".repeat(5000), time(0));
     let memory = Memory { last_run: Some(&run), ..Memory::default() };
-    let report = report(&data(), &Look::None, &memory, time(0));
+    let report = report(&data(), &Observation::None, &memory, time(0));
     assert_eq!(report.last_run.unwrap().error.unwrap(), "ö".repeat(TEXT_BYTES_MAX / 2));
 }

@@ -1,8 +1,9 @@
 //! Prints what a restore would do, as a table or as JSON.
 
 use btrfs_to_s3::restore::preview::{ChainedBackup, Preview};
-use btrfs_to_s3::restore::thaw_estimate::{ArchivedChunks, Hours};
+use btrfs_to_s3::restore::thaw_estimate::ArchivedChunks;
 use s3up_cli::{one_line, table};
+use s3up_core::storage_class::HourRange;
 use s3up_core::{Count, Size};
 use s3up_repository::stamp::seconds;
 use serde::Serialize;
@@ -77,7 +78,7 @@ impl<'a> BackupLine<'a> {
 
 impl<'a> ThawLine<'a> {
     fn of(archived: &'a ArchivedChunks) -> ThawLine<'a> {
-        let hours = |Hours { from, to }| HoursLine { from, to };
+        let hours = |HourRange { from, to }| HoursLine { from, to };
         ThawLine {
             storage_class: &archived.storage_class,
             requests: archived.requests,
