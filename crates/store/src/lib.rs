@@ -64,6 +64,7 @@ pub use transport::capabilities::{
     Versioning,
 };
 pub use transport::connect::Store;
+pub use transport::tally::{CallTotal, CallTotals};
 pub use upload::chunk::{Chunk, PutChunks};
 pub use upload::part_splitter::Length;
 pub use upload::put::{Facts, Put, Stored};

@@ -4,12 +4,12 @@
 //! The client key is never an argument, because every user of a host can read the arguments of its
 //! processes. It comes from a file or from the environment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use s3up_cli::config::secret_from_environment;
 use s3up_cli::{Exit, Secret};
-use s3up_gateway_client::key_file::read_key;
+use s3up_gateway_client::key_file;
 
 use crate::gateway::address::{self, AddressError};
 use crate::gateway::client::GatewayAccess;
@@ -69,12 +69,16 @@ impl GatewayArgs {
     /// Returns the key, and where it comes from.
     fn key(&self) -> anyhow::Result<(Secret, String)> {
         if let Some(file) = &self.key_file {
-            let origin = format!("--key-file {file:?}");
-            return Ok((read_key(file).with_context(|| origin.clone())?, origin));
+            return Ok((read_key(file)?, format!("--key-file {file:?}")));
         }
         let key = secret_from_environment(KEY_VARIABLE).ok_or_else(|| {
             anyhow!("--url: no client key; pass --key-file, or set the variable {KEY_VARIABLE}")
         })?;
         Ok((key, format!("environment variable {KEY_VARIABLE}")))
     }
+}
+
+/// Reads a client key from a file.
+pub(super) fn read_key(file: &Path) -> anyhow::Result<Secret> {
+    key_file::read_key(file).with_context(|| format!("--key-file {file:?}"))
 }

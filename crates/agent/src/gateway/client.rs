@@ -39,9 +39,9 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 #[derive(Clone, Debug)]
 pub struct GatewayClient {
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
     /// URL of the gateway without a trailing slash.
-    base: String,
+    pub(super) base: String,
 }
 
 /// The head of one upload.

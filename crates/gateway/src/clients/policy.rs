@@ -69,6 +69,12 @@ pub struct ClientPolicy {
     pub lag_after: Duration,
     /// Maximum age of the newest backup of a subvolume; `None`: by the schedule of its host.
     pub backup_late_after: Option<Duration>,
+    /// Longest time since the last good drill of a client that makes drills.
+    pub drill_after: Duration,
+    /// Percent of the known files whose change within an hour is suspicious; 0: none.
+    pub changed_percent: u64,
+    /// Number of files that must have changed for it.
+    pub changed_files_min: u64,
 }
 
 impl ClientPolicy {
@@ -97,6 +103,9 @@ impl ClientPolicy {
             silent_after: Duration::from_secs(26 * 3600),
             lag_after: Duration::from_secs(3600),
             backup_late_after: None,
+            drill_after: Duration::from_secs(62 * 24 * 3600),
+            changed_percent: 25,
+            changed_files_min: 100,
         }
     }
 }

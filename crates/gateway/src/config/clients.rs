@@ -6,7 +6,7 @@ use s3up_cli::config::{ConfigError, Source};
 use s3up_core::part::MIB;
 use s3up_core::{ClientName, Sha256Digest};
 
-use super::fleet::{DefaultThresholds, optional_threshold, threshold};
+use super::fleet::{DefaultThresholds, changed_percent, optional_threshold, threshold};
 use super::keys::{digest_of, parse_digest};
 use super::raw;
 use crate::clients::{ClientPolicy, Clients, Overwrite, Right};
@@ -92,6 +92,14 @@ fn policy(
             &at("backup_late_after"),
         )?
         .or(fleet.backup_late_after),
+        drill_after: threshold(&raw.drill_after, fleet.drill_after, source, &at("drill_after"))?,
+        changed_percent: changed_percent(
+            raw.changed_percent,
+            fleet.changed_percent,
+            source,
+            &at("changed_percent"),
+        )?,
+        changed_files_min: raw.changed_files_min.unwrap_or(fleet.changed_files_min),
     })
 }
 

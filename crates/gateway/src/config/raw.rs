@@ -94,12 +94,16 @@ pub struct Client {
     pub silent_after: Option<String>,
     pub lag_after: Option<String>,
     pub backup_late_after: Option<String>,
+    pub drill_after: Option<String>,
+    pub changed_percent: Option<u64>,
+    pub changed_files_min: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 pub struct Alerts {
     pub webhook_url: Option<Secret>,
     pub ping_url: Option<Secret>,
+    pub report_at: Option<String>,
     pub mail: Option<Mail>,
 }
 
@@ -127,6 +131,9 @@ pub struct Fleet {
     pub silent_after: Option<String>,
     pub lag_after: Option<String>,
     pub backup_late_after: Option<String>,
+    pub drill_after: Option<String>,
+    pub changed_percent: Option<u64>,
+    pub changed_files_min: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

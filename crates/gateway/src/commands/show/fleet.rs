@@ -8,7 +8,8 @@ use s3up_core::wire::{ClientList, ClientStatus, SubvolumeReport};
 
 use crate::fleet::overview::headline;
 
-/// Formats a row for each client and for each subvolume, a line with the reason of each that is not well, and the headline.
+/// Formats a row for each client and for each subvolume, a line for each reason and incident, and the
+/// headline.
 pub(crate) fn to_text(list: &ClientList) -> String {
     let header = ["CLIENT", "STATE", "SINCE", "PROTECTED", "PENDING", "PROBLEMS", "STORED"];
     let mut text = table(header, list.clients.iter().map(row));
@@ -16,6 +17,9 @@ pub(crate) fn to_text(list: &ClientList) -> String {
     for client in &list.clients {
         if let Some(reason) = &client.reason {
             text.push_str(&format!("{}: {}\n", client.name, one_line(reason)));
+        }
+        for incident in &client.incidents {
+            text.push_str(&format!("{}: {}\n", client.name, one_line(&incident.reason)));
         }
     }
     text.push_str(&format!("{}\n", headline(list)));
