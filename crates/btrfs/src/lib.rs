@@ -34,6 +34,7 @@ pub mod nested;
 pub mod notify;
 pub mod origin;
 pub mod plan;
+pub mod prices;
 mod removal;
 pub mod restore;
 pub mod selection;

@@ -21,6 +21,7 @@
 
 mod compare_received;
 mod context;
+pub mod cost;
 pub mod error;
 mod inherited_attributes;
 mod keep_parent;

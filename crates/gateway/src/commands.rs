@@ -9,6 +9,7 @@ mod doctor;
 mod exit_code;
 mod fleet;
 mod freeze;
+mod init;
 mod keygen;
 mod rebuild;
 mod serve;
@@ -23,6 +24,12 @@ use self::args::Command;
 use self::rebuild::RebuildArgs;
 use self::sweep::SweepArgs;
 use crate::config::ConfigFiles;
+
+/// Returns the effective configuration as `check-config` prints it.
+#[cfg(test)]
+pub(crate) fn effective_yaml(config: &crate::config::Config) -> String {
+    show::config::to_yaml(config)
+}
 
 /// Runs the command that `args` name.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
@@ -40,6 +47,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Rebuild { client, dry_run, json } => {
             rebuild::run(&files, args.log, RebuildArgs { client, dry_run, json })
         }
+        Command::Init(init) => init::run(&files, args.log, init),
         Command::Keygen { name } => keygen::run(name.as_ref()),
         Command::ShellFiles(command) => command.run(Args::command()),
     }

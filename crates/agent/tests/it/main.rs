@@ -4,6 +4,7 @@
 mod account;
 mod agent_page;
 mod baseline;
+mod batches;
 mod commands;
 mod database;
 mod disk_full;
@@ -15,6 +16,7 @@ mod fixture;
 mod get;
 mod help;
 mod hot_files;
+mod init;
 mod listing;
 mod lost_database;
 mod lying;

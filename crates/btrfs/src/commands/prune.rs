@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use btrfs_to_s3::config::Config;
+use btrfs_to_s3::prices::{DeletedObject, Dollars, NoPrice, Prices, PruneCost};
+use jiff::Timestamp;
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::Size;
 use s3up_repository::catalogue::Catalogue;
@@ -15,8 +17,10 @@ use s3up_repository::prune::pending::PendingDeletions;
 use s3up_repository::prune::{Prune, PruneCounts, PruneError, SubvolumePrune};
 use s3up_repository::retention::PrunePlan;
 
+use super::cost::CostLimit;
 use super::lock::lock;
 use super::{CLOCK, Output, connect, log_start, now, print, select, stopped_by};
+use crate::commands::show::cost::{Priced, PruneCostLine};
 use crate::commands::show::json;
 pub use crate::commands::show::prune::PruneMode;
 use crate::commands::show::prune::{Deletion, OldVersions, PruneLine, to_lines, to_table};
@@ -24,10 +28,19 @@ use crate::commands::show::prune::{Deletion, OldVersions, PruneLine, to_lines, t
 /// A backup does not wait longer than this; the next run prunes as well.
 const RETRY_FOR_AFTER_BACKUP: Duration = Duration::from_secs(300);
 
+/// The arguments as typed.
+#[derive(Clone, Copy, Debug)]
+pub struct PruneRequest {
+    pub mode: PruneMode,
+    pub adopt: Adopt,
+    /// Limit of the charge for early deletion.
+    pub limit: CostLimit,
+}
+
 /// Prints what is deleted and kept, and deletes.
 pub async fn run(
     config: &Config,
-    (mode, adopt): (PruneMode, Adopt),
+    PruneRequest { mode, adopt, limit }: PruneRequest,
     names: &[String],
     output: Output,
 ) -> anyhow::Result<Exit> {
@@ -48,7 +61,10 @@ pub async fn run(
             planned = prune.plan(&subvolume.name, &pending, now) => planned?,
             stop = shutdown.wait() => return Err(stopped_by(stop)),
         };
-        lines.push(PruneLine::of(&subvolume.name, &planned.plan));
+        let priced = Priced::of(config.bucket.prices.as_ref(), |prices| {
+            cost(&planned, prices, now).map(PruneCostLine::from)
+        });
+        lines.push(PruneLine::of(&subvolume.name, &planned.plan, priced));
         all.push(planned);
     }
     print(&match output {
@@ -56,6 +72,12 @@ pub async fn run(
         Output::Json => json(&lines),
     })?;
     warn_of_versions(&bucket, all.iter().map(|planned| planned.plan.bytes()).sum());
+    limit.check(config.bucket.prices.as_ref(), |prices| {
+        let costs = all.iter().map(|planned| cost(planned, prices, now));
+        costs
+            .map(|cost| cost.map(|cost| cost.early))
+            .try_fold(Dollars::default(), |sum, cost| Ok(sum + cost?))
+    })?;
     if mode == PruneMode::Print {
         return Ok(Exit::Done);
     }
@@ -66,6 +88,23 @@ pub async fn run(
         }
     }
     Ok(Exit::Done)
+}
+
+/// Returns what deleting the objects of a plan saves and costs.
+fn cost(
+    SubvolumePrune { catalogue, plan }: &SubvolumePrune,
+    prices: &Prices,
+    now: Timestamp,
+) -> Result<PruneCost, NoPrice> {
+    let manifests = plan.steps.iter().map(|step| &step.manifest);
+    let objects = manifests.chain(plan.objects());
+    let objects = objects.filter_map(|key| catalogue.objects.get(key.as_str()));
+    let deleted = objects.map(|object| DeletedObject {
+        class: &object.class,
+        bytes: object.size,
+        modified_at: object.modified_at,
+    });
+    prices.prune(deleted, now)
 }
 
 /// Prunes after a backup. Every failure is only a warning, because the backup is safe.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use btrfs_to_s3::compare::Extent;
+use btrfs_to_s3::restore::cost::{CostTerms, RestoreCost};
 use btrfs_to_s3::restore::error::RestoreError;
+use btrfs_to_s3::restore::preview::Preview;
 use btrfs_to_s3::restore::request::{Keep, RestoreRequest};
 use btrfs_to_s3::restore::{Restore, RestoreResult};
 use btrfs_to_s3::snapshots::record::Records;
@@ -13,12 +15,14 @@ use clap::Args;
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::{Count, Size, Throughput, error_chain};
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::thaw::ThawMode;
+use s3up_repository::thaw::{ThawMode, ThawTerms};
 
 use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
 use super::confirm::confirm_thaw;
+use super::cost::CostLimit;
 use super::retry_hint::later;
+use super::show::cost::{Priced, RestoreCostLine};
 use super::show::progress::bars;
 use super::show::restore::{PreviewLine, to_table};
 use super::thaw::WaitingArgs;
@@ -88,10 +92,26 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
     };
     if args.dry_run {
         let preview = restore.preview(&request).await.map_err(exit_of)?;
-        return print(&match output(args.json) {
-            Output::Table => to_table(&preview),
-            Output::Json => json(&PreviewLine::of(&preview)),
+        let terms = cost_terms(access);
+        let cost = Priced::of(access.bucket.prices.as_ref(), |prices| {
+            Ok(RestoreCostLine::of(&RestoreCost::of(&preview, prices, terms)?, terms))
         });
+        print(&match output(args.json) {
+            Output::Table => to_table(&preview, cost.as_ref()),
+            Output::Json => json(&PreviewLine::of(&preview, cost.as_ref())),
+        })?;
+        check_cost(&preview, access, args.waiting.limit())?;
+        return Ok(Exit::Done);
+    }
+    if args.waiting.limit().0.is_some() && restore.mode != ThawMode::Observe {
+        let preview = match restore.preview(&request).await {
+            Err(RestoreError::Archived { .. }) => {
+                let why = "the manifests are archived; run `thaw --documents` first";
+                return args.waiting.limit().refuse_unknown(why).map(|()| Exit::Failed);
+            }
+            preview => preview.map_err(exit_of)?,
+        };
+        check_cost(&preview, access, args.waiting.limit())?;
     }
     if args.waiting.asks() && restore.mode != ThawMode::Observe {
         ask(&restore, &request).await?;
@@ -105,6 +125,18 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
         }
     }
     Ok(Exit::Done)
+}
+
+fn cost_terms(access: &BucketAccess) -> CostTerms {
+    let ThawTerms { tier, days, .. } = access.restore.terms;
+    CostTerms { tier, days, part_bytes: access.bucket.part_bytes }
+}
+
+/// Fails if a restore costs more than its limit.
+fn check_cost(preview: &Preview, access: &BucketAccess, limit: CostLimit) -> anyhow::Result<()> {
+    limit.check(access.bucket.prices.as_ref(), |prices| {
+        RestoreCost::of(preview, prices, cost_terms(access)).map(|cost| cost.total())
+    })
 }
 
 /// Asks before anything is thawed. Other failures are those of the restore, which reports them.

@@ -13,9 +13,11 @@ use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
 use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Timeouts};
 
+use super::prices::prices;
 use super::raw;
 use super::restore::{RestoreConfig, restore};
 use crate::plan::observed::StreamSettings;
+use crate::prices::Prices;
 
 const CHUNK_BYTES: u64 = 200 << 30;
 const PART_BYTES: u64 = 32 * MIB;
@@ -44,6 +46,8 @@ pub struct BucketConfig {
     pub class_chunks: String,
     pub class_manifest: String,
     pub retry_for: Duration,
+    /// `None` if nothing is known of the prices of this server.
+    pub prices: Option<Prices>,
 }
 
 impl BucketConfig {
@@ -54,7 +58,7 @@ impl BucketConfig {
         let (file, text) = (Path::new("the command line.toml"), "[s3]\n");
         let LoadedConfig { raw, source }: LoadedConfig<raw::WithoutFile> =
             s3up_cli::config::parse_with(file, text, settings, &|_| None)?;
-        Ok((bucket(&raw.s3, &source)?, restore(&raw.restore, &source)?))
+        Ok((bucket(&raw.s3, &raw.prices, &source)?, restore(&raw.restore, &source)?))
     }
 
     /// Returns the location to which state files of this host belong.
@@ -102,7 +106,11 @@ fn budget_bytes(part_bytes: u64, chunk_bytes: u64, concurrency: usize) -> u64 {
     buffers.saturating_add(DOCUMENTS_BYTES)
 }
 
-pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, ConfigError> {
+pub(super) fn bucket(
+    raw: &raw::S3,
+    raw_prices: &raw::Prices,
+    source: &Source,
+) -> Result<BucketConfig, ConfigError> {
     let prefix = KeyPrefix::parse(&raw.prefix).map_err(|err| source.invalid("s3.prefix", err))?;
     let chunk_bytes = raw.chunk_size_bytes.unwrap_or(CHUNK_BYTES);
     if chunk_bytes == 0 {
@@ -141,6 +149,7 @@ pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, Con
         class_chunks: class("s3.storage_class_chunks", &raw.storage_class_chunks, CLASS_CHUNKS)?,
         class_manifest,
         retry_for: Duration::from_secs_f64(retry_hours * 3600.0),
+        prices: prices(raw_prices, raw.endpoint.is_none(), source)?,
     })
 }
 

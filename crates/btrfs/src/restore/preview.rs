@@ -30,6 +30,8 @@ pub struct Preview {
     pub backups_received: usize,
     pub chunks: usize,
     pub total_bytes: u64,
+    /// Bytes that are still to be downloaded, by storage class.
+    pub download: BTreeMap<String, u64>,
     /// Free space on the filesystem of the target.
     pub free_bytes: u64,
     /// The chunks, and the documents of an archive class, that have to be thawed first, by
@@ -76,6 +78,10 @@ impl Preview {
                 .map(|(chunk, object)| (class_of(object), chunk.size, state_of(&chunk.key)))
                 .chain(documents),
         );
+        let mut download: BTreeMap<String, u64> = BTreeMap::new();
+        for (chunk, object) in chunks() {
+            *download.entry(class_of(object).to_owned()).or_default() += chunk.size;
+        }
         let newest = fetch_plan.entries.last().ok_or(RestoreError::EmptyChain)?;
         Ok(Preview {
             subvolume: newest.entry.manifest.subvolume.clone(),
@@ -84,6 +90,7 @@ impl Preview {
             backups_received: here,
             chunks: fetch_plan.entries.iter().map(|entry| entry.chunks.len()).sum(),
             total_bytes: fetch_plan.total_bytes(),
+            download,
             free_bytes,
             thaw: archived,
         })
@@ -128,6 +135,7 @@ async fn archived_documents(
     Ok(archived)
 }
 
-fn class_of(object: &ObjectFacts) -> &str {
+/// Returns the storage class of an object.
+pub fn class_of(object: &ObjectFacts) -> &str {
     object.storage_class.as_deref().unwrap_or(STANDARD)
 }

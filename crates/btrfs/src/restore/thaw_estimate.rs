@@ -15,6 +15,8 @@ pub struct ArchivedChunks {
     pub in_progress: usize,
     /// Bytes of both.
     pub bytes: u64,
+    /// Bytes of the chunks without a request.
+    pub request_bytes: u64,
     pub standard_hours: HourRange,
     pub bulk_hours: HourRange,
 }
@@ -34,6 +36,8 @@ pub fn archived_chunks<'a>(
         archived.requests += requests;
         archived.in_progress += in_progress;
         archived.bytes = archived.bytes.saturating_add(bytes);
+        let to_request = if requests > 0 { bytes } else { 0 };
+        archived.request_bytes = archived.request_bytes.saturating_add(to_request);
     }
     by_class.into_values().collect()
 }
@@ -42,12 +46,12 @@ impl ArchivedChunks {
     fn of(class: &str) -> ArchivedChunks {
         let known = StorageClass::find(class).and_then(|class| class.thaw);
         let times = known.unwrap_or_else(ThawTimes::of_any_archive);
-        let storage_class = class.to_owned();
         ArchivedChunks {
-            storage_class,
+            storage_class: class.to_owned(),
             requests: 0,
             in_progress: 0,
             bytes: 0,
+            request_bytes: 0,
             standard_hours: times.standard,
             bulk_hours: times.bulk,
         }
@@ -81,14 +85,15 @@ mod tests {
             .map(|archived| {
                 let ArchivedChunks { storage_class, requests, in_progress, bytes, .. } = archived;
                 let hours = format!("{}, {}", archived.standard_hours, archived.bulk_hours);
-                (storage_class.as_str(), *requests, *in_progress, *bytes, hours)
+                let bytes = (*bytes, archived.request_bytes);
+                (storage_class.as_str(), *requests, *in_progress, bytes, hours)
             })
             .collect();
         assert_eq!(
             lines,
             [
-                ("DEEP_ARCHIVE", 1, 1, 30, "12 h, 48 h".to_owned()),
-                ("GLACIER", 2, 0, 300, "3-5 h, 5-12 h".to_owned()),
+                ("DEEP_ARCHIVE", 1, 1, (30, 10), "12 h, 48 h".to_owned()),
+                ("GLACIER", 2, 0, (300, 300), "3-5 h, 5-12 h".to_owned()),
             ]
         );
         assert_eq!(archived_chunks([]), []);

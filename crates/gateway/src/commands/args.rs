@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use s3up_cli::{LogArgs, ShellFilesCommand};
 use s3up_core::ClientName;
 
+use super::init::InitArgs;
 use crate::freeze::parse_reason;
 
 const GLOBAL: &str = "Global options";
@@ -64,6 +65,19 @@ below the prefix. Exits with 1 if a guarantee is lost.
 Examples:
   s3up-server doctor
   s3up-server doctor --json";
+
+const INIT_EXAMPLES: &str = "\
+Asks on a terminal for what no option says, and writes the file of --config and
+NAME.key, the key of a first client, both with mode 0600. Then it checks the S3
+server as `check-config --online` does. A file that exists is not touched. The
+S3 credentials come from the variables S3_ACCESS_KEY_ID and
+S3_SECRET_ACCESS_KEY, or from the file of --env-file.
+
+Examples:
+  s3up-server init
+
+  s3up-server init --bucket backups --region eu-central-1 --client web-01 \\
+    --cert-file /etc/s3up-server/cert.pem --key-file /etc/s3up-server/key.pem";
 
 const FLEET_EXAMPLES: &str = "\
 This reads the database of the gateway, and works while no gateway is running.
@@ -237,6 +251,9 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write a first configuration file and check it
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(InitArgs),
     /// Generate a client key
     #[command(after_help = KEYGEN_EXAMPLES)]
     Keygen {

@@ -1,6 +1,7 @@
 //! Tests of the gateway from outside: real HTTP, real TLS, a real S3 protocol.
 
 mod bad_input;
+mod batch;
 mod catalogue;
 mod clients;
 mod commands;
@@ -10,12 +11,14 @@ mod fixture;
 mod fleet;
 mod freeze;
 mod help;
+mod init;
 mod limits;
 mod listing;
 mod metadata;
 mod outputs;
 mod overwrite_never;
 mod paths;
+mod policies;
 mod process;
 mod proxies;
 mod proxy;

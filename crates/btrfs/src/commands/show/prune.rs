@@ -11,6 +11,8 @@ use s3up_repository::stamp::seconds;
 use s3up_store::Versioning;
 use serde::Serialize;
 
+use super::cost::{Priced, PruneCostLine, prune_text};
+
 /// The effect of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PruneMode {
@@ -36,6 +38,8 @@ pub struct PruneLine {
     /// The backups that can be restored now, and after the prune.
     pub restore_window: WindowLine,
     pub restore_window_after: WindowLine,
+    /// Savings and charges of the prune; `null` if nothing is known of the prices of this server.
+    pub cost: Option<Priced<PruneCostLine>>,
 }
 
 /// The restore window in the JSON output.
@@ -124,7 +128,11 @@ pub struct PrunedGenerationLine {
 }
 
 impl PruneLine {
-    pub fn of(subvolume: &SubvolumeName, plan: &PrunePlan) -> PruneLine {
+    pub fn of(
+        subvolume: &SubvolumeName,
+        plan: &PrunePlan,
+        cost: Option<Priced<PruneCostLine>>,
+    ) -> PruneLine {
         PruneLine {
             subvolume: subvolume.to_string(),
             blocked: plan.blocked.as_ref().map(ToString::to_string),
@@ -136,6 +144,7 @@ impl PruneLine {
             bytes: plan.bytes(),
             restore_window: WindowLine::of(&plan.window),
             restore_window_after: WindowLine::of(&plan.window_after),
+            cost,
         }
     }
 }
@@ -239,6 +248,9 @@ fn notes(line: &PruneLine, mode: PruneMode) -> String {
         text.push_str(&format!("{subvolume}: {verb} {full}: {reason}\n"));
     }
     text.push_str(&window(line, deletes));
+    if let Some(cost) = line.cost.as_ref().filter(|_| !line.manifests.is_empty()) {
+        text.push_str(&format!("{subvolume}: {}\n", prune_text(cost)));
+    }
     if let Some(reason) = blocked {
         text.push_str(&format!("{subvolume}: nothing is deleted: {reason}\n"));
     }

@@ -8,6 +8,8 @@ use s3up_core::{Count, Size};
 use s3up_repository::stamp::seconds;
 use serde::Serialize;
 
+use super::cost::{Priced, RestoreCostLine, restore_text};
+
 /// The JSON output.
 #[derive(Serialize)]
 pub struct PreviewLine<'a> {
@@ -19,6 +21,8 @@ pub struct PreviewLine<'a> {
     total_bytes: u64,
     free_bytes: u64,
     thaw: Vec<ThawLine<'a>>,
+    /// `null` if nothing is known of the prices of this server.
+    cost: Option<&'a Priced<RestoreCostLine>>,
 }
 
 #[derive(Serialize)]
@@ -49,7 +53,7 @@ struct HoursLine {
 }
 
 impl<'a> PreviewLine<'a> {
-    pub fn of(preview: &'a Preview) -> PreviewLine<'a> {
+    pub fn of(preview: &'a Preview, cost: Option<&'a Priced<RestoreCostLine>>) -> PreviewLine<'a> {
         PreviewLine {
             subvolume: &preview.subvolume,
             target: preview.target.display().to_string(),
@@ -59,6 +63,7 @@ impl<'a> PreviewLine<'a> {
             total_bytes: preview.total_bytes,
             free_bytes: preview.free_bytes,
             thaw: preview.thaw.iter().map(ThawLine::of).collect(),
+            cost,
         }
     }
 }
@@ -90,9 +95,9 @@ impl<'a> ThawLine<'a> {
     }
 }
 
-pub fn to_table(preview: &Preview) -> String {
+pub fn to_table(preview: &Preview, cost: Option<&Priced<RestoreCostLine>>) -> String {
     let header = ["BACKUP", "CREATED", "KIND", "SIZE", "CHUNKS", "CLASS"];
-    let line = PreviewLine::of(preview);
+    let line = PreviewLine::of(preview, cost);
     let rows = line.backups.iter().zip(1..).map(|(entry, n): (_, usize)| {
         [
             n.to_string(),
@@ -105,7 +110,7 @@ pub fn to_table(preview: &Preview) -> String {
     });
     let manifest = line.backups.last().map_or("", |newest| newest.manifest);
     format!(
-        "{}\n{}{} with {}, {} in total\nmanifest: {manifest}\ntarget: {}, {} free\n{}",
+        "{}\n{}{} with {}, {} in total\nmanifest: {manifest}\ntarget: {}, {} free\n{}{}",
         table(header, rows),
         Count::of(preview.backups.len(), "backup"),
         match preview.backups_received {
@@ -116,7 +121,8 @@ pub fn to_table(preview: &Preview) -> String {
         Size(preview.total_bytes),
         one_line(&line.target),
         Size(preview.free_bytes),
-        thaw_table(preview)
+        thaw_table(preview),
+        cost.map(restore_text).unwrap_or_default()
     )
 }
 
