@@ -17,6 +17,7 @@ mod error;
 mod fleet;
 pub(crate) mod freezes;
 pub(crate) mod incidents;
+mod new_paths;
 mod order_clock;
 mod prune;
 mod read;
@@ -45,6 +46,7 @@ use tokio_util::task::TaskTracker;
 pub use self::connect::Location;
 pub use self::error::DatabaseError;
 use self::freezes::Freezes;
+use self::new_paths::NewPaths;
 use self::record::{CatalogueEntry, RECORD_BYTES, Record, ReportRecord};
 use self::turns::Turns;
 pub(crate) use self::turns::{HoldError, Turn};
@@ -97,6 +99,7 @@ struct Shared {
     records_memory: Arc<Semaphore>,
     bodies_memory: Arc<Semaphore>,
     readers: AnyPool,
+    new_paths: NewPaths,
     status: Arc<Status>,
     closing: CancellationToken,
     writer: TaskTracker,
@@ -135,6 +138,7 @@ impl Database {
             queue,
             records_memory: Arc::new(Semaphore::new(RECORDS_BYTES_MAX)),
             bodies_memory: Arc::new(Semaphore::new(BODIES_BYTES_MAX)),
+            new_paths: NewPaths::start(readers.clone()),
             readers,
             status,
             closing,
@@ -312,8 +316,7 @@ impl Database {
         {
             return false;
         }
-        // An error is reported by those who need an answer.
-        read::is_new(&shared.readers, client, path).await.unwrap_or(false)
+        shared.new_paths.is_new(client, path).await
     }
 
     /// Returns what the clients have stored, with the total of `client` not older than some

@@ -10,6 +10,7 @@ pub(crate) mod health;
 pub(crate) mod list;
 pub(crate) mod metrics;
 pub(crate) mod patch_file;
+pub(crate) mod post_batch;
 pub(crate) mod post_form;
 pub(crate) mod put_file;
 pub(crate) mod ready;

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use s3up_core::wire::{PROBLEM_TYPE, Problem};
+use s3up_core::wire::{BatchFile, PROBLEM_TYPE, Problem};
 use s3up_core::{Code, KEY_BYTES_MAX, Sha256Digest};
 use serde_json::Value;
 use utoipa::openapi::response::ResponseBuilder;
@@ -68,6 +68,7 @@ fn without_null(schema: &mut Value) {
         handlers::put_file::put_file,
         handlers::patch_file::patch_file,
         handlers::post_form::post_form,
+        handlers::post_batch::post_batch,
         handlers::exists_one::exists_one,
         handlers::exists_many::exists_many,
         handlers::list::list,
@@ -85,7 +86,7 @@ fn without_null(schema: &mut Value) {
         handlers::health::health,
         openapi
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, BatchFile)),
     modifiers(&Security)
 )]
 struct Api;
@@ -195,6 +196,21 @@ impl PartialSchema for FileBytes {
 
 impl ToSchema for FileBytes {}
 
+/// The body of `POST /batch`.
+pub(crate) struct BatchBody;
+
+impl PartialSchema for BatchBody {
+    fn schema() -> RefOr<Schema> {
+        let binary = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        let body = ObjectBuilder::new().schema_type(Type::String).format(Some(binary));
+        let what = "Frames: for each file the length of its header (four bytes, big endian), its header \
+                    (`BatchFile` in JSON) and its bytes";
+        body.description(Some(what)).into()
+    }
+}
+
+impl ToSchema for BatchBody {}
+
 /// The form of `POST /upload`.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -271,6 +287,12 @@ refusals_of!(
     BadRequest BadPath Incomplete Unauthorized Forbidden TooSlow Exists Superseded LengthRequired TooLarge
     UnsupportedEncoding DigestMismatch RateLimited Internal NotImplemented StoreRefused StoreUnavailable
     Overloaded Quota Frozen
+);
+refusals_of!(
+    /// The refusals of a whole batch.
+    BatchRefusals:
+    BadRequest Incomplete Unauthorized Forbidden TooSlow LengthRequired UnsupportedEncoding RateLimited
+    Internal NotImplemented
 );
 refusals_of!(
     /// The refusals of calls that ask S3 about files.

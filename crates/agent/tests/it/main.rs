@@ -4,6 +4,7 @@
 mod account;
 mod agent_page;
 mod baseline;
+mod batches;
 mod commands;
 mod database;
 mod disk_full;

@@ -1,6 +1,7 @@
 //! Tests of the gateway from outside: real HTTP, real TLS, a real S3 protocol.
 
 mod bad_input;
+mod batch;
 mod catalogue;
 mod clients;
 mod commands;

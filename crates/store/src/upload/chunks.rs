@@ -120,7 +120,7 @@ impl ChunkStream<'_> {
         let progress = self.progress_of(number);
         let bytes = part.buffer.into_bytes();
         self.complete_in_background(async move {
-            let staged = store.stage_whole(put, bytes).await?;
+            let staged = store.stage_bytes(put, bytes).await?;
             let part_sha256 = vec![staged.facts.sha256];
             complete_chunk(number, staged, part_sha256, progress, Some(slot)).await
         });

@@ -69,7 +69,7 @@ impl Store {
         let mut splitter = PartSplitter::new(source, pool, put.part_bytes, put.length, wait);
         let first = splitter.next().await.map_err(|err| split_error(&put.key, err))?;
         if first.boundary != Boundary::Part {
-            return self.stage_whole(put, first.buffer.into_bytes()).await;
+            return self.stage_bytes(put, first.buffer.into_bytes()).await;
         }
         let upload = Multipart::start(self, &put).await?;
         let mut sender = PartSender::new(upload.clone_handle(), put.retry_for, Digests::OfWhole);
@@ -93,11 +93,8 @@ impl Store {
         }
     }
 
-    pub(crate) async fn stage_whole(
-        &self,
-        put: Put,
-        bytes: Bytes,
-    ) -> Result<StagedUpload, UploadError> {
+    /// Stages an object whose bytes are all in memory, which one part can hold.
+    pub async fn stage_bytes(&self, put: Put, bytes: Bytes) -> Result<StagedUpload, UploadError> {
         let (sha256, crc64nvme) =
             tokio::join!(hashing::sha256(bytes.clone()), hashing::crc64(bytes.clone()));
         let facts = Facts { len: bytes.len() as u64, sha256, crc64nvme };

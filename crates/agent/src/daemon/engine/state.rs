@@ -20,6 +20,7 @@ use crate::settling::{ClockReading, SettlePolicy, SettleWheel};
 use crate::states::decide::UploadExisting;
 use crate::states::existing_files::{WatchState, upload_existing};
 use crate::states::gateway_state::GatewayState;
+use crate::uploading::batch_switch::BatchSwitch;
 use crate::uploading::circuit_breaker::{CircuitBreaker, Permit};
 use crate::uploading::concurrency::Concurrency;
 use crate::uploading::hot_file::HotFile;
@@ -52,7 +53,7 @@ pub(in crate::daemon) struct Parts {
 
 #[derive(Debug)]
 pub(in crate::daemon) enum TaskResult {
-    Uploaded(Box<UploadResult>),
+    Uploaded(Vec<UploadResult>),
     FilesChecked(Vec<(Name, CheckedFile)>),
     RootsChecked(Vec<Option<RootId>>),
     Scanned(Vec<ScanResult>),
@@ -164,6 +165,7 @@ impl Engine {
                 gateway: parts.gateway.clone(),
                 reader: parts.reader.clone(),
                 spool: options.spool.clone(),
+                batches: BatchSwitch::default(),
             }),
             watches: parts.watches.clone(),
             states: parts.states.clone(),
