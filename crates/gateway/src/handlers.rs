@@ -1,5 +1,6 @@
 //! The calls of the API, one file for each.
 
+pub(crate) mod backup_report;
 pub(crate) mod clients;
 pub(crate) mod download;
 pub(crate) mod exists_many;

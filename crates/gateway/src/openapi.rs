@@ -84,6 +84,7 @@ fn without_null(schema: &mut Value) {
         handlers::download::download,
         handlers::fleet::heartbeat,
         handlers::fleet::report,
+        handlers::backup_report::backup_report,
         handlers::ready::ready,
         handlers::health::health,
         openapi

@@ -10,11 +10,12 @@ use reqwest::{Body, Response};
 use s3up_core::wire::{
     BATCH_ANSWERS_TYPE, BATCH_TYPE, BatchAnswer, BatchFile, BatchOutcome, UploadResponse,
 };
+use s3up_gateway_client::response;
 
 use super::client::GatewayClient;
 use super::error::{GatewayError, Refusal};
 use super::idle_timer::IdleTimer;
-use super::{response, timeouts};
+use super::timeouts;
 
 /// Maximum length of an answer. The gateway's have some hundred bytes and a path.
 const LINE_BYTES_MAX: usize = 64 * 1024;

@@ -31,7 +31,7 @@ pub enum VerifyError {
     #[error("ask the gateway which files it has")]
     Gateway(#[from] GatewayError),
     #[error(
-        "expected answers of the gateway for {expected} files, found {found}; check server.url and any proxy"
+        "expected answers of the gateway for {expected} files, found {found}; check the URL of the gateway and any proxy"
     )]
     Answers { expected: usize, found: usize },
     #[error(

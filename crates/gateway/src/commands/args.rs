@@ -82,13 +82,15 @@ Examples:
 const FLEET_EXAMPLES: &str = "\
 This reads the database of the gateway, and works while no gateway is running.
 The worst state comes first:
-  silent    no heartbeat for `fleet.silent_after`, or none ever for as long
-  failing   some files cannot be uploaded
-  late      files wait for longer than `fleet.lag_after`, or scans do not end
+  silent    no heartbeat or backup report for `fleet.silent_after`, or none
+            ever for as long
+  failing   some files cannot be uploaded, or a backup failed
+  late      files wait for longer than `fleet.lag_after`, scans do not end, or
+            the newest backup of a subvolume is too old
   never     no request since the client was configured a short time ago
   degraded  files are safe, but a part of the agent does not work or a drill
             failed
-  ok        all files are safe
+  ok        all files and backups are safe
 
 Examples:
   s3up-server fleet

@@ -1,7 +1,11 @@
 //! `GET /metrics`: the fleet and the gateway in the text format of Prometheus, for an admin key.
 //!
 //! Labels are the client and a state, a result or a topic, never a path, so that the number of series is
-//! bounded. All series of a client exist from the start, so that a rule can see the first increase.
+//! bounded. All series of a client exist from the start, so that a rule can see the first increase; those of
+//! subvolumes exist from the first backup report.
+
+mod backups;
+mod labels;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -9,16 +13,15 @@ use std::sync::atomic::AtomicU64;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use s3up_core::Code;
 use s3up_core::wire::{self, ClientState, ClientStatus, FileTotals, Part, Readiness};
 
+use self::labels::{ClientLabels, Value, float, seconds};
 use crate::alert::{Channel, Topic};
 use crate::clock::{Millis, millis};
 use crate::fleet::incidents::{Incident, OpenIncident, by_subject};
@@ -31,13 +34,7 @@ use crate::tally::{Tally, UploadResult};
 const CONTENT_TYPE: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-type Value = Gauge<f64, AtomicU64>;
 type Sum = Counter<f64, AtomicU64>;
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ClientLabels {
-    client: String,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
@@ -100,6 +97,7 @@ pub(crate) async fn metrics(
         let list =
             overview(gateway.live().clients.policies(), facts, &open, gateway.database().now());
         add_clients(&mut registry, &list.clients);
+        backups::add(&mut registry, &list.clients);
         add_incidents(&mut registry, &list.clients, &open);
     }
     add_alerts(&mut registry, &gateway).await;
@@ -312,16 +310,6 @@ fn totals(files: &FileTotals) -> [(&'static str, wire::Total); 5] {
     ]
 }
 
-/// Returns a time in seconds since 1970. One that cannot be read counts as none.
-fn seconds(text: &str) -> f64 {
-    text.parse::<Timestamp>().map_or(0.0, |at| in_seconds(at.as_millisecond()))
-}
-
 fn in_seconds(at: Millis) -> f64 {
     at as f64 / 1000.0
-}
-
-/// Numbers above 2^53 lose their last digits, which no graph shows.
-fn float(number: u64) -> f64 {
-    number as f64
 }

@@ -15,6 +15,7 @@ use super::early_answer::answer;
 use super::lingering::UnreadBytes;
 use crate::clock::CLOCK;
 use crate::gateway::Gateway;
+use crate::handlers::backup_report::backup_report;
 use crate::handlers::clients::{client, clients, reports};
 use crate::handlers::download::download;
 use crate::handlers::exists_many::exists_many;
@@ -34,7 +35,7 @@ use crate::openapi::openapi;
 use crate::refusal::{Refusal, RefusalRecord, RefusedRequest};
 
 /// Returns every path of the API with its methods.
-fn routes() -> [(&'static str, MethodRouter<Gateway>); 19] {
+fn routes() -> [(&'static str, MethodRouter<Gateway>); 20] {
     [
         ("/upload", post(post_form)),
         ("/files/{*path}", put(put_file).patch(patch_file)),
@@ -51,6 +52,7 @@ fn routes() -> [(&'static str, MethodRouter<Gateway>); 19] {
         ("/metrics", get(metrics)),
         ("/heartbeat", post(heartbeat)),
         ("/report", post(report)),
+        ("/backup-report", post(backup_report)),
         ("/health", get(health)),
         ("/ready", get(ready)),
         ("/openapi.json", get(openapi)),

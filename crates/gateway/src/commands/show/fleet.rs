@@ -1,15 +1,19 @@
 //! The table of `s3up-server fleet`.
 
-use s3up_cli::{one_line, table};
+use std::time::Duration;
+
+use s3up_cli::{age_text, one_line, table};
 use s3up_core::Size;
-use s3up_core::wire::{ClientList, ClientStatus};
+use s3up_core::wire::{ClientList, ClientStatus, SubvolumeReport};
 
 use crate::fleet::overview::headline;
 
-/// Formats a row for each client, a line for each reason and incident, and the headline.
+/// Formats a row for each client and for each subvolume, a line for each reason and incident, and the
+/// headline.
 pub(crate) fn to_text(list: &ClientList) -> String {
     let header = ["CLIENT", "STATE", "SINCE", "PROTECTED", "PENDING", "PROBLEMS", "STORED"];
     let mut text = table(header, list.clients.iter().map(row));
+    text.push_str(&subvolumes(list));
     for client in &list.clients {
         if let Some(reason) = &client.reason {
             text.push_str(&format!("{}: {}\n", client.name, one_line(reason)));
@@ -20,6 +24,38 @@ pub(crate) fn to_text(list: &ClientList) -> String {
     }
     text.push_str(&format!("{}\n", headline(list)));
     text
+}
+
+/// Formats a table of the subvolumes of all btrfs hosts; nothing if there are none.
+fn subvolumes(list: &ClientList) -> String {
+    let header =
+        ["CLIENT", "SUBVOLUME", "NEWEST BACKUP", "AGE", "CHAIN", "RESTORABLE", "GOOD DRILL"];
+    let rows: Vec<_> = list
+        .clients
+        .iter()
+        .flat_map(|client| client.subvolumes.iter().map(|it| subvolume_row(client, it)))
+        .collect();
+    if rows.is_empty() { String::new() } else { format!("\n{}\n", table(header, rows.into_iter())) }
+}
+
+fn subvolume_row(client: &ClientStatus, subvolume: &SubvolumeReport) -> [String; 7] {
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let age = subvolume.newest_backup_age_seconds;
+    let drill = subvolume.last_drill.as_ref().and_then(|drill| drill.last_good_at.clone());
+    let restorable = match subvolume.restorable {
+        Some(true) => "yes",
+        Some(false) => "NO",
+        None => "-",
+    };
+    [
+        client.name.clone(),
+        subvolume.name.clone(),
+        or_none(subvolume.newest_backup_at.clone()),
+        or_none(age.map(|age| age_text(Duration::from_secs(age)))),
+        or_none(subvolume.chain_length.map(|length| length.to_string())),
+        restorable.to_owned(),
+        or_none(drill),
+    ]
 }
 
 fn row(client: &ClientStatus) -> [String; 7] {
