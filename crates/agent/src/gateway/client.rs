@@ -16,6 +16,7 @@ use s3up_core::wire::{
 };
 use s3up_core::{RemotePath, Sha256Digest, error_chain};
 
+use super::bandwidth::BandwidthLimit;
 use super::error::{ClientError, GatewayError};
 use super::idle_timer::{self, IdleTimer};
 use super::{response, timeouts};
@@ -49,6 +50,7 @@ pub struct GatewayClient {
     http: reqwest::Client,
     /// URL of the gateway without a trailing slash.
     base: String,
+    bandwidth: BandwidthLimit,
 }
 
 /// The head of one upload.
@@ -125,7 +127,13 @@ impl GatewayClient {
             Some(path) => ClientError::CaFile { path: path.clone(), what: error_chain(&err) },
             None => ClientError::Build(err),
         })?;
-        Ok(GatewayClient { http, base: access.url.as_str().trim_end_matches('/').to_owned() })
+        let base = access.url.as_str().trim_end_matches('/').to_owned();
+        Ok(GatewayClient { http, base, bandwidth: BandwidthLimit::default() })
+    }
+
+    /// Limits all uploads of this client and its clones.
+    pub fn with_bandwidth(self, bandwidth: BandwidthLimit) -> GatewayClient {
+        GatewayClient { bandwidth, ..self }
     }
 
     /// Stores a file whose content is in memory.
@@ -153,6 +161,7 @@ impl GatewayClient {
     ) -> Result<UploadResponse, GatewayError> {
         let timer = IdleTimer::start();
         let body_timer = timer.clone();
+        let body = self.bandwidth.clone().slow_down(body);
         let body = body.inspect_ok(move |_| body_timer.note_progress());
         let delay = put.body_start == BodyStart::Delayed && put.bytes > DRAINED_BYTES;
         let body = match delay {
