@@ -9,7 +9,7 @@ use crate::fixture::{Host, World, until};
 use crate::process::Process;
 
 const DIRS: u64 = 40;
-const STORM_FILES: u64 = 4000;
+const STORM_FILES: u64 = 2000;
 const TREE_DIRS: u64 = 1000;
 const TREE_FILES: u64 = 30_000;
 /// The goal for a million files.

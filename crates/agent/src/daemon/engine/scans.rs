@@ -134,6 +134,13 @@ impl Engine {
             log_events::live_databases(&watch, databases);
         }
         if has_turned {
+            // So that the next check scans again: the root may be back before it was seen missing.
+            let known = self.scans.roots.as_mut();
+            if let Some(root) = known.and_then(|roots| roots.get_mut(usize::from(result.watch)))
+                && !result.complete
+            {
+                *root = None;
+            }
             self.watch_turned.send_replace(());
         }
         if result.complete
