@@ -8,6 +8,7 @@ pub mod first;
 mod raw;
 mod show;
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use self::raw::{OnMaxAttempts, RawReport, RawScan, RawServer, RawStability, RawU
 use crate::files::watch::{Watch, WatchIndex};
 use crate::gateway::address::{self, AddressError};
 use crate::gateway::client::GatewayAccess;
+use crate::scanning::schedule::{POLL_EVERY, ScanIntervals};
 use crate::settling;
 use crate::uploading::stable_copy::Spool;
 use crate::uploading::{queue, retry};
@@ -43,11 +45,13 @@ pub struct Config {
     pub database: PathBuf,
     pub watches: Vec<Watch>,
     pub upload_existing: bool,
-    pub scan_every: Duration,
+    pub scans: ScanIntervals,
     pub settle: settling::SettlePolicy,
     pub retry: retry::RetryPolicy,
     pub lanes: queue::LaneLimits,
     pub file_bytes_max: Option<u64>,
+    /// Limit of all uploads together.
+    pub upload_bytes_per_second: Option<NonZeroU64>,
     /// Time of day (UTC) from which the day before is reported.
     pub report_time: Time,
     pub spool: Spool,
@@ -61,25 +65,24 @@ impl Config {
         let LoadedConfig { raw, source } = loaded;
         let server = server(&raw.server, &source)?;
         let watches = watches(&raw, &source)?;
-        let file_bytes_max = match raw.upload.max_file_size_mb {
-            None => None,
-            Some(0) => {
-                let what = "expected at least 1, found 0; leave the key out for no limit";
-                return Err(source.invalid("upload.max_file_size_mb", what));
-            }
-            Some(mebibytes) => Some(mebibytes.saturating_mul(MIB)),
-        };
+        let upload = &raw.upload;
+        let file_bytes_max =
+            optional_mebibytes(upload.max_file_size_mb, "upload.max_file_size_mb", &source)?;
+        let upload_bytes_per_second =
+            optional_mebibytes(upload.bandwidth_limit_mb, "upload.bandwidth_limit_mb", &source)?;
+        let file_bytes_max = file_bytes_max.map(NonZeroU64::get);
         Ok(Config {
             fingerprint: fingerprint(&server, file_bytes_max),
             server,
             database: raw.database.path.clone().into_inner(),
             watches,
             upload_existing: raw.scan.upload_existing,
-            scan_every: scan_every(&raw.scan, &source)?,
+            scans: scans(&raw.scan, &source)?,
             settle: stability(&raw.stability, &source)?,
             retry: retry(&raw.upload, &source)?,
             lanes: lanes(&raw.upload, &source)?,
             file_bytes_max,
+            upload_bytes_per_second,
             report_time: report_time(&raw.report, &source)?,
             spool: spool(&raw),
         })
@@ -155,7 +158,7 @@ fn watch(
     add_lines(&mut builder, &raw.exclude, &key("exclude"), source)?;
     let excludes: Gitignore =
         builder.build().map_err(|err| source.invalid(&key("exclude"), err))?;
-    Ok(Watch { index, root, prefix, recursive: raw.recursive, excludes })
+    Ok(Watch { index, root, prefix, recursive: raw.recursive, poll: raw.poll, excludes })
 }
 
 fn add_lines(
@@ -194,12 +197,13 @@ fn overlap(one: &Path, other: &Path) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
 
-fn scan_every(raw: &RawScan, source: &Source) -> Result<Duration, ConfigError> {
+fn scans(raw: &RawScan, source: &Source) -> Result<ScanIntervals, ConfigError> {
     if !INTERVAL_MINUTES.contains(&raw.interval_minutes) {
         let what = out_of_range(raw.interval_minutes, &INTERVAL_MINUTES);
         return Err(source.invalid("scan.interval_minutes", what));
     }
-    Ok(Duration::from_secs(raw.interval_minutes * 60))
+    let every = Duration::from_secs(raw.interval_minutes * 60);
+    Ok(ScanIntervals { every, poll_every: POLL_EVERY })
 }
 
 fn stability(raw: &RawStability, source: &Source) -> Result<settling::SettlePolicy, ConfigError> {
@@ -254,6 +258,22 @@ fn lanes(raw: &RawUpload, source: &Source) -> Result<queue::LaneLimits, ConfigEr
         batches: raw.concurrent.div_ceil(2).min(queue::BATCHES_MAX),
         short_bytes_max: queue::SHORT_BYTES_MAX,
     })
+}
+
+/// Returns a limit in bytes; `None` for no limit.
+fn optional_mebibytes(
+    mebibytes: Option<u64>,
+    key: &str,
+    source: &Source,
+) -> Result<Option<NonZeroU64>, ConfigError> {
+    let Some(mebibytes) = mebibytes else { return Ok(None) };
+    match NonZeroU64::new(mebibytes.saturating_mul(MIB)) {
+        Some(bytes) => Ok(Some(bytes)),
+        None => {
+            let what = "expected at least 1, found 0; leave the key out for no limit";
+            Err(source.invalid(key, what))
+        }
+    }
 }
 
 fn report_time(raw: &RawReport, source: &Source) -> Result<Time, ConfigError> {

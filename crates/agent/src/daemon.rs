@@ -98,7 +98,7 @@ pub async fn run<S>(agent: Agent, stop: impl Future<Output = S>) -> RunEnd<S> {
 /// one that hangs.
 fn warn_of_missed_events(watches: Vec<Arc<Watch>>) {
     tokio::task::spawn_blocking(move || {
-        for watch in watches {
+        for watch in watches.into_iter().filter(|watch| !watch.poll) {
             // A scan reports a root that cannot be opened.
             let Ok(root) = Root::open(&watch.root) else { continue };
             if root.is_changed_elsewhere().unwrap_or(false) {
@@ -147,6 +147,7 @@ async fn drive<S>(
         requests: recorder.requests.clone(),
         pending_files: sender,
         changes: Arc::default(),
+        watch_turned: watch::Sender::new(()),
         scanned: watch::Sender::new(false),
     };
     let (sender, calls) = mpsc::channel(1);
@@ -267,7 +268,7 @@ fn engine_options(config: &Config) -> EngineOptions {
         settle: config.settle,
         lanes: config.lanes,
         retry: config.retry,
-        scan_every: config.scan_every,
+        scans: config.scans,
         upload_existing: config.upload_existing,
         file_bytes_max: config.file_bytes_max,
         spool: config.spool.clone(),
@@ -289,6 +290,7 @@ fn reporter(
         requests: parts.requests.clone(),
         calls,
         changes: parts.changes.clone(),
+        watch_turned: parts.watch_turned.subscribe(),
         scanned: parts.scanned.subscribe(),
         report_time: config.report_time,
         agent: AgentFacts {

@@ -3,6 +3,7 @@
 //! A transfer may take as long as it needs, but it has to make progress. How requests are sent and what
 //! their answers mean is in `s3up_gateway_client`.
 
+pub mod bandwidth;
 pub mod batch;
 pub mod client;
 mod idle_timer;

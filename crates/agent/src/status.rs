@@ -47,6 +47,8 @@ pub struct Status {
 #[derive(Clone, Debug, Default)]
 pub struct WatchStatus {
     pub files: DirStatus,
+    /// True if scans alone find its changes (`poll: true`).
+    pub poll: bool,
     /// Time of the last complete scan.
     pub last_scan_at: Option<i64>,
 }
@@ -128,6 +130,7 @@ impl StatusReader {
         };
         let oldest_pending_ns = report.oldest_pending_ns;
         let status = WatchStatus {
+            poll: watch.poll,
             files: DirStatus::of(watch.root.to_string_lossy().into_owned(), report),
             last_scan_at: state.as_ref().and_then(|state| state.last_scan_at),
         };

@@ -38,6 +38,8 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
             schemas.for_each(without_null);
         }
     }
+    // An empty file has no body.
+    document["paths"]["/files/{path}"]["put"]["requestBody"]["required"] = Value::Bool(false);
     document.to_string()
 });
 
@@ -350,6 +352,9 @@ mod tests {
         assert!(!put.to_string().contains("null"), "{put}");
         let hot = parameters.iter().find(|it| it["name"] == "X-Hot").unwrap();
         assert_eq!((&hot["in"], &hot["required"]), (&"header".into(), &false.into()));
+        let body = &document["paths"]["/files/{path}"]["put"]["requestBody"];
+        assert_eq!(body["required"], false);
+        assert!(body["content"]["application/octet-stream"].is_object(), "{body}");
     }
 
     proptest! {

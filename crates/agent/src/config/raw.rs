@@ -49,6 +49,8 @@ pub struct RawWatch {
     #[serde(default = "yes")]
     pub recursive: bool,
     #[serde(default)]
+    pub poll: bool,
+    #[serde(default)]
     pub exclude: Vec<String>,
 }
 
@@ -83,6 +85,7 @@ pub struct RawUpload {
     pub retry_delay_seconds: f64,
     pub concurrent: usize,
     pub max_file_size_mb: Option<u64>,
+    pub bandwidth_limit_mb: Option<u64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -122,6 +125,7 @@ impl Default for RawUpload {
             retry_delay_seconds: 5.0,
             concurrent: 8,
             max_file_size_mb: None,
+            bandwidth_limit_mb: None,
         }
     }
 }

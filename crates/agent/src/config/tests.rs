@@ -13,7 +13,7 @@ fn a_key_that_is_left_out_has_its_default() {
     let config = parse(GOOD).unwrap();
 
     assert!(!config.upload_existing);
-    assert_eq!(config.scan_every, Duration::from_secs(3600));
+    assert_eq!(config.scans.every, Duration::from_secs(3600));
     let on_max_attempts = settling::OnMaxAttempts::Skip;
     let debounce = Duration::from_secs(3);
     let hot_every = Duration::from_secs(3600);
@@ -28,7 +28,8 @@ fn a_key_that_is_left_out_has_its_default() {
     assert_eq!((config.lanes.short, config.lanes.long), (8, 2));
     assert_eq!(config.file_bytes_max, None);
     assert_eq!(config.report_time, Time::constant(0, 10, 0, 0));
-    assert!(config.watches.iter().all(|watch| watch.recursive));
+    assert!(config.watches.iter().all(|watch| watch.recursive && !watch.poll));
+    assert_eq!(config.upload_bytes_per_second, None);
     let root = &config.watches[0].root;
     assert_eq!(root.as_os_str(), "/srv/up", "without a trailing slash");
     assert_eq!(config.watches[0].prefix.as_str(), "uploads/");
@@ -102,6 +103,7 @@ fn numbers_out_of_range_are_refused() {
         ("upload: { concurrent: 300 }",             "7: upload.concurrent: expected 1 to 256, found 300"),
         ("upload: { retry_delay_seconds: -1 }",     "7: upload.retry_delay_seconds: expected 0 to 300, found -1"),
         ("upload: { max_file_size_mb: 0 }",         "7: upload.max_file_size_mb: expected at least 1, found 0; leave the key out for no limit"),
+        ("upload: { bandwidth_limit_mb: 0 }",       "7: upload.bandwidth_limit_mb: expected at least 1, found 0; leave the key out for no limit"),
         ("report: { time: \"24:00\" }",              "7: report.time: expected a time like 00:10, found \"24:00\""),
         ("report: { time: noon }",                  "7: report.time: expected a time like 00:10, found \"noon\""),
         ("cleanup: { enabled: true }",              "7: cleanup: "),

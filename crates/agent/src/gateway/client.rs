@@ -17,6 +17,7 @@ pub use s3up_gateway_client::http::GatewayAccess;
 use s3up_gateway_client::http::{self, send};
 use s3up_gateway_client::response;
 
+use super::bandwidth::BandwidthLimit;
 use super::error::{ClientError, GatewayError};
 use super::idle_timer::{self, IdleTimer};
 use super::timeouts;
@@ -42,6 +43,7 @@ pub struct GatewayClient {
     pub(super) http: reqwest::Client,
     /// URL of the gateway without a trailing slash.
     pub(super) base: String,
+    pub(super) bandwidth: BandwidthLimit,
 }
 
 /// The head of one upload.
@@ -101,7 +103,13 @@ pub struct Download {
 
 impl GatewayClient {
     pub fn new(access: &GatewayAccess) -> Result<GatewayClient, ClientError> {
-        Ok(GatewayClient { http: http::client(access, PROGRAM)?, base: access.base() })
+        let (http, base) = (http::client(access, PROGRAM)?, access.base());
+        Ok(GatewayClient { http, base, bandwidth: BandwidthLimit::default() })
+    }
+
+    /// Limits all uploads of this client and its clones.
+    pub fn with_bandwidth(self, bandwidth: BandwidthLimit) -> GatewayClient {
+        GatewayClient { bandwidth, ..self }
     }
 
     /// Stores a file whose content is in memory.
@@ -129,6 +137,7 @@ impl GatewayClient {
     ) -> Result<UploadResponse, GatewayError> {
         let timer = IdleTimer::start();
         let body_timer = timer.clone();
+        let body = self.bandwidth.clone().slow_down(body);
         let body = body.inspect_ok(move |_| body_timer.note_progress());
         let delay = put.body_start == BodyStart::Delayed && put.bytes > DRAINED_BYTES;
         let body = match delay {

@@ -280,7 +280,11 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
     }
 
     pub async fn start(&self) -> Running {
-        let agent = Agent::start(self.config()).await.unwrap_or_else(|err| panic!("{err}"));
+        self.start_with(self.config()).await
+    }
+
+    pub async fn start_with(&self, config: Config) -> Running {
+        let agent = Agent::start(config).await.unwrap_or_else(|err| panic!("{err}"));
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move { daemon::run(agent, stopped).await.summary });
         Running { stop, task }
@@ -344,7 +348,7 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
         content
     }
 
-    fn remote(&self, path: &Path) -> RemotePath {
+    pub fn remote(&self, path: &Path) -> RemotePath {
         let text = format!("{}/{}", self.prefix, escape::encode(path.as_os_str().as_bytes()));
         RemotePath::parse(&text).expect("a remote path")
     }

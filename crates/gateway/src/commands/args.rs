@@ -101,8 +101,8 @@ Examples:
 const FREEZE_EXAMPLES: &str = "\
 For a client that may be compromised, or whose files change in a way that looks
 like ransomware. All gateways on the same database refuse its uploads within
-some seconds, also those in progress. Its downloads, heartbeats and reports go
-on, and its agent tries again until the client is released.
+some seconds, also those in progress. Its downloads, heartbeats and reports
+continue, and its agent tries again until the client is released.
 
 With SQLite, run it as the user of the gateway, who must own the database.
 

@@ -5,6 +5,7 @@ use std::fmt;
 use s3up_core::{Count, Size};
 
 use crate::reporting::messages::time;
+use crate::scanning::live_databases::LiveDatabases;
 use crate::states::counts::{FileCount, StateCounts};
 use crate::states::decide::ListedProblem;
 use crate::states::drill_record::DrillRecord;
@@ -71,6 +72,9 @@ impl fmt::Display for WatchStatus {
             Some(at) => writeln!(f, "  last complete scan: {}", time(at))?,
             None => writeln!(f, "  last complete scan: never")?,
         }
+        if self.poll {
+            writeln!(f, "  not watched: scans find its changes (poll: true)")?;
+        }
         files(f, &self.files)
     }
 }
@@ -128,6 +132,13 @@ fn files(f: &mut fmt::Formatter<'_>, status: &DirStatus) -> fmt::Result {
             f,
             "  not provable: {unprovable} of the protected, on a filesystem without change times: content \
              that was replaced with its size and date kept, while no agent ran, is not seen"
+        )?;
+    }
+    if let LiveDatabases { files, example: Some(example) } = &status.live_databases {
+        writeln!(
+            f,
+            "  files of databases: {files}, such as {example}: a copy may be torn while the database \
+             runs; back up a dump, and exclude them"
         )?;
     }
     for (reason, entries) in excluded {

@@ -36,6 +36,7 @@ struct WatchLine<'s> {
     #[serde(flatten)]
     files: DirLine<'s>,
     last_scan_at: Option<i64>,
+    poll: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,6 +47,8 @@ pub(in crate::commands) struct DirLine<'s> {
     problems: Vec<ProblemLine<'s>>,
     /// Number of protected files on a filesystem without change times.
     unprovable: u64,
+    /// Number of files that seem to belong to databases.
+    live_databases: u64,
     error: Option<&'s str>,
 }
 
@@ -114,13 +117,17 @@ impl PathLine<'_> {
 
 impl WatchLine<'_> {
     fn of(watch: &WatchStatus) -> WatchLine<'_> {
-        WatchLine { files: DirLine::of(&watch.files), last_scan_at: watch.last_scan_at }
+        WatchLine {
+            files: DirLine::of(&watch.files),
+            last_scan_at: watch.last_scan_at,
+            poll: watch.poll,
+        }
     }
 }
 
 impl DirLine<'_> {
     fn of(status: &DirStatus) -> DirLine<'_> {
-        let DirStatus { local_path, counts, excluded, problems, unprovable, error } = status;
+        let DirStatus { local_path, counts, excluded, problems, error, .. } = status;
         let excluded = excluded.iter();
         DirLine {
             local_path,
@@ -132,7 +139,8 @@ impl DirLine<'_> {
                 })
                 .collect(),
             problems: problems.iter().map(ProblemLine::of).collect(),
-            unprovable: *unprovable,
+            unprovable: status.unprovable,
+            live_databases: status.live_databases.files,
             error: error.as_deref(),
         }
     }
