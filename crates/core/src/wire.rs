@@ -7,6 +7,7 @@ mod clients;
 mod exists;
 mod files;
 mod fleet;
+mod proof;
 mod ready;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ pub use self::fleet::{
     Heartbeat, PROBLEMS_MAX, REPORT_BYTES_MAX, Report, ReportedProblem, TEXT_BYTES_MAX, Total,
     Watcher,
 };
+pub use self::proof::{Expiry, FileProof, PROOF_FILES_MAX, ProofQuery, Proofs, ProvenObject};
 pub use self::ready::{Part, Readiness};
 use crate::{Code, Sha256Digest};
 

@@ -10,6 +10,7 @@ pub(crate) mod list;
 pub(crate) mod metrics;
 pub(crate) mod patch_file;
 pub(crate) mod post_form;
+pub(crate) mod proof;
 pub(crate) mod put_file;
 pub(crate) mod ready;
 pub(crate) mod versions;

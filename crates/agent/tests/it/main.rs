@@ -4,6 +4,8 @@
 mod account;
 mod agent_page;
 mod baseline;
+mod cleanup;
+mod cleanup_doubts;
 mod commands;
 mod database;
 mod disk_full;

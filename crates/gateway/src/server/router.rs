@@ -25,6 +25,7 @@ use crate::handlers::list::list;
 use crate::handlers::metrics::metrics;
 use crate::handlers::patch_file::patch_file;
 use crate::handlers::post_form::post_form;
+use crate::handlers::proof::proof;
 use crate::handlers::put_file::put_file;
 use crate::handlers::ready::ready;
 use crate::handlers::versions::versions;
@@ -32,11 +33,12 @@ use crate::openapi::openapi;
 use crate::refusal::{Refusal, RefusalRecord};
 
 /// Returns every path of the API with its methods.
-fn routes() -> [(&'static str, MethodRouter<Gateway>); 16] {
+fn routes() -> [(&'static str, MethodRouter<Gateway>); 17] {
     [
         ("/upload", post(post_form)),
         ("/files/{*path}", put(put_file).patch(patch_file)),
         ("/exists", get(exists_one).post(exists_many)),
+        ("/proof", post(proof)),
         ("/list", get(list)),
         ("/versions", get(versions)),
         ("/download", get(download)),
