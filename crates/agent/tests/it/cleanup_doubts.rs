@@ -137,7 +137,7 @@ async fn a_file_that_is_not_the_uploaded_one_is_kept() {
     for name in ["link", "dir", "fifo"] {
         assert_kept(&host, &output, name, "replaced by something that is not a regular file");
     }
-    assert!(output.stdout.contains("/swapped/a: replaced by something"), "{output:?}");
+    assert!(output.stdout.contains("/swapped/a: it does not exist any more"), "{output:?}");
     assert!(outside.join("a").exists() && outside.join("link").exists());
     assert_kept(&host, &output, "silent", "its content is not the one that was uploaded");
     assert_eq!(output.code, Some(3), "{output:?}");
@@ -171,12 +171,12 @@ async fn a_file_that_a_process_uses_is_kept_until_it_does_not() {
     mapping.store(b'x');
 
     let used = cleanup(&host, &[]).await;
-    drop((writer, reader, mapping));
-    let unused = cleanup(&host, &[]).await;
-
     for name in ["written", "read", "mapped"] {
         assert_kept(&host, &used, name, "a process has it open or mapped");
     }
+    drop((writer, reader, mapping));
+    let unused = cleanup(&host, &[]).await;
+
     assert!(unused.stdout.ends_with("2 files deleted (11 B), 1 kept\n"), "{unused:?}");
     assert_kept(&host, &unused, "mapped", "changed since it was uploaded");
 }
@@ -223,27 +223,41 @@ async fn a_database_that_is_older_or_newer_than_the_disk_deletes_nothing() {
     let host = cleaned_host(&world.url());
     host.write("a", "old");
     verified(&host).await;
-    let database = host.dir.path().join("state/client.db");
-    let copy = host.dir.path().join("copy.db");
-    fs::copy(&database, &copy).unwrap();
+    let old = copy_of_database(&host).await;
     host.write("a", "newer");
     host.scan().await;
-    let newer = fs::read(&database).unwrap();
+    let newer = copy_of_database(&host).await;
 
     // The database is restored from a backup of its own: the disk and S3 are newer.
-    fs::copy(&copy, &database).unwrap();
+    put_database(&host, &old);
     rested(&host).await;
     let older = cleanup(&host, &[]).await;
     assert_kept(&host, &older, "a", "S3 has other content under its path");
     assert_eq!(fs::read(host.up.join("a")).unwrap(), b"newer");
 
     // The disk is rolled back: the database and S3 are newer.
-    fs::write(&database, newer).unwrap();
+    put_database(&host, &newer);
     sql(&host, &["UPDATE files SET verified_at = 1"]).await;
     host.write("a", "old");
     rested(&host).await;
     let rolled_back = cleanup(&host, &[]).await;
     assert_kept(&host, &rolled_back, "a", "changed since it was uploaded");
+}
+
+async fn copy_of_database(host: &Host) -> Vec<u8> {
+    sql(host, &["PRAGMA wal_checkpoint(TRUNCATE)"]).await;
+    fs::read(host.dir.path().join("state/client.db")).unwrap()
+}
+
+/// Replaces the database, without the log of the one before.
+fn put_database(host: &Host, content: &[u8]) {
+    let state = host.dir.path().join("state");
+    for name in ["client.db-wal", "client.db-shm"] {
+        if state.join(name).exists() {
+            fs::remove_file(state.join(name)).unwrap();
+        }
+    }
+    fs::write(state.join("client.db"), content).unwrap();
 }
 
 #[tokio::test]
