@@ -15,7 +15,7 @@ refuse() {
   found=yes
 }
 
-refuse '*.rs' '^ *//[/!] (What|Of|That|Whether|So|Where|Who|How|Which|Why|When) ' \
+refuse '*.rs' '^ *//[/!] (What|Of|That|Whether|So|Where|Who|How|Which|Why|When|As|From|Like|By) ' \
   'a doc comment is a full sentence whose subject is the item: "Returns ...", "Maximum number of ..."'
 refuse '*.rs *.md *.sh check demo' '[Ww]hoever|\b[Nn]obody|\b[Ss]o (many|much)\b|\banew\b|gone on with|go(es)? on with' \
   'write who or what it is, a number, "again", "resumed"'
@@ -23,6 +23,9 @@ refuse '*.rs *.md' '(asked for|announced|sent|set) was\b|\b(it|that) is said\b' 
   'write "expected X, found Y", or who says it'
 refuse '*.rs' '\bgo(es)? on\b|\bcomes? back\b|\bstands? (in|at|before|after|beside|there)\b|\bbegun anew\b' \
   'write "continues", "is returned", "is in"'
+
+refuse '*.rs *.md :!testdata' '\blook(s|ed|ing)? at\b' \
+  'write "read", "examine", "check" or "observe"'
 
 refuse '*.md :!docs/glossary.md :!testdata' '\b[Ff]olders?\b' 'write "directory"; the bucket has prefixes'
 refuse '*.rs' '//.*\b[Ff]olders?\b' 'write "directory"'

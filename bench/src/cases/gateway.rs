@@ -92,31 +92,42 @@ pub fn one_file(workspace: &Workspace) -> anyhow::Result<Report> {
 }
 
 pub fn concurrent_uploads(workspace: &Workspace) -> anyhow::Result<Report> {
+    uploads_at_once(workspace, "gateway-200", UPLOAD_MIB, &[8, UPLOADS])
+}
+
+/// The memory of the gateway must be that of shorter uploads.
+pub fn concurrent_long_uploads(workspace: &Workspace) -> anyhow::Result<Report> {
+    uploads_at_once(workspace, "gateway-200-gib", 1024, &[UPLOADS])
+}
+
+/// Measures uploads of `mib` MiB into the gateway, with each number of them at once.
+fn uploads_at_once(
+    workspace: &Workspace,
+    name: &'static str,
+    mib: u64,
+    at_once: &[u64],
+) -> anyhow::Result<Report> {
     let s3 = workspace.null_server(&[])?;
     let gateway = start_gateway(workspace, &s3)?;
     let put = |concurrency: u64| {
         let url = gateway.url.clone();
-        Contender::new(format!("{concurrency} at once"), UPLOADS * UPLOAD_MIB * MIB, move |round| {
+        Contender::new(format!("{concurrency} at once"), UPLOADS * mib * MIB, move |round| {
             let mut command = workspace.command("s3up-bench", &url);
             command.args(["put", "--gateway", &url, "--api-key", API_KEY]);
-            command.args(["--mib", &UPLOAD_MIB.to_string()]);
-            command.args([
-                "--count",
-                &UPLOADS.to_string(),
-                "--concurrency",
-                &concurrency.to_string(),
-            ]);
+            command.args(["--mib", &mib.to_string(), "--count", &UPLOADS.to_string()]);
+            command.args(["--concurrency", &concurrency.to_string()]);
             command.args(["--directory", &format!("long-{round}")]);
             Ok(command)
         })
         .with_server(&gateway)
     };
+    let contenders: Vec<_> = at_once.iter().map(|count| put(*count)).collect();
     Ok(Report {
-        name: "gateway-200",
+        name,
         title: format!(
-            "{UPLOADS} uploads of {UPLOAD_MIB} MiB into the gateway. \"Server\" is the gateway."
+            "{UPLOADS} uploads of {mib} MiB into the gateway. \"Server\" is the gateway."
         ),
-        rows: run_in_turn(&[put(8), put(UPLOADS)], workspace.rounds)?,
+        rows: run_in_turn(&contenders, workspace.rounds)?,
         missing: Vec::new(),
         rate: Rate::MibPerSecond,
     })

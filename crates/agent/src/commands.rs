@@ -13,6 +13,7 @@ mod find;
 mod gateway_args;
 mod get;
 mod headings;
+mod init;
 mod list;
 mod output;
 mod restore;
@@ -51,6 +52,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     if let Command::ShellFiles(command) = &command {
         return command.run(Args::command());
     }
+    if let Command::Init(init) = &command {
+        args.log.init()?;
+        return on_runtime(init::run(init.clone(), &args.config));
+    }
     let loaded: LoadedConfig<Raw> = s3up_cli::config::load(&args.config)?;
     let raw = loaded.raw.clone();
     let config = Config::check(loaded)?;
@@ -69,6 +74,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             Command::Drill(args) => drill::run(&config, &args).await,
             Command::Retry { path } => retry::run(config, path.as_deref()).await,
             Command::CheckConfig => check_config::run(&raw),
+            Command::Init(init) => init::run(init, &args.config).await,
             Command::ShellFiles(command) => command.run(Args::command()),
         }
     })

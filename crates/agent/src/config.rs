@@ -4,6 +4,7 @@
 //! [`Config::check`] leads from one to the other and is pure. No value is
 //! checked again after it.
 
+pub mod first;
 mod raw;
 mod show;
 
@@ -258,6 +259,7 @@ fn lanes(raw: &RawUpload, source: &Source) -> Result<queue::LaneLimits, ConfigEr
     Ok(queue::LaneLimits {
         short: raw.concurrent,
         long: raw.concurrent.div_ceil(4),
+        batches: raw.concurrent.div_ceil(2).min(queue::BATCHES_MAX),
         short_bytes_max: queue::SHORT_BYTES_MAX,
     })
 }

@@ -13,12 +13,13 @@ use jiff::Timestamp;
 use s3up_core::{Code, RemotePath, Sha256, Sha256Digest};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use self::destination::Destination;
 pub use self::destination::Existing;
-use self::destination::{Destination, FileMetadata};
 pub use self::error::DownloadError;
 use crate::gateway::client::{Download, GatewayClient};
 use crate::gateway::error::GatewayError;
 use crate::remote_files::at_time::FilesAt;
+use crate::remote_files::file_metadata::FileMetadata;
 use crate::remote_files::local_names::local_name;
 use crate::remote_files::versioning::require_versions;
 

@@ -6,6 +6,7 @@
 //! progress.
 
 pub mod address;
+pub mod batch;
 pub mod client;
 pub mod error;
 mod handshake;

@@ -5,6 +5,7 @@
 //! a glob matches; these are pure.
 
 pub mod at_time;
+pub mod file_metadata;
 pub mod local_names;
 pub mod name_pattern;
 pub mod pages;

@@ -15,7 +15,6 @@
 
 pub mod error;
 pub mod fetch;
-pub mod metadata;
 pub mod observe;
 pub mod plan;
 pub mod retry;

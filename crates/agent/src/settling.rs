@@ -26,7 +26,7 @@ use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 use crate::files::identity::Identity;
-use crate::files::writes::{Evidence, Writer, Writes};
+use crate::files::writes::{Evidence, LastWriter, Writes};
 
 /// Number of debounce times that a file with an open writer has to be quiet: half a
 /// minute by default. A log with one line every few seconds is one file, and its
@@ -112,14 +112,14 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
         self.waiting.is_empty()
     }
 
-    /// Takes an event: the path waits from now on, unless it waits already.
+    /// Records an event: the path waits from now on, unless it waits already.
     pub fn note_event(&mut self, key: K, event: Writes, now: Instant) {
         let soon = now + self.policy.debounce;
         let Some(waiting) = self.waiting.get_mut(&key) else {
             return self.wait(key, Waiting::new(None, event, now), soon);
         };
         waiting.writes.add(event);
-        if event.writer == Writer::Closed && waiting.given_up {
+        if event.writer == LastWriter::Closed && waiting.given_up {
             waiting.attempts = 0;
         }
     }
@@ -160,7 +160,7 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
         taken
     }
 
-    /// Takes the identity that a due path has now.
+    /// Applies the identity that a due path has now.
     pub fn observe(&mut self, key: &K, identity: Identity, now: ClockReading) -> SettleVerdict {
         let Some(mut waiting) = self.waiting.remove(key) else { return SettleVerdict::Waiting };
         if let Some(due) = waiting.due {
@@ -199,10 +199,10 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
         let SettlePolicy { debounce, max_attempts, .. } = self.policy;
         let Writes { evidence, writer } = waiting.writes;
         let may_be_open = match writer {
-            Writer::Open => true,
+            LastWriter::Open => true,
             // A file that is created before it is filled.
-            Writer::Unknown => identity.size == 0 && evidence == Evidence::Written,
-            Writer::Closed => false,
+            LastWriter::Unknown => identity.size == 0 && evidence == Evidence::Written,
+            LastWriter::Closed => false,
         };
         let waited = now.instant.saturating_duration_since(waiting.since);
         let is_patient = may_be_open && waited < debounce * max_attempts;

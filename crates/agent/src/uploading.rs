@@ -1,5 +1,7 @@
 //! Uploading: which file is next, how it is sent, and when it is retried.
 
+mod batch;
+pub mod batch_switch;
 pub mod circuit_breaker;
 pub mod classify;
 pub mod concurrency;

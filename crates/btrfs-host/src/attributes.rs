@@ -5,7 +5,7 @@
 //! directory hands NOCOW down to its new files, so it counts as well. A swap file is refused
 //! by `swapon` for as long as a snapshot holds it.
 //!
-//! Only the inodes that a backup sends are looked at, as a forecast names them, and what
+//! Only the inodes that a backup sends are examined, as a forecast names them, and what
 //! the parent has in the same way was reported with the parent. The result is a warning,
 //! not a check, so the search has limits.
 
@@ -58,11 +58,11 @@ struct PathTally {
 
 /// State of a search through one snapshot.
 #[derive(Debug)]
-pub struct Attributes {
+pub struct AttributeSearch {
     root: PathBuf,
     parent: Option<PathBuf>,
     searching: Stopwatch,
-    looked_at: u64,
+    examined: u64,
     is_complete: bool,
     nocow: PathTally,
     flagged: PathTally,
@@ -79,15 +79,15 @@ struct UnsentProperties {
     preallocated_bytes: u64,
 }
 
-impl Attributes {
+impl AttributeSearch {
     /// Begins a search in the snapshot `root`, which is sent as an incremental on
     /// `parent`.
-    pub fn new(root: &Path, parent: Option<&Path>, searching: Stopwatch) -> Attributes {
-        Attributes {
+    pub fn new(root: &Path, parent: Option<&Path>, searching: Stopwatch) -> AttributeSearch {
+        AttributeSearch {
             root: root.to_owned(),
             parent: parent.map(Path::to_owned),
             searching,
-            looked_at: 0,
+            examined: 0,
             is_complete: true,
             nocow: PathTally::default(),
             flagged: PathTally::default(),
@@ -98,14 +98,14 @@ impl Attributes {
         }
     }
 
-    /// Looks at these inodes, which are paths from the root. Blocks.
-    pub fn look(&mut self, paths: &[Vec<u8>]) {
+    /// Examines these inodes, which are paths from the root. Blocks.
+    pub fn examine(&mut self, paths: &[Vec<u8>]) {
         for path in paths {
-            if self.looked_at >= ENTRIES_MAX || self.searching.elapsed() > TIME_MAX {
+            if self.examined >= ENTRIES_MAX || self.searching.elapsed() > TIME_MAX {
                 self.is_complete = false;
                 return;
             }
-            self.looked_at += 1;
+            self.examined += 1;
             let path = Path::new(OsStr::from_bytes(path));
             match lost(&self.root.join(path)) {
                 Ok(Some((lost, file))) => self.add(path, lost, &file),
@@ -143,7 +143,7 @@ impl Attributes {
     /// Logs one warning for each kind of property that was found in the backup of
     /// `subvolume`.
     pub fn warn(&self, subvolume: &str) {
-        let Attributes { nocow, flagged, preallocated, swap, is_complete, .. } = self;
+        let AttributeSearch { nocow, flagged, preallocated, swap, is_complete, .. } = self;
         if nocow.count > 0 {
             tracing::warn!(
                 event = "nocow_files",
@@ -193,7 +193,7 @@ impl Attributes {
                 event = "attributes_check_incomplete",
                 %subvolume,
                 "the search for properties that `btrfs send` does not carry is not complete: not all \
-                 files were looked at"
+                 files were examined"
             );
         }
     }

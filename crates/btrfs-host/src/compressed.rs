@@ -23,7 +23,7 @@ const OPTION: &str = "--compressed-data";
 pub enum Compressed {
     #[default]
     Never,
-    /// If this host supports it.
+    /// Compressed if this host supports it.
     Auto,
     Always,
 }
@@ -75,8 +75,8 @@ pub enum FormError {
     Protocol(#[source] Unsupported),
 }
 
-/// The support of this host. What was not looked at, because nothing depends on it, counts
-/// as supported.
+/// The support of this host. A feature that was not tested, because nothing depends on it, counts as
+/// supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Support {
     compressed: Result<(), Unsupported>,
@@ -87,10 +87,10 @@ struct Support {
 pub async fn form(wanted: FormSetting, btrfs: &Btrfs) -> Result<Form, FormError> {
     let mut support = Support { compressed: Ok(()), protocol_2: Ok(()) };
     if wanted.compressed != Compressed::Never {
-        support.compressed = look_for_compressed(btrfs).await;
+        support.compressed = test_compressed(btrfs).await;
     }
     if wanted.protocol != ProtocolSetting::One {
-        support.protocol_2 = look_for_protocol_2(btrfs).await;
+        support.protocol_2 = test_protocol_2(btrfs).await;
     }
     if let (Compressed::Auto, Err(missing)) = (wanted.compressed, support.compressed) {
         tracing::info!(event = "send_not_compressed", "{missing}");
@@ -117,8 +117,8 @@ fn decide(wanted: FormSetting, support: Support) -> Result<Form, FormError> {
     }
 }
 
-async fn look_for_compressed(btrfs: &Btrfs) -> Result<(), Unsupported> {
-    look_at_kernel()?;
+async fn test_compressed(btrfs: &Btrfs) -> Result<(), Unsupported> {
+    test_kernel()?;
     // A program that cannot print its help does not support the option.
     match btrfs.run(&["send", "--help"].map(OsStr::new)).await {
         Ok(help) if help.contains(OPTION) => Ok(()),
@@ -126,8 +126,8 @@ async fn look_for_compressed(btrfs: &Btrfs) -> Result<(), Unsupported> {
     }
 }
 
-async fn look_for_protocol_2(btrfs: &Btrfs) -> Result<(), Unsupported> {
-    look_at_kernel()?;
+async fn test_protocol_2(btrfs: &Btrfs) -> Result<(), Unsupported> {
+    test_kernel()?;
     // A program whose version is unknown may be an old one.
     match btrfs.version().await {
         Ok(version) if receives_protocol_2(&version) => Ok(()),
@@ -135,7 +135,7 @@ async fn look_for_protocol_2(btrfs: &Btrfs) -> Result<(), Unsupported> {
     }
 }
 
-fn look_at_kernel() -> Result<(), Unsupported> {
+fn test_kernel() -> Result<(), Unsupported> {
     let version = fs::read_to_string(KERNEL_PROTOCOL);
     match version.is_ok_and(|text| has_protocol_2(&text)) {
         true => Ok(()),

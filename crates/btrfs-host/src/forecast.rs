@@ -1,13 +1,13 @@
 //! Runs `btrfs send --no-data`: what a send would write, without its data.
 //!
 //! It reads only metadata and takes as long as the kernel needs to compare two trees. The
-//! stream names every inode that is new or changed, so the caller can look at those
+//! stream names every inode that is new or changed, so the caller can examine those
 //! without a walk over all files.
 
 use std::ffi::OsStr;
 use std::path::Path;
 
-use btrfs_sendstream::{Forecast, Kind, StreamError, Verifier};
+use btrfs_sendstream::{CommandKind, Forecast, StreamError, Verifier};
 use tokio::io::AsyncReadExt;
 use tokio::process::ChildStdout;
 
@@ -38,7 +38,7 @@ impl ForecastStream {
         parent: Option<&Path>,
         form: Form,
     ) -> Result<ForecastStream, SendError> {
-        // The stand-in of the tests tells this call by its second argument.
+        // The stand-in of the tests recognises this call by its second argument.
         let mut arguments = ["send", "--no-data", "-q"].map(OsStr::new).to_vec();
         arguments.extend(form.protocol_arguments().iter().map(OsStr::new));
         if let Some(parent) = parent {
@@ -69,7 +69,7 @@ impl ForecastStream {
         let fed = self.verifier.feed_to(&self.piece[..count], |command| {
             forecast.add(&command);
             // The kernel ends the work on each inode with its times.
-            if command.kind == Kind::Utimes {
+            if command.kind == CommandKind::Utimes {
                 paths.extend(command.path().map(<[u8]>::to_vec));
             }
         });

@@ -2,7 +2,7 @@
 //! snapshots uses them.
 //!
 //! [`tool`] finds and calls the program, [`send`] and [`receive`] run it beside
-//! us for hours; [`subvolume`] and [`filesystem`] look at what is on disk.
+//! us for hours; [`subvolume`] and [`filesystem`] describe what is on disk.
 //!
 //! Not here: the format of send streams (`btrfs-sendstream`), S3, configuration,
 //! and which snapshots are ours.

@@ -16,8 +16,8 @@ const TIME_MAX: Duration = Duration::from_secs(60);
 /// Logs the longest path below `snapshot`, a snapshot of the subvolume `name`.
 pub async fn log_longest(name: &str, snapshot: &Path, clock: Clock) {
     let root = snapshot.to_owned();
-    let looking = tokio::task::spawn_blocking(move || longest(&root, clock));
-    match looking.await {
+    let searching = tokio::task::spawn_blocking(move || longest(&root, clock));
+    match searching.await {
         Ok(Ok(path)) => tracing::error!(
             event = "path_not_sent",
             subvolume = %name,

@@ -9,7 +9,7 @@ use crate::tool::{Btrfs, ToolError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nested {
     pub id: u64,
-    /// From the top of the filesystem, which may not be mounted.
+    /// Path from the top of the filesystem, which may not be mounted.
     pub path: String,
 }
 

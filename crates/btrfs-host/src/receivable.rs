@@ -85,7 +85,7 @@ pub fn node_bytes(device: &Path) -> Option<u64> {
     fs::read_to_string(path.join("nodesize")).ok()?.trim().parse().ok()
 }
 
-/// The facts that the kernel tells about this process and the mount.
+/// The facts that the kernel shows about this process and the mount.
 struct Host {
     status: String,
     uid_map: String,
@@ -117,7 +117,7 @@ impl Host {
     }
 }
 
-/// Returns the bits of `CapEff` in /proc/self/status. A kernel that does not tell them has no
+/// Returns the bits of `CapEff` in /proc/self/status. A kernel that does not show them has no
 /// capabilities to lack.
 fn effective_capabilities(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));

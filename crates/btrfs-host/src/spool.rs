@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 
 pub use self::dir::{PIECE_BYTES, Spool, SpoolError};
 use self::segment::{Piece, Segment};
-use self::space::Space;
+use self::space::SpoolSpace;
 
 /// Number of pieces in memory that wait for the reader.
 const PIECES_AHEAD: usize = 2;
@@ -66,7 +66,7 @@ impl Spool {
         tokio::spawn(drain(waiting, items_sender.clone()));
         let filler = Filler {
             spool: spool.clone(),
-            space: Space::new(self.limit_bytes),
+            space: SpoolSpace::new(self.limit_bytes),
             segment: None,
             waiting: waiting_sender,
         };
@@ -122,7 +122,7 @@ impl<R> AsyncRead for SpoolReader<R> {
 /// Reads the source into files.
 struct Filler {
     spool: Arc<Spool>,
-    space: Space,
+    space: SpoolSpace,
     /// The file that is appended to.
     segment: Option<Arc<Segment>>,
     waiting: mpsc::UnboundedSender<Waiting>,

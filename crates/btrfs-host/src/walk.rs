@@ -43,7 +43,7 @@ impl Walk {
         Ok(Walk { device, open: vec![(root.to_owned(), fs::read_dir(root)?)] })
     }
 
-    fn look(&mut self, path: PathBuf, metadata: Metadata) -> WalkItem {
+    fn visit(&mut self, path: PathBuf, metadata: Metadata) -> WalkItem {
         if metadata.dev() != self.device {
             return WalkItem::Elsewhere { path };
         }
@@ -81,7 +81,7 @@ impl Iterator for Walk {
             };
             let path = entry.path();
             match entry.metadata() {
-                Ok(metadata) => return Some(self.look(path, metadata)),
+                Ok(metadata) => return Some(self.visit(path, metadata)),
                 // The entry was deleted meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Some(WalkItem::Unreadable { path, error }),

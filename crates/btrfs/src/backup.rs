@@ -26,16 +26,16 @@ use s3up_repository::names::SnapshotName;
 use s3up_repository::publish;
 
 use crate::backup::after_failure::{AfterFailure, after_failure};
-use crate::backup::context::Job;
+use crate::backup::context::BackupJob;
 pub use crate::backup::context::{Backup, BackupOptions};
 use crate::backup::error::Failure;
 use crate::backup::planner::{Planner, RunPlan};
-pub use crate::backup::report::Report;
-use crate::plan::decide::Step;
+pub use crate::backup::report::RunReport;
+use crate::plan::decide::BackupStep;
 use crate::plan::resume::Resumption;
 use crate::snapshots::cleanup::{self, CreatedBy, PublishedBefore};
 use crate::snapshots::received_parent;
-use crate::snapshots::record::{RecordError, State};
+use crate::snapshots::record::{RecordError, SnapshotState};
 use crate::status::last_runs::{LastRun, LastRuns, RunStatus};
 
 impl Backup {
@@ -56,14 +56,14 @@ impl Backup {
     }
 
     /// Carries out a plan. One failure does not stop the other subvolumes.
-    pub async fn run(&self, planned: RunPlan<'_>, state: &mut LastRuns) -> Report {
-        let mut report = Report::default();
+    pub async fn run(&self, planned: RunPlan<'_>, state: &mut LastRuns) -> RunReport {
+        let mut report = RunReport::default();
         for (name, failure) in planned.failed {
             report.add(name, failure, state, self.now());
         }
         let mut jobs = Vec::new();
         for job in planned.jobs {
-            match Job::of(job, &self.run) {
+            match BackupJob::of(job, &self.run) {
                 Ok(job) => jobs.push(job),
                 Err((name, next_due)) => {
                     state.note(
@@ -93,10 +93,10 @@ impl Backup {
 
     async fn snapshot_all<'s>(
         &self,
-        jobs: Vec<Job<'s>>,
-        report: &mut Report,
+        jobs: Vec<BackupJob<'s>>,
+        report: &mut RunReport,
         state: &mut LastRuns,
-    ) -> Vec<Job<'s>> {
+    ) -> Vec<BackupJob<'s>> {
         let mut made = Vec::new();
         for job in jobs {
             let name = job.subvolume.name.clone();
@@ -109,19 +109,20 @@ impl Backup {
     }
 
     /// Makes the snapshots of a job, the one that follows an interrupted backup, too.
-    async fn snapshot<'s>(&self, mut job: Job<'s>) -> Result<Job<'s>, Failure> {
+    async fn snapshot<'s>(&self, mut job: BackupJob<'s>) -> Result<BackupJob<'s>, Failure> {
         // A received parent that lies elsewhere is taken into the snapshot directory.
-        if let (Step::Incremental { parent, .. }, Some(path)) =
+        if let (BackupStep::Incremental { parent, .. }, Some(path)) =
             (&job.step, &job.observed.parent_path)
         {
             self.snapshot_dir().adopt(path, parent, &self.run).await?;
         }
         let (snapshot_dir, path) = (self.snapshot_dir(), &job.subvolume.path);
         if job.work == Resumption::Fresh {
-            job.backup = snapshot_dir.make(path, &job.backup, &job.run, State::Begun).await?;
+            job.backup =
+                snapshot_dir.make(path, &job.backup, &job.run, SnapshotState::Begun).await?;
         }
         if let Some(follow_up) = &job.follow_up {
-            let made = snapshot_dir.make(path, follow_up, &self.run, State::Begun).await?;
+            let made = snapshot_dir.make(path, follow_up, &self.run, SnapshotState::Begun).await?;
             job.follow_up = Some(made);
         }
         Ok(job)
@@ -129,7 +130,7 @@ impl Backup {
 
     /// Sends and publishes one snapshot. A failure leaves nothing behind, or only what
     /// the next run resumes.
-    async fn finish(&self, mut job: Job<'_>) -> Result<SnapshotName, Failure> {
+    async fn finish(&self, mut job: BackupJob<'_>) -> Result<SnapshotName, Failure> {
         self.note_published(&job)?;
         loop {
             let Err(failure) = self.carry_out(&job).await else { break };
@@ -147,7 +148,7 @@ impl Backup {
         }
         // It is published: what fails from here on fails no backup, and a later run makes up
         // for it.
-        match self.records.write(&job.backup, &job.run, State::Published) {
+        match self.records.write(&job.backup, &job.run, SnapshotState::Published) {
             Ok(()) => tokio::select! {
                 () = self.clean_up(&job) => {}
                 // The next run removes what is left.
@@ -160,19 +161,19 @@ impl Backup {
 
     /// Marks the backups that a run published and then died before it could record
     /// that. Later no chain may show it.
-    fn note_published(&self, job: &Job<'_>) -> Result<(), Failure> {
+    fn note_published(&self, job: &BackupJob<'_>) -> Result<(), Failure> {
         let PublishedBefore::Chain(chain) = PublishedBefore::of(&job.observed.published) else {
             return Ok(());
         };
         for (name, record) in self.records.of(&job.subvolume.name)? {
-            if record.state == State::Begun && chain.contains(&name) {
-                self.records.write(&name, &record.run, State::Published)?;
+            if record.state == SnapshotState::Begun && chain.contains(&name) {
+                self.records.write(&name, &record.run, SnapshotState::Published)?;
             }
         }
         Ok(())
     }
 
-    async fn carry_out(&self, job: &Job<'_>) -> Result<(), Failure> {
+    async fn carry_out(&self, job: &BackupJob<'_>) -> Result<(), Failure> {
         if let Some(stop) = self.shutdown.received() {
             return Err(Failure::Stopped(stop));
         }
@@ -188,7 +189,7 @@ impl Backup {
     }
 
     /// Publishes a backup of which an earlier run stored everything but the pointer.
-    async fn publish_complete(&self, job: &Job<'_>) -> Result<(), Failure> {
+    async fn publish_complete(&self, job: &BackupJob<'_>) -> Result<(), Failure> {
         let (bucket, etag) = (self.bucket_of(job), job.observed.pointer_etag.as_deref());
         tokio::select! {
             pointed = publish::point(&bucket, self.layout(), (&job.backup, &job.lineage), etag) => pointed?,
@@ -205,7 +206,7 @@ impl Backup {
     }
 
     /// Removes or keeps what a failed backup left.
-    async fn leave(&self, job: &Job<'_>, failure: &Failure) -> AfterFailure {
+    async fn leave(&self, job: &BackupJob<'_>, failure: &Failure) -> AfterFailure {
         let acknowledged_bytes =
             self.journal(job).await.map_or(0, |journal| journal.acknowledged_bytes);
         let after = after_failure(failure, &job.work, acknowledged_bytes);
@@ -226,7 +227,7 @@ impl Backup {
         after
     }
 
-    async fn clean_up(&self, job: &Job<'_>) {
+    async fn clean_up(&self, job: &BackupJob<'_>) {
         let records = match self.records.of(&job.subvolume.name) {
             Ok(records) => records,
             Err(err) => return warn_not_written(&err),

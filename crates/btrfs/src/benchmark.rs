@@ -53,7 +53,7 @@ pub struct Benchmark<'a> {
 }
 
 #[derive(Debug)]
-pub struct Report {
+pub struct BenchmarkReport {
     pub measured: Vec<Measurement>,
     pub suggestion: Suggestion,
 }
@@ -82,7 +82,7 @@ pub enum BenchmarkError {
 }
 
 impl Benchmark<'_> {
-    pub async fn run(&self) -> Result<Report, BenchmarkError> {
+    pub async fn run(&self) -> Result<BenchmarkReport, BenchmarkError> {
         self.clear().await?;
         let outcome = tokio::select! {
             outcome = self.measure() => outcome,
@@ -111,7 +111,7 @@ impl Benchmark<'_> {
         }
     }
 
-    async fn measure(&self) -> Result<Report, BenchmarkError> {
+    async fn measure(&self) -> Result<BenchmarkReport, BenchmarkError> {
         let mut measured = Vec::new();
         if let Some(snapshot) = &self.snapshot {
             measured.push(self.send(snapshot).await?);
@@ -129,7 +129,7 @@ impl Benchmark<'_> {
             stream.stop().await;
             measured.push(together?);
         }
-        Ok(Report { measured, suggestion })
+        Ok(BenchmarkReport { measured, suggestion })
     }
 
     async fn send(&self, snapshot: &std::path::Path) -> Result<Measurement, BenchmarkError> {

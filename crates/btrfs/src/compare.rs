@@ -22,8 +22,8 @@ mod walk;
 
 pub use self::difference::{Difference, Differences, Mismatch, Side};
 pub use self::hard_links::LINKED_MAX;
-pub use self::proof::{CompareOptions, Proof, Source, find_source};
-pub use self::request::{Extent, Request, RestoredTree, SampleLimits};
+pub use self::proof::{CompareOptions, Proof, SnapshotSource, find_source};
+pub use self::request::{CompareRequest, Extent, RestoredTree, SampleLimits};
 pub use self::result::{CompareError, Comparison};
 pub use self::run::compare;
 

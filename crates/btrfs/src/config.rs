@@ -3,6 +3,8 @@
 //! Every default is in this module. Errors name file, line and key.
 
 mod bucket;
+pub mod first;
+mod prices;
 mod raw;
 mod restore;
 mod spool;
@@ -20,7 +22,7 @@ use s3up_cli::{LogLevel, Secret, SecretUrl};
 use s3up_repository::names::{Subvolume, SubvolumeName};
 use s3up_repository::retention::Retention;
 
-pub use self::bucket::{BucketConfig, CONCURRENCY_MAX, is_storage_class};
+pub use self::bucket::{BucketConfig, CONCURRENCY_MAX};
 use self::raw::EVERY_DAYS_MAX;
 pub use self::restore::RestoreConfig;
 use self::words::{prunes, retention, stream_form, unplanned_full};
@@ -68,6 +70,11 @@ impl Config {
         Config::check(s3up_cli::config::load_with(path, settings)?)
     }
 
+    /// Parses the text of a TOML file in which no variable stands.
+    pub fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::check(s3up_cli::config::parse(Path::new("config.toml"), text, &|_| None)?)
+    }
+
     fn check(LoadedConfig { raw, source }: LoadedConfig<raw::Raw>) -> Result<Config, ConfigError> {
         let path = |path: &Option<AbsolutePath>, default: &str| {
             path.as_ref().map_or_else(|| PathBuf::from(default), |path| path.to_path_buf())
@@ -78,7 +85,7 @@ impl Config {
             return Err(source.invalid("snapshots.retain", what));
         }
         let ignored = raw.subvolumes.ignore_nested.iter().flatten();
-        let bucket = bucket::bucket(&raw.s3, &source)?;
+        let bucket = bucket::bucket(&raw.s3, &raw.prices, &source)?;
         Ok(Config {
             log_level: raw.global.log_level,
             state_path: path(&raw.global.state_path, STATE_PATH),

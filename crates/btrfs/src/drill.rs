@@ -16,7 +16,7 @@ use crate::compare::Proof;
 use crate::drill::scratch::{Scratch, ScratchError};
 use crate::restore::Restore;
 use crate::restore::error::RestoreError;
-use crate::restore::request::{Keep, Request};
+use crate::restore::request::{Keep, RestoreRequest};
 use crate::restore::select_backup::{BackupSelector, ChainReader};
 
 /// Name of the target in the scratch filesystem.
@@ -78,7 +78,7 @@ impl Drill<'_> {
         self.check_space(total_bytes)?;
         let node_bytes = chain.entries().iter().filter_map(|entry| entry.manifest.node_bytes).max();
         let mount = self.scratch.make(total_bytes, node_bytes).await?;
-        let request = Request {
+        let request = RestoreRequest {
             subvolume: subvolume.clone(),
             target: mount.join(TARGET),
             wanted: BackupSelector::Manifest(chain.newest().key.clone()),

@@ -16,7 +16,7 @@ use btrfs_host::tool::{Btrfs, ToolError};
 use btrfs_sendstream::Forecast;
 use jiff::Timestamp;
 use s3up_cli::{ShutdownSignal, Signal};
-use s3up_repository::names::{Kind, SnapshotName, Subvolume};
+use s3up_repository::names::{BackupKind, SnapshotName, Subvolume};
 use s3up_repository::stamp::Stamp;
 
 use crate::snapshots::dir::delete_read_only;
@@ -60,7 +60,7 @@ impl Forecaster<'_> {
         self.delete(&snapshot).await;
         let mut found = found?;
         // The stream names its snapshot once, and the temporary one has a longer name.
-        let kind = if parent.is_some() { Kind::Incremental } else { Kind::Full };
+        let kind = if parent.is_some() { BackupKind::Incremental } else { BackupKind::Full };
         let stamp = Stamp::at(Timestamp::UNIX_EPOCH);
         let real = SnapshotName { subvolume: subvolume.name.clone(), stamp, kind }.to_string();
         found.stream_bytes = found.stream_bytes.saturating_sub(temporary_bytes) + real.len() as u64;

@@ -34,6 +34,8 @@ pub mod nested;
 pub mod notify;
 pub mod origin;
 pub mod plan;
+pub mod prices;
+mod removal;
 pub mod restore;
 pub mod selection;
 mod sibling_dir;

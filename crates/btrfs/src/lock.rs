@@ -22,12 +22,9 @@ pub struct Lock(LockFile);
 pub enum LockError {
     #[error("another run holds the lock {path:?}: process {holder}; wait until it ends")]
     Held { path: PathBuf, holder: String },
-    #[error(
-        "{path:?} is not a lock file: expected a PID or nothing, found other content; \
-         check `global.lock_path`"
-    )]
+    #[error("{path:?} is not a lock file: expected a PID or nothing, found other content")]
     Foreign { path: PathBuf },
-    #[error("lock {path:?}; check `global.lock_path`")]
+    #[error("lock {path:?}")]
     Io { path: PathBuf, source: io::Error },
 }
 
@@ -133,7 +130,7 @@ mod tests {
     #[test]
     fn a_missing_directory_is_named() {
         let err = Lock::take(Path::new("/no/such/lock")).unwrap_err();
-        assert_eq!(err.to_string(), "lock \"/no/such/lock\"; check `global.lock_path`");
+        assert_eq!(err.to_string(), "lock \"/no/such/lock\"");
     }
 
     #[test]

@@ -12,7 +12,8 @@ use anyhow::{Context, anyhow};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::plan::decide::Trigger;
 use commands::args::{AnyCommand, Args, Command};
-use commands::prune::{self, Operation};
+use commands::cost::CostLimit;
+use commands::prune::{self, PruneMode};
 use commands::{benchmark, output};
 use s3up_cli::Exit;
 use s3up_cli::config::Setting;
@@ -47,6 +48,14 @@ fn run(args: Args, settings: &[String]) -> anyhow::Result<Exit> {
             args.log.with_config(access.log_level(), None).init()?;
             block_on(command.run(&access))
         }
+        AnyCommand::Init(init) => {
+            if !settings.is_empty() {
+                let what = "--set: init writes a file, and overrides nothing; edit the file";
+                return Err(Exit::Usage.with(anyhow!(what)));
+            }
+            args.log.init()?;
+            block_on(commands::init::run(init, &args.config))
+        }
         AnyCommand::ShellFiles(command) => command.run(commands::args::command()),
         AnyCommand::OnHost(command) => {
             let config = Config::load(&args.config, &settings)?;
@@ -72,14 +81,16 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
             let (trigger, adopt) = (trigger(once, full), adopt_of(adopt));
             if dry_run {
                 let names = subvolume;
-                let request = commands::plan::Request { trigger, adopt, names, bytes: false };
+                let limit = CostLimit(None);
+                let request =
+                    commands::plan::PlanRequest { trigger, adopt, names, bytes: false, limit };
                 return commands::plan::run(config, request, output(json)).await;
             }
             commands::backup::run(config, (trigger, adopt), &subvolume).await
         }
-        Command::Plan { json, bytes, subvolume: names } => {
-            let (trigger, adopt) = (Trigger::Scheduled, Adopt::No);
-            let request = commands::plan::Request { trigger, adopt, names, bytes };
+        Command::Plan { json, bytes, max_cost, subvolume: names } => {
+            let (trigger, adopt, limit) = (Trigger::Scheduled, Adopt::No, CostLimit(max_cost));
+            let request = commands::plan::PlanRequest { trigger, adopt, names, bytes, limit };
             commands::plan::run(config, request, output(json)).await
         }
         Command::Status { check: true, subvolume, .. } => {
@@ -93,14 +104,16 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
         }
         Command::Benchmark { subvolume, bytes, concurrency, storage_class, json } => {
             let concurrencies = concurrency;
-            let request = benchmark::Request { subvolume, bytes, concurrencies, storage_class };
+            let request =
+                benchmark::BenchmarkRequest { subvolume, bytes, concurrencies, storage_class };
             benchmark::run(config, request, output(json)).await
         }
-        Command::Prune { dry_run, orphans: _, older_than, adopt, json, subvolume } => {
-            let operation = if dry_run { Operation::Print } else { Operation::Delete };
-            let request = (operation, adopt_of(adopt));
+        Command::Prune { dry_run, orphans: _, older_than, max_cost, adopt, json, subvolume } => {
+            let mode = if dry_run { PruneMode::Print } else { PruneMode::Delete };
+            let (adopt, limit) = (adopt_of(adopt), CostLimit(max_cost));
+            let request = prune::PruneRequest { mode, adopt, limit };
             match older_than {
-                Some(days) => prune::run_orphans(config, operation, &subvolume, days).await,
+                Some(days) => prune::run_orphans(config, mode, &subvolume, days).await,
                 None => prune::run(config, request, &subvolume, output(json)).await,
             }
         }

@@ -13,7 +13,7 @@ pub mod unplanned;
 use jiff::Timestamp;
 use s3up_repository::names::{SnapshotName, SubvolumeName};
 
-use crate::plan::decide::{Decision, Step, Why};
+use crate::plan::decide::{BackupStep, Decision, FullReason};
 use crate::plan::resume::Resumption;
 use crate::plan::schedule::NextDue;
 use crate::plan::unplanned::Unplanned;
@@ -45,22 +45,22 @@ impl Plan {
     /// Returns the decision as one word, for JSON and tables.
     pub fn as_str(&self) -> &'static str {
         match &self.decision {
-            Decision::Due(Step::Full(_)) => "full",
-            Decision::Due(Step::Incremental { .. }) => "incremental",
+            Decision::Due(BackupStep::Full(_)) => "full",
+            Decision::Due(BackupStep::Incremental { .. }) => "incremental",
             Decision::NotDue => "not_due",
         }
     }
 
     pub fn reason(&self) -> String {
-        let why = match &self.decision {
-            Decision::Due(Step::Full(why)) => why.to_string(),
-            Decision::Due(Step::Incremental { why, .. }) => why.to_string(),
+        let reason = match &self.decision {
+            Decision::Due(BackupStep::Full(reason)) => reason.to_string(),
+            Decision::Due(BackupStep::Incremental { reason, .. }) => reason.to_string(),
             Decision::NotDue => "not due yet".to_owned(),
         };
         match &self.work {
-            Resumption::Fresh => why,
+            Resumption::Fresh => reason,
             work @ (Resumption::Resume { .. } | Resumption::PublishOnly { .. }) => {
-                format!("{work}: {why}")
+                format!("{work}: {reason}")
             }
         }
     }
@@ -68,8 +68,8 @@ impl Plan {
     /// Returns the parent of an incremental.
     pub fn parent(&self) -> Option<&SnapshotName> {
         match &self.decision {
-            Decision::Due(Step::Incremental { parent, .. }) => Some(parent),
-            Decision::Due(Step::Full(_)) | Decision::NotDue => None,
+            Decision::Due(BackupStep::Incremental { parent, .. }) => Some(parent),
+            Decision::Due(BackupStep::Full(_)) | Decision::NotDue => None,
         }
     }
 
@@ -77,8 +77,10 @@ impl Plan {
     pub fn event(&self) -> &'static str {
         match &self.decision {
             Decision::NotDue => "backup_not_due",
-            Decision::Due(Step::Full(Why::ParentMissing { .. })) => "backup_parent_missing",
-            Decision::Due(Step::Full(Why::ManifestMissing { .. })) => {
+            Decision::Due(BackupStep::Full(FullReason::ParentMissing { .. })) => {
+                "backup_parent_missing"
+            }
+            Decision::Due(BackupStep::Full(FullReason::ManifestMissing { .. })) => {
                 "backup_parent_manifest_missing"
             }
             Decision::Due(_) => "backup_planned",

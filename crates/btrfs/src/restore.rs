@@ -21,6 +21,7 @@
 
 mod compare_received;
 mod context;
+pub mod cost;
 pub mod error;
 mod inherited_attributes;
 mod keep_parent;
@@ -48,14 +49,14 @@ use btrfs_host::subvolume;
 use s3up_core::Key;
 use s3up_repository::chain::Chain;
 use s3up_repository::fetch::FetchPlan;
-use s3up_repository::thaw::Mode;
+use s3up_repository::thaw::ThawMode;
 
 use crate::compare::{self, Proof};
 pub use crate::restore::context::Restore;
 use crate::restore::context::digests;
 use crate::restore::error::RestoreError;
-use crate::restore::preview::{Preview, Space};
-use crate::restore::request::Request;
+use crate::restore::preview::{Preview, TargetSpace};
+use crate::restore::request::RestoreRequest;
 use crate::restore::staging::{ReceivedBackup, Staging};
 
 /// The result of a restore.
@@ -72,7 +73,7 @@ pub struct RestoreResult {
 
 impl Restore<'_> {
     /// Checks everything, downloads and receives the chain, and creates the target.
-    pub async fn run(&self, request: &Request) -> Result<RestoreResult, RestoreError> {
+    pub async fn run(&self, request: &RestoreRequest) -> Result<RestoreResult, RestoreError> {
         let began = self.clock.start();
         let finished = self.finished(&request.target).await?;
         let choose = async || self.choose(request).await;
@@ -113,9 +114,9 @@ impl Restore<'_> {
     }
 
     /// Makes the same checks as [`run`](Restore::run) and returns what it would do. Changes nothing.
-    pub async fn preview(&self, request: &Request) -> Result<Preview, RestoreError> {
+    pub async fn preview(&self, request: &RestoreRequest) -> Result<Preview, RestoreError> {
         preflight::check_target(&request.target)?;
-        let observing = Restore { mode: Mode::Observe, ..self.clone() };
+        let observing = Restore { mode: ThawMode::Observe, ..self.clone() };
         self.unless_stopped(async {
             let choose = async || self.choose(request).await;
             let chain = observing.readable(request, &[], choose).await?;
@@ -123,14 +124,14 @@ impl Restore<'_> {
             let (_, free_bytes) = self.check_dir(request, &chain)?;
             let here =
                 Staging::count_received(self.btrfs, &request.target, &digests(&chain)).await?;
-            let space = Space { target: &request.target, free_bytes };
+            let space = TargetSpace { target: &request.target, free_bytes };
             Preview::of(self.bucket, &plan, here, space, self.clock.now()).await
         })
         .await
     }
 
     /// Returns the chain of the requested backup, if this host can receive it.
-    async fn choose(&self, request: &Request) -> Result<Chain, RestoreError> {
+    async fn choose(&self, request: &RestoreRequest) -> Result<Chain, RestoreError> {
         let chain = self.chain_reader(request).chain(&request.wanted).await?;
         preflight::check_version(&chain, &self.btrfs.version().await?)?;
         Ok(chain)
@@ -139,7 +140,7 @@ impl Restore<'_> {
     /// Checks that every chunk exists, and that the chain can be received at the target.
     async fn check_chunks<'c>(
         &self,
-        request: &Request,
+        request: &RestoreRequest,
         chain: &'c Chain,
     ) -> Result<(FetchPlan<'c>, Receivable), RestoreError> {
         let plan = FetchPlan::check(self.bucket, chain, self.concurrency).await?;
@@ -150,7 +151,7 @@ impl Restore<'_> {
     /// Checks whether the chain can be received at the target, and returns the free space there.
     fn check_dir(
         &self,
-        request: &Request,
+        request: &RestoreRequest,
         chain: &Chain,
     ) -> Result<(Receivable, u64), RestoreError> {
         let directory = preflight::dir_of(&request.target);
@@ -162,7 +163,7 @@ impl Restore<'_> {
     /// target. No other restore works on this target meanwhile: `staging` is locked.
     async fn receive_and_create_target(
         &self,
-        request: &Request,
+        request: &RestoreRequest,
         chain: &Chain,
         (plan, receivable): (&FetchPlan<'_>, &Receivable),
         staging: &mut Staging,
@@ -254,7 +255,7 @@ impl Restore<'_> {
     async fn finish(
         &self,
         staging: Staging,
-        request: &Request,
+        request: &RestoreRequest,
         chain: &Chain,
     ) -> Result<Option<PathBuf>, RestoreError> {
         let last = staging.progress().last.clone();

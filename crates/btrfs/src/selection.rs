@@ -79,7 +79,7 @@ pub struct Usable<'c> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingBaseDir {
     Create,
-    /// Only check that it can be created.
+    /// Check that it can be created, and create nothing.
     Leave,
 }
 

@@ -30,7 +30,7 @@ use crate::backup::observe;
 use crate::origin::HostIdentity;
 use crate::plan::decide;
 use crate::plan::schedule::Schedule;
-use crate::status::history::Entry;
+use crate::status::history::HistoryEntry;
 use crate::status::last_drills::{Drills, LastDrill};
 use crate::status::last_runs::{LastRun, LastRuns};
 use crate::status::last_verified::LastVerifies;
@@ -43,7 +43,7 @@ pub struct Sources<'a> {
     pub schedule: &'a Schedule,
     pub retention: Retention,
     pub host: &'a HostIdentity,
-    /// `None` without root, which looking at snapshots requires.
+    /// `None` without root, which the search of snapshots requires.
     pub btrfs: Option<&'a Btrfs>,
     pub base_dir: &'a Path,
     pub runs: &'a LastRuns,
@@ -55,7 +55,7 @@ pub struct Sources<'a> {
 
 /// Status of one subvolume. The JSON output has these fields.
 #[derive(Debug, Serialize)]
-pub struct Status {
+pub struct SubvolumeStatus {
     pub subvolume: String,
     /// `null` if this host remembers no run.
     pub last_run: Option<LastRun>,
@@ -83,7 +83,7 @@ pub struct Status {
     /// True if `drill.scratch_dir` is set.
     #[serde(skip)]
     pub drills: bool,
-    pub history: Vec<Line>,
+    pub history: Vec<BackupStatus>,
 }
 
 /// A backup that cannot be restored.
@@ -107,7 +107,7 @@ pub enum StatusError {
 
 /// One backup.
 #[derive(Debug, Serialize)]
-pub struct Line {
+pub struct BackupStatus {
     pub kind: String,
     pub created_at: String,
     pub state: BackupState,
@@ -136,7 +136,7 @@ pub async fn status(
     sources: &Sources<'_>,
     Subvolume { name: subvolume, path }: &Subvolume,
     (now, history_count): (&Zoned, usize),
-) -> Result<Status, StatusError> {
+) -> Result<SubvolumeStatus, StatusError> {
     let Sources { bucket, layout, schedule, runs, drills, verifies, has_drills, retention, .. } =
         sources;
     let proofs = Proofs { drill: drills.last(subvolume), verifies: Some(verifies), subvolume };
@@ -159,7 +159,7 @@ pub async fn status(
     };
     let lineage = observe::lineage(&published, pointer.as_ref());
     let other_origin = other_origin(sources, path, &published, lineage).await;
-    Ok(Status {
+    Ok(SubvolumeStatus {
         subvolume: subvolume.to_string(),
         last_run: runs.last_run(subvolume).cloned(),
         backups,
@@ -174,7 +174,7 @@ pub async fn status(
         due_at: next.map(|next| next.at),
         last_good_drill: drills.last(subvolume).cloned(),
         drills: *has_drills,
-        history: history.iter().map(|entry| Line::of(&catalogue, entry, &proofs)).collect(),
+        history: history.iter().map(|entry| BackupStatus::of(&catalogue, entry, &proofs)).collect(),
     })
 }
 
@@ -198,7 +198,7 @@ async fn other_origin(
     let Lineage { origin: newest, .. } = lineage.filter(|_| path.exists())?;
     let ours = host.origin_of(path);
     let parent = match btrfs {
-        // A look at the disk decides nothing here.
+        // The disk decides nothing here.
         _ if ours.is_same_host(&newest) => ParentHere::Unproven,
         Some(btrfs) => {
             let (parent, _) = observe::observe_parent(btrfs, base_dir, path, published).await;
@@ -243,8 +243,12 @@ impl BrokenLine {
     }
 }
 
-impl Line {
-    fn of(catalogue: &Catalogue, Entry { n, publication }: &Entry, proofs: &Proofs<'_>) -> Line {
+impl BackupStatus {
+    fn of(
+        catalogue: &Catalogue,
+        HistoryEntry { n, publication }: &HistoryEntry,
+        proofs: &Proofs<'_>,
+    ) -> BackupStatus {
         let backup = &catalogue.backups[*n];
         let manifest = backup.manifest.as_ref().map(|entry| &entry.manifest).ok();
         let throughput = manifest.and_then(history::throughput);
@@ -256,7 +260,7 @@ impl Line {
             | Publication::Unknown => None,
             Publication::Archived(key) => Some(Unrestorable::Archived(key.clone()).to_string()),
         };
-        Line {
+        BackupStatus {
             kind: backup.listed.kind.to_string(),
             created_at: seconds(backup.listed.stamp.time()),
             state: BackupState::of(publication),

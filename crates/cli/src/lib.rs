@@ -17,6 +17,7 @@ mod confined;
 mod exit;
 mod file_mode;
 mod finding_table;
+pub mod init;
 pub mod lock_file;
 mod log;
 mod one_line;

@@ -23,10 +23,10 @@ const WITHOUT_TOTAL: &str = "{msg} {spinner} {binary_bytes}, {binary_bytes_per_s
 const COUNT: &str = "{msg} {spinner} {human_pos}, {per_sec}";
 
 /// A progress bar. It is removed from the screen when it is dropped.
-pub struct Progress(ProgressBar);
+pub struct TerminalProgress(ProgressBar);
 
 /// Shows a bar for `total` bytes, or a counter if the total is unknown.
-pub fn bytes(label: &str, total: Option<u64>) -> Progress {
+pub fn bytes(label: &str, total: Option<u64>) -> TerminalProgress {
     let (bar, template) = match total {
         Some(total) => (ProgressBar::new(total), WITH_TOTAL),
         None => (ProgressBar::no_length(), WITHOUT_TOTAL),
@@ -35,14 +35,14 @@ pub fn bytes(label: &str, total: Option<u64>) -> Progress {
 }
 
 /// Shows a counter of things whose number is unknown.
-pub fn count(label: &str) -> Progress {
+pub fn count(label: &str) -> TerminalProgress {
     shown(ProgressBar::no_length(), COUNT, label)
 }
 
-fn shown(bar: ProgressBar, template: &str, label: &str) -> Progress {
+fn shown(bar: ProgressBar, template: &str, label: &str) -> TerminalProgress {
     let bar = BARS.add(bar.with_style(style(template)));
     bar.set_message(one_line(label));
-    Progress(bar)
+    TerminalProgress(bar)
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -50,7 +50,7 @@ fn style(template: &str) -> ProgressStyle {
     style.progress_chars("=> ")
 }
 
-impl Progress {
+impl TerminalProgress {
     /// Adds `count` processed bytes or things.
     pub fn inc(&self, count: u64) {
         self.0.inc(count);
@@ -71,7 +71,7 @@ impl Progress {
     pub fn done(self) {}
 }
 
-impl Drop for Progress {
+impl Drop for TerminalProgress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }

@@ -32,6 +32,93 @@ fn the_table_of_exit_codes_has_every_code_and_no_other() {
     assert_eq!(in_page, in_code);
 }
 
+/// Pages of which a test runs every command, with that test.
+const RUN_PAGES: [(&str, &str); 4] = [
+    ("README.md", "crates/btrfs/tests/it/readme.rs"),
+    ("docs/agent.md", "crates/agent/tests/it/agent_page.rs"),
+    ("docs/quick-start.md", "crates/btrfs/tests/it/quick_start.rs"),
+    ("docs/restore.md", "crates/btrfs/tests/it/restore_page.rs"),
+];
+/// Marks the commands of a section that no test runs.
+const NOT_RUN: &str = "ot run by a test";
+
+#[test]
+fn every_command_of_the_documents_is_run_by_a_test_or_marked() {
+    let mut marked = 0;
+    for page in pages() {
+        let text = read(&page);
+        if let Some((_, test)) = RUN_PAGES.iter().find(|(run, _)| *run == page) {
+            assert!(read(test).contains(&page), "{test} does not read {page}");
+            continue;
+        }
+        // Before the first heading it counts for the whole page.
+        let intro = text.split("\n## ").next().unwrap_or_default();
+        for section in text.split("\n#").filter(|section| section.contains("```console")) {
+            let heading = section.lines().next().unwrap_or_default();
+            assert!(
+                section.contains(NOT_RUN) || intro.contains(NOT_RUN),
+                "{page}, {heading}: expected \"n{NOT_RUN}\" in this section"
+            );
+            marked += 1;
+        }
+    }
+    assert!(marked > 3, "{marked}");
+}
+
+#[test]
+fn every_link_to_a_file_and_a_heading_leads_there() {
+    let mut links = 0;
+    for page in pages() {
+        let directory = Path::new(&page).parent().expect("a directory").to_owned();
+        for link in links_of(&read(&page)) {
+            let (file, heading) = link.split_once('#').unwrap_or((&link, ""));
+            let target = match file {
+                "" => page.clone(),
+                file => directory.join(file).display().to_string(),
+            };
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+            assert!(root.join(&target).exists(), "{page}: {link}");
+            let is_there = heading.is_empty() || headings(&read(&target)).contains(heading);
+            assert!(is_there, "{page}: {link} names no heading of {target}");
+            links += 1;
+        }
+    }
+    assert!(links > 50, "{links}");
+}
+
+/// Returns README and all documents.
+fn pages() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let files = fs::read_dir(root.join("docs")).expect("the documents");
+    let names = files.map(|file| file.expect("a file").file_name());
+    let names = names.map(|name| format!("docs/{}", name.to_str().expect("UTF-8")));
+    let mut pages: Vec<_> = names.filter(|name| name.ends_with(".md")).collect();
+    pages.push("README.md".to_owned());
+    pages.sort();
+    pages
+}
+
+/// Returns the targets of the links of a page, without those to other sites.
+fn links_of(page: &str) -> Vec<String> {
+    let targets = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.contains("://")).map(str::to_owned).collect()
+}
+
+/// Returns the headings of a page in the form of links: `## A b` is `a-b`.
+fn headings(page: &str) -> BTreeSet<String> {
+    let lines = page.lines().filter(|line| line.starts_with('#'));
+    let text = lines.map(|line| line.trim_start_matches('#').trim().to_lowercase());
+    let is_kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    let mut found = BTreeSet::new();
+    for text in text {
+        let link = text.chars().filter(is_kept).collect::<String>().replace(' ', "-");
+        // A heading that is there already gets a number.
+        let mut numbered = (1..).map(|n| format!("{link}-{n}"));
+        while !found.insert(link.clone()) && !found.insert(numbered.next().expect("endless")) {}
+    }
+    found
+}
+
 /// Returns the keys in the first column of the table below this heading.
 fn keys_of_page(heading: &str) -> BTreeSet<String> {
     let page = read("docs/configuration.md");

@@ -3,8 +3,9 @@
 //! Text from outside (a request, a configuration file, a name on disk) becomes
 //! a checked type here, once: [`RemotePath`], [`ClientName`], [`KeyPrefix`],
 //! [`Sha256Digest`]. Together they form a [`Key`], the only type that names an
-//! object in the bucket. [`part`] splits a length into S3 parts; [`wire`] and
-//! [`refusal`] define the messages between gateway and agent.
+//! object in the bucket. [`part`] splits a length into S3 parts, [`storage_class`] says what
+//! follows from a storage class; [`wire`] and [`refusal`] define the messages between gateway and
+//! agent.
 //!
 //! Not here: anything that reads a file, a socket or a clock; [`Clock`] is how others pass one in.
 
@@ -21,6 +22,7 @@ pub mod refusal;
 mod remote_path;
 mod severity;
 mod size;
+pub mod storage_class;
 pub mod url;
 pub mod wire;
 

@@ -53,6 +53,8 @@ pub enum Code {
     DatabaseUnavailable,
     /// The file would exceed the quota of the client.
     Quota,
+    /// An operator of the gateway stopped the uploads of the client for a while.
+    Frozen,
     /// A code of a newer gateway, unknown to this version.
     #[serde(other)]
     Unknown,
@@ -78,7 +80,10 @@ impl Code {
             Code::Internal | Code::Unknown => 500,
             Code::NotImplemented => 501,
             Code::StoreRefused => 502,
-            Code::StoreUnavailable | Code::Overloaded | Code::DatabaseUnavailable => 503,
+            Code::StoreUnavailable
+            | Code::Overloaded
+            | Code::DatabaseUnavailable
+            | Code::Frozen => 503,
             Code::Quota => 507,
         }
     }
@@ -112,6 +117,7 @@ impl Code {
             Code::Overloaded => "the gateway is overloaded",
             Code::DatabaseUnavailable => "the gateway's database is unavailable",
             Code::Quota => "quota exceeded",
+            Code::Frozen => "uploads of this client are frozen",
             Code::Unknown => "unknown error code",
         }
     }
@@ -154,6 +160,7 @@ mod tests {
             (Code::Overloaded, true), (Code::StoreUnavailable, true), (Code::StoreRefused, true),
             (Code::RateLimited, true), (Code::Superseded, true), (Code::Unauthorized, true),
             (Code::TooSlow, true), (Code::Internal, true), (Code::DatabaseUnavailable, true),
+            (Code::Frozen, true),
         ];
         for (code, want) in cases {
             assert_eq!(code.is_transient(), want, "{code:?}");

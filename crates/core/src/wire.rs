@@ -3,6 +3,8 @@
 //!
 //! Readers ignore unknown fields, so that either side may be newer.
 
+mod answers;
+mod batch;
 mod clients;
 mod exists;
 mod files;
@@ -12,13 +14,18 @@ mod ready;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::clients::{ClientList, ClientReport, ClientState, ClientStatus, ReportList};
+pub use self::answers::{Problem, UploadResponse};
+pub use self::batch::{
+    BATCH_ANSWERS_TYPE, BATCH_FILE_BYTES_MAX, BATCH_FILES_MAX, BATCH_HEADER_BYTES_MAX, BATCH_TYPE,
+    BatchAnswer, BatchFile, BatchOutcome,
+};
+pub use self::clients::{
+    ClientList, ClientReport, ClientState, ClientStatus, Frozen, Incident, ReportList,
+};
 pub use self::exists::{
     EXISTS_FILES_MAX, ExistsQuery, QueriedFile, Verdict, VerdictOfFile, Verdicts,
 };
-pub use self::files::{
-    LIST_LIMIT_MAX, ListedFile, ListedVersion, Listing, Versions, is_archive_class,
-};
+pub use self::files::{LIST_LIMIT_MAX, ListedFile, ListedVersion, Listing, Versions};
 pub use self::fleet::{
     Accepted, AgentFacts, BodyError, Drill, FLEET_VERSION, FileTotals, HEARTBEAT_BYTES_MAX,
     Heartbeat, PROBLEMS_MAX, REPORT_BYTES_MAX, Report, ReportedProblem, TEXT_BYTES_MAX, Total,
@@ -26,7 +33,7 @@ pub use self::fleet::{
 };
 pub use self::proof::{Expiry, FileProof, PROOF_FILES_MAX, ProofQuery, Proofs, ProvenObject};
 pub use self::ready::{Part, Readiness};
-use crate::{Code, Sha256Digest};
+use crate::Sha256Digest;
 
 /// Request header: mtime of the file in nanoseconds since 1970. It may be
 /// negative.
@@ -40,22 +47,6 @@ pub const HOT_HEADER: &str = "x-hot";
 pub const REPR_DIGEST_HEADER: &str = "repr-digest";
 /// Media type of a [`Problem`] (RFC 9457).
 pub const PROBLEM_TYPE: &str = "application/problem+json";
-
-/// The 200 response to `POST /upload` and `PUT /files/{path}`: the file is safe
-/// in S3.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct UploadResponse {
-    pub success: bool,
-    pub s3_key: String,
-    pub size: u64,
-    pub sha256: Sha256Digest,
-    /// Null if the bucket keeps no versions.
-    pub version_id: Option<String>,
-    /// True if the same content was already stored, so that nothing was written.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unchanged: bool,
-}
 
 /// The 200 response to `GET /exists`. If `exists` is false, all other fields are
 /// absent.
@@ -89,16 +80,6 @@ pub struct StoredFile {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Health {
     pub status: String,
-}
-
-/// The body of every refusal: a problem document (RFC 9457).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Problem {
-    pub status: u16,
-    pub title: String,
-    pub detail: String,
-    pub code: Code,
 }
 
 #[cfg(test)]

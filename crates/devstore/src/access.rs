@@ -38,10 +38,17 @@ pub(crate) struct AccessCheck {
 impl S3Access for AccessCheck {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         if context.credentials().is_none() {
-            return Err(S3Error::with_message(S3ErrorCode::AccessDenied, "Access Denied"));
+            return Err(denied());
         }
         check_region(context.headers())?;
         let Some(op) = Op::named(context.s3_op().name()) else { return Ok(()) };
+        if self.faults.is_denied(op) {
+            return Err(denied());
+        }
+        let query = context.uri().query().unwrap_or_default();
+        if query.split('&').any(|pair| pair.starts_with("versionId=")) {
+            self.faults.note_version(op);
+        }
         let faults = self.faults.begin_call(op, context.headers());
         let armed = faults.armed.clone();
         if let Some(call) = context.extensions_mut().get::<CallContext>() {
@@ -52,6 +59,10 @@ impl S3Access for AccessCheck {
             None => Ok(()),
         }
     }
+}
+
+fn denied() -> S3Error {
+    S3Error::with_message(S3ErrorCode::AccessDenied, "Access Denied")
 }
 
 /// Checks the region in the signature: `Credential=ID/DAY/REGION/s3/...`.

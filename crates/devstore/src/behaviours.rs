@@ -11,11 +11,11 @@ use s3up_core::part::PART_COUNT_MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behaviours {
     /// Treatment of `If-Match` and `If-None-Match` by PutObject.
-    pub put_conditions: Conditions,
+    pub put_conditions: ConditionBehaviour,
     /// The same in a bucket that keeps versions.
-    pub put_conditions_with_versions: Conditions,
+    pub put_conditions_with_versions: ConditionBehaviour,
     /// Treatment of the same headers by CompleteMultipartUpload.
-    pub completion_conditions: Conditions,
+    pub completion_conditions: ConditionBehaviour,
     /// Status of a write with `If-Match` if there is no object: 404 in S3, and 412
     /// on several other servers.
     pub if_match_of_missing: StatusCode,
@@ -31,7 +31,7 @@ pub struct Behaviours {
     /// True if the answer of CreateMultipartUpload has the root element that the
     /// reference of S3 names.
     pub create_has_its_root_element: bool,
-    /// True if HEAD, GET and listings tell the ETag. Otherwise a GET with
+    /// True if HEAD, GET and listings return the ETag. Otherwise a GET with
     /// `If-Match` is refused too.
     pub tells_etag: bool,
     /// Highest part number that UploadPart accepts.
@@ -52,7 +52,7 @@ pub struct Behaviours {
 
 /// Treatment of `If-Match` and `If-None-Match` by a call that writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Conditions {
+pub enum ConditionBehaviour {
     /// The write is refused if a condition does not hold, as in S3.
     Honoured,
     /// The write is refused as in S3, but `If-Match` is compared with the ETag without its quotes, so
@@ -71,10 +71,10 @@ pub enum Conditions {
 /// ETag in the answer of CompleteMultipartUpload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompletionETag {
-    /// The ETag that HEAD tells, as in S3.
+    /// The ETag that HEAD returns, as in S3.
     Same,
     Empty,
-    /// Another one than HEAD tells.
+    /// Another one than HEAD returns.
     Other,
 }
 
@@ -131,7 +131,7 @@ pub enum Classes {
 pub enum Archive {
     /// An archived object has to be restored before it can be read, as in S3.
     Frozen,
-    /// The class is told, and the object can be read at once. RestoreObject is
+    /// The class is returned, and the object can be read at once. RestoreObject is
     /// answered with this status.
     Served { restore: StatusCode },
 }
@@ -139,9 +139,9 @@ pub enum Archive {
 impl Default for Behaviours {
     fn default() -> Behaviours {
         Behaviours {
-            put_conditions: Conditions::Honoured,
-            put_conditions_with_versions: Conditions::Honoured,
-            completion_conditions: Conditions::Honoured,
+            put_conditions: ConditionBehaviour::Honoured,
+            put_conditions_with_versions: ConditionBehaviour::Honoured,
+            completion_conditions: ConditionBehaviour::Honoured,
             if_match_of_missing: StatusCode::NOT_FOUND,
             completion_etag: CompletionETag::Same,
             completion_tells_version: true,
@@ -162,7 +162,7 @@ impl Default for Behaviours {
 
 impl Behaviours {
     /// Returns a server that treats the conditions of all writes like this.
-    pub fn with_conditions(conditions: Conditions) -> Behaviours {
+    pub fn with_conditions(conditions: ConditionBehaviour) -> Behaviours {
         Behaviours {
             put_conditions: conditions,
             put_conditions_with_versions: conditions,
@@ -216,9 +216,9 @@ impl Like {
 
 fn rgw() -> Behaviours {
     Behaviours {
-        put_conditions: Conditions::BareETag,
-        put_conditions_with_versions: Conditions::OnlyBareETag,
-        completion_conditions: Conditions::Ignored,
+        put_conditions: ConditionBehaviour::BareETag,
+        put_conditions_with_versions: ConditionBehaviour::OnlyBareETag,
+        completion_conditions: ConditionBehaviour::Ignored,
         if_match_of_missing: StatusCode::PRECONDITION_FAILED,
         completion_etag: CompletionETag::Empty,
         checksums: Checksums::Ignored,
@@ -231,9 +231,9 @@ fn rgw() -> Behaviours {
 
 fn swift() -> Behaviours {
     Behaviours {
-        put_conditions: Conditions::NotImplemented,
-        put_conditions_with_versions: Conditions::NotImplemented,
-        completion_conditions: Conditions::IfMatchNeverHolds,
+        put_conditions: ConditionBehaviour::NotImplemented,
+        put_conditions_with_versions: ConditionBehaviour::NotImplemented,
+        completion_conditions: ConditionBehaviour::IfMatchNeverHolds,
         completion_tells_version: false,
         completion_takes_checksums: false,
         delete_batch_needs_md5: true,
@@ -264,7 +264,7 @@ fn juicefs() -> Behaviours {
         classes: Classes::Standard,
         archive: Archive::Served { restore: StatusCode::NOT_IMPLEMENTED },
         keeps_versions: false,
-        ..Behaviours::with_conditions(Conditions::Ignored)
+        ..Behaviours::with_conditions(ConditionBehaviour::Ignored)
     }
 }
 
@@ -277,7 +277,7 @@ fn rclone() -> Behaviours {
         classes: Classes::Any,
         archive: Archive::Served { restore: StatusCode::BAD_REQUEST },
         keeps_versions: false,
-        ..Behaviours::with_conditions(Conditions::Ignored)
+        ..Behaviours::with_conditions(ConditionBehaviour::Ignored)
     }
 }
 

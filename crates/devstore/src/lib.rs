@@ -9,9 +9,9 @@
 //! The server is strict where a backup tool could be wrong: signatures,
 //! checksums, order and size of parts, conditional writes, versions, archived
 //! classes. Lifecycle configurations are stored and returned, but nothing expires
-//! by them. With [`Behaviours`] it differs from S3 as other servers do. Not implemented: Object Lock, copies of parts, tags, policies,
-//! presigned uploads in chunks and `If-Modified-Since`. A faster tier does not
-//! shorten a restore that is already running.
+//! by them. With [`Behaviours`] it differs from S3 as other servers do. Not implemented:
+//! Object Lock, copies of parts, tags, policies, presigned uploads in chunks and
+//! `If-Modified-Since`. A faster tier does not shorten a restore that is already running.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -73,7 +73,7 @@ mod storage;
 mod transport;
 
 pub use behaviours::{
-    Archive, Behaviours, Checksums, Classes, CompletionETag, Conditions, Encryption, Like,
+    Archive, Behaviours, Checksums, Classes, CompletionETag, ConditionBehaviour, Encryption, Like,
     ListedParts,
 };
 pub use faults::{Fault, Faults, HeldCall, InjectedFault, Op};

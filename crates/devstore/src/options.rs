@@ -23,8 +23,8 @@ pub struct Options {
     pub restore_delay: Duration,
     /// Behaviours in which other servers differ from S3.
     pub behaviours: Behaviours,
-    /// Time by which the clock of the server is behind that of the machine at start.
-    /// To a client with the clock of the machine, stored objects look that old.
+    /// Time by which the clock of the server is behind that of the machine at start. A client takes
+    /// a new object for that old.
     pub clock_behind: Duration,
 }
 

@@ -1,7 +1,8 @@
-//! Alerts: messages to the operator when a client is no longer safe, and when it is again. Pure.
+//! Alerts: messages to the operator when something needs attention, and when it does not any more; and the
+//! daily report. Pure.
 //!
-//! An alert is written in the transaction that records the change of a state, by the gateway whose
-//! transaction changes it. So there is one for each change, whatever number of gateways share the
+//! An alert is written in the transaction that records the change which it tells, by the gateway whose
+//! transaction makes the change. So there is one for each change, whatever number of gateways share the
 //! database, and a restart loses none.
 
 use std::time::Duration;
@@ -35,13 +36,75 @@ impl Channel {
     }
 }
 
+/// The topic of an incident. An incident begins once and ends once; the state of a client is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Topic {
+    /// A client has nearly used its quota.
+    Quota,
+    /// The files of a client change as ransomware changes them.
+    Changes,
+    /// The last good drill of a client is too old.
+    Drill,
+    /// Many requests have no valid key.
+    Authentication,
+    /// The certificate of a gateway ends soon.
+    Certificate,
+    /// The bucket does not keep versions any more.
+    Versions,
+    /// The database of a gateway does not answer.
+    Database,
+}
+
+impl Topic {
+    pub(crate) const ALL: [Topic; 7] = [
+        Topic::Quota,
+        Topic::Changes,
+        Topic::Drill,
+        Topic::Authentication,
+        Topic::Certificate,
+        Topic::Versions,
+        Topic::Database,
+    ];
+
+    /// Returns the name of the topic in the database, in the API and in logs.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Topic::Quota => "quota",
+            Topic::Changes => "changes",
+            Topic::Drill => "drill",
+            Topic::Authentication => "authentication",
+            Topic::Certificate => "certificate",
+            Topic::Versions => "versions",
+            Topic::Database => "database",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Topic> {
+        Topic::ALL.into_iter().find(|topic| topic.as_str() == text)
+    }
+
+    /// Returns true if the subject of such an incident is a client.
+    pub(crate) fn is_of_client(self) -> bool {
+        matches!(self, Topic::Quota | Topic::Changes | Topic::Drill)
+    }
+}
+
+/// The change that an alert tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    State { state: ClientState, before: Option<ClientState> },
+    Incident { topic: Topic, is_over: bool },
+    DailyReport,
+}
+
 /// An alert that has to be delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Alert {
     pub id: String,
-    pub client: String,
-    pub state: ClientState,
-    pub before: Option<ClientState>,
+    pub about: About,
+    /// The client, gateway or bucket.
+    pub subject: String,
+    /// The reason of what happened, or the text of a daily report.
     pub reason: Option<String>,
     pub at: Millis,
     /// Number of attempts to deliver it that failed.
@@ -53,13 +116,21 @@ pub(crate) struct Alert {
 #[derive(Debug, Serialize)]
 pub(crate) struct WebhookBody<'a> {
     pub id: &'a str,
-    pub client: &'a str,
-    pub state: ClientState,
+    /// `state`, `report`, or the topic of an incident.
+    pub topic: &'a str,
+    /// The client; absent if the alert is not about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<ClientState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<ClientState>,
+    /// True if the alert says that an incident ended, or that the client is well again.
+    pub is_over: bool,
     pub reason: Option<&'a str>,
     /// RFC 3339, UTC.
     pub at: String,
-    /// One sentence, under the name that chat programs read.
+    /// One sentence, under the name that chat programs read; the whole text of a daily report.
     pub text: String,
 }
 
@@ -79,6 +150,13 @@ pub(crate) fn alert_id(client: &ClientName, state: ClientState, at: Millis) -> S
     format!("{client}-{at}-{}", state.as_str())
 }
 
+/// Returns the name of the alert for an incident that begins or ends.
+pub(crate) fn incident_id(topic: Topic, subject: &str, is_over: bool, at: Millis) -> String {
+    let end = if is_over { "over" } else { "begun" };
+    let subject = subject.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_");
+    format!("{subject}-{at}-{}-{end}", topic.as_str())
+}
+
 impl Alert {
     /// Returns true if the next attempt to deliver it is due.
     pub(crate) fn is_due(&self, now: Millis) -> bool {
@@ -91,92 +169,63 @@ impl Alert {
     }
 
     pub(crate) fn body(&self) -> WebhookBody<'_> {
-        WebhookBody {
-            id: &self.id,
-            client: &self.client,
-            state: self.state,
-            before: self.before,
-            reason: self.reason.as_deref(),
-            at: time_text(self.at),
-            text: self.sentence(),
+        let (topic, client, state, before, is_over) = match &self.about {
+            About::State { state, before } => {
+                let is_over = *state == ClientState::Ok;
+                ("state", Some(self.subject.as_str()), Some(*state), *before, is_over)
+            }
+            About::Incident { topic, is_over } => {
+                let client = topic.is_of_client().then_some(self.subject.as_str());
+                (topic.as_str(), client, None, None, *is_over)
+            }
+            About::DailyReport => ("report", None, None, None, false),
+        };
+        let (id, reason, at) = (self.id.as_str(), self.reason.as_deref(), time_text(self.at));
+        WebhookBody { id, topic, client, state, before, is_over, reason, at, text: self.text() }
+    }
+
+    /// Returns the subject of a mail. It is what a person sees on a phone.
+    pub(crate) fn mail_subject(&self) -> String {
+        match &self.about {
+            About::State { state, .. } => format!("s3up: {} is {}", self.subject, state.as_str()),
+            About::Incident { topic, is_over: false } => {
+                format!("s3up: {}: {}", self.subject, topic.as_str())
+            }
+            About::Incident { topic, is_over: true } => {
+                format!("s3up: {}: {} is over", self.subject, topic.as_str())
+            }
+            About::DailyReport => {
+                let text = self.text();
+                format!("s3up: {}", text.lines().next().unwrap_or("daily report"))
+            }
         }
     }
 
     /// Returns the text of a mail.
     pub(crate) fn mail_text(&self) -> String {
-        format!(
-            "{}.\n\nTime: {}\n\ns3up-server fleet prints the state of all clients.\n",
-            self.sentence(),
-            time_text(self.at)
-        )
+        let (text, at) = (self.text(), time_text(self.at));
+        let end = if self.about == About::DailyReport { "" } else { "." };
+        format!("{text}{end}\n\nTime: {at}\n\ns3up-server fleet prints the state of all clients.\n")
     }
 
-    fn sentence(&self) -> String {
-        let before = self.before.map_or("new", ClientState::as_str);
-        match &self.reason {
-            Some(reason) => format!("{} is {}: {reason}", self.client, self.state.as_str()),
-            None => format!("{} is {} again (it was {before})", self.client, self.state.as_str()),
+    fn text(&self) -> String {
+        let (subject, reason) = (&self.subject, self.reason.as_deref().unwrap_or_default());
+        match &self.about {
+            About::State { state, before } => {
+                let before = before.map_or("new", ClientState::as_str);
+                match &self.reason {
+                    Some(reason) => format!("{subject} is {}: {reason}", state.as_str()),
+                    None => format!("{subject} is {} again (it was {before})", state.as_str()),
+                }
+            }
+            About::Incident { is_over: false, .. } => format!("{subject}: {reason}"),
+            About::Incident { topic, is_over: true } => {
+                format!("{subject}: the incident `{}` is over", topic.as_str())
+            }
+            About::DailyReport => reason.trim_end().to_owned(),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_alert_is_a_change_for_the_worse_or_the_end_of_an_incident() {
-        use ClientState::{Degraded, Failing, Late, Never, Ok, Silent};
-        #[rustfmt::skip]
-        let cases = [
-            (None,           Ok,       false),
-            (None,           Never,    false),
-            (None,           Failing,  true),
-            (Some(Never),    Ok,       false),
-            (Some(Never),    Silent,   true),
-            (Some(Ok),       Degraded, true),
-            (Some(Degraded), Late,     true),
-            (Some(Late),     Silent,   true),
-            (Some(Silent),   Late,     false),
-            (Some(Late),     Degraded, false),
-            (Some(Silent),   Ok,       true),
-            (Some(Degraded), Ok,       true),
-        ];
-        for (before, after, want) in cases {
-            assert_eq!(is_alert(before, after), want, "{before:?} {after:?}");
-        }
-    }
-
-    fn alert(attempts: u32) -> Alert {
-        Alert {
-            id: "web-5-silent".to_owned(),
-            client: "web".to_owned(),
-            state: ClientState::Silent,
-            before: Some(ClientState::Ok),
-            reason: Some("no heartbeat for 26 h".to_owned()),
-            at: 5,
-            attempts,
-            tried_at: 1000,
-        }
-    }
-
-    #[test]
-    fn attempts_get_rarer_and_never_end() {
-        for (attempts, wait) in [(1, 15), (2, 30), (3, 60), (6, 480), (7, 600), (1000, 600)] {
-            let alert = alert(attempts);
-            assert!(!alert.is_due(1000 + wait * 1000 - 1), "{attempts}");
-            assert!(alert.is_due(1000 + wait * 1000), "{attempts}");
-        }
-        assert!(alert(0).is_due(0));
-    }
-
-    #[test]
-    fn the_sentence_says_what_happened() {
-        let silent = alert(0);
-        assert_eq!(silent.body().text, "web is silent: no heartbeat for 26 h");
-        let before = Some(ClientState::Silent);
-        let ended = Alert { state: ClientState::Ok, before, reason: None, ..silent };
-        assert_eq!(ended.body().text, "web is ok again (it was silent)");
-        assert_eq!(ended.body().at, "1970-01-01T00:00:00Z");
-    }
-}
+mod tests;

@@ -64,6 +64,14 @@ impl Client {
         })
     }
 
+    /// Waits until the client may make one more request, and counts it.
+    pub(crate) async fn wait_for_request(&self) {
+        let Some(limit) = self.policy.requests_per_second_max else { return };
+        while let Err(wait) = self.resources.count_request(limit) {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
     /// Returns the part of the buffer budget that this client may hold.
     pub(crate) fn buffer_share(&self) -> Share {
         self.resources.buffer_share.clone()

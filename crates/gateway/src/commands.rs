@@ -8,6 +8,8 @@ mod check_config;
 mod doctor;
 mod exit_code;
 mod fleet;
+mod freeze;
+mod init;
 mod keygen;
 mod rebuild;
 mod serve;
@@ -23,6 +25,12 @@ use self::rebuild::RebuildArgs;
 use self::sweep::SweepArgs;
 use crate::config::ConfigFiles;
 
+/// Returns the effective configuration as `check-config` prints it.
+#[cfg(test)]
+pub(crate) fn effective_yaml(config: &crate::config::Config) -> String {
+    show::config::to_yaml(config)
+}
+
 /// Runs the command that `args` name.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let files = ConfigFiles { config: args.config, env: args.env_file };
@@ -31,12 +39,15 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         Command::CheckConfig { online } => check_config::run(&files, args.log, online),
         Command::Doctor { json } => doctor::run(&files, args.log, json),
         Command::Fleet { check, json } => fleet::run(&files, args.log, check, json),
+        Command::Freeze { client, reason } => freeze::freeze(&files, args.log, &client, reason),
+        Command::Release { client } => freeze::release(&files, args.log, &client),
         Command::Sweep { older_than, dry_run, json } => {
             sweep::run(&files, args.log, SweepArgs { older_than, dry_run, json })
         }
         Command::Rebuild { client, dry_run, json } => {
             rebuild::run(&files, args.log, RebuildArgs { client, dry_run, json })
         }
+        Command::Init(init) => init::run(&files, args.log, init),
         Command::Keygen { name } => keygen::run(name.as_ref()),
         Command::ShellFiles(command) => command.run(Args::command()),
     }

@@ -3,6 +3,7 @@
 
 mod clients;
 mod database;
+pub mod first;
 mod fleet;
 mod keys;
 mod raw;
@@ -20,6 +21,7 @@ use s3up_core::KeyPrefix;
 use s3up_core::part::{MIB, PART_BYTES_MIN, PART_COUNT_MAX};
 use s3up_store::Settings;
 
+pub use self::database::PATH as DATABASE_PATH;
 use self::raw::Raw;
 use crate::clients::{AdminKeys, Clients};
 use crate::database::DatabaseSettings;

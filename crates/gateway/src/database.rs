@@ -10,10 +10,14 @@
 
 mod alerts;
 mod batch;
+pub(crate) mod changes;
 pub(crate) mod client_facts;
 mod connect;
 mod error;
 mod fleet;
+pub(crate) mod freezes;
+pub(crate) mod incidents;
+mod new_paths;
 mod order_clock;
 mod prune;
 mod read;
@@ -41,6 +45,8 @@ use tokio_util::task::TaskTracker;
 
 pub use self::connect::Location;
 pub use self::error::DatabaseError;
+use self::freezes::Freezes;
+use self::new_paths::NewPaths;
 use self::record::{CatalogueEntry, RECORD_BYTES, Record, ReportRecord};
 use self::turns::Turns;
 pub(crate) use self::turns::{HoldError, Turn};
@@ -50,6 +56,7 @@ use self::writer::{QueuedRecord, Status, Writer};
 use crate::clock::{Millis, millis};
 use crate::outage::Outage;
 use crate::refusal::Refusal;
+use crate::tally::Tally;
 
 /// Maximum memory of the records that wait for the next batch and of those that are being
 /// written: some minutes of a busy gateway.
@@ -74,6 +81,15 @@ pub struct DatabaseSettings {
     pub keep_days: u32,
 }
 
+/// Records of this gateway since its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RecordCounts {
+    /// Those that wait now.
+    pub pending: u64,
+    pub dropped: u64,
+    pub failed_writes: u64,
+}
+
 /// The database; clones share it.
 #[derive(Clone)]
 pub(crate) struct Database(Arc<Shared>);
@@ -83,6 +99,7 @@ struct Shared {
     records_memory: Arc<Semaphore>,
     bodies_memory: Arc<Semaphore>,
     readers: AnyPool,
+    new_paths: NewPaths,
     status: Arc<Status>,
     closing: CancellationToken,
     writer: TaskTracker,
@@ -92,6 +109,8 @@ struct Shared {
     key_uses: Mutex<HashMap<Sha256Digest, Millis>>,
     usage: Usage,
     unwritten: Unwritten,
+    freezes: Freezes,
+    tally: Tally,
     turns: Turns,
     read_outage: Mutex<Outage>,
 }
@@ -119,6 +138,7 @@ impl Database {
             queue,
             records_memory: Arc::new(Semaphore::new(RECORDS_BYTES_MAX)),
             bodies_memory: Arc::new(Semaphore::new(BODIES_BYTES_MAX)),
+            new_paths: NewPaths::start(readers.clone()),
             readers,
             status,
             closing,
@@ -128,6 +148,8 @@ impl Database {
             key_uses: Mutex::default(),
             usage,
             unwritten,
+            freezes: Freezes::default(),
+            tally: Tally::default(),
             turns,
             read_outage: Mutex::default(),
         })))
@@ -155,6 +177,10 @@ impl Database {
     /// record is then counted and dropped.
     pub(crate) fn record(&self, record: Record) -> bool {
         let shared = &self.0;
+        if let Record::Upload(upload) = &record {
+            let (result, bytes) = upload.outcome.counted();
+            shared.tally.add_upload(&upload.client, result, bytes);
+        }
         let bytes = u32::try_from(record.bytes()).unwrap_or(u32::MAX);
         let change = record.change();
         // Counted first: the writer may be faster than this task.
@@ -290,8 +316,7 @@ impl Database {
         {
             return false;
         }
-        // An error is reported by those who need an answer.
-        read::is_new(&shared.readers, client, path).await.unwrap_or(false)
+        shared.new_paths.is_new(client, path).await
     }
 
     /// Returns what the clients have stored, with the total of `client` not older than some
@@ -317,6 +342,21 @@ impl Database {
             }
         }
         &shared.usage
+    }
+
+    /// Returns what this gateway has counted since its start.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.0.tally
+    }
+
+    /// Returns the numbers of records that wait and that were dropped, and of writes that failed.
+    pub(crate) fn record_counts(&self) -> RecordCounts {
+        let status = &self.0.status;
+        RecordCounts {
+            pending: status.pending.load(Ordering::Relaxed),
+            dropped: status.dropped.load(Ordering::Relaxed),
+            failed_writes: status.failures.load(Ordering::Relaxed),
+        }
     }
 
     /// Returns true if the last batch was written and the database answers.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ const ADDRESSES_MAX: usize = 10_000;
 #[derive(Clone)]
 pub(crate) struct FailedKeys {
     failures: Arc<Mutex<Failures>>,
+    total: Arc<AtomicU64>,
     running: Stopwatch,
 }
 
@@ -29,15 +31,21 @@ struct Failures(HashMap<IpAddr, Duration>);
 
 impl Default for FailedKeys {
     fn default() -> FailedKeys {
-        FailedKeys { failures: Arc::default(), running: CLOCK.start() }
+        FailedKeys { failures: Arc::default(), total: Arc::default(), running: CLOCK.start() }
     }
 }
 
 impl FailedKeys {
     /// Counts a failure, or returns the time to wait before the next one.
     pub(crate) fn count(&self, address: IpAddr) -> Result<(), Duration> {
+        self.total.fetch_add(1, Ordering::Relaxed);
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.count(address, self.running.elapsed())
+    }
+
+    /// Returns the number of failures of all addresses since the start.
+    pub(crate) fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
     }
 }
 

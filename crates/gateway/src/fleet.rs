@@ -1,12 +1,18 @@
 //! The fleet: what the gateway knows of each client, and whether its files are safe.
 //!
-//! [`judge`] is a pure function over facts and thresholds. [`watch`] applies it each minute and records
-//! changes of a state, so that a state survives a restart and is the same on all gateways of one
-//! database. [`deliver`] sends the alerts.
+//! [`judge`] is a pure function over facts and thresholds, and so are [`incidents`] and [`daily_report`].
+//! [`watch`] applies them each minute and records what changed, so that it survives a restart and is the same
+//! on all gateways of one database; [`observe`] gathers the facts. [`deliver`] sends the alerts.
 
+pub(crate) mod daily_report;
+mod database_outage;
 pub(crate) mod deliver;
+pub(crate) mod incidents;
 pub(crate) mod judge;
+pub(crate) mod observe;
 pub(crate) mod overview;
+#[cfg(test)]
+mod tests;
 pub(crate) mod watch;
 
 use crate::alert::Channel;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use s3up_core::wire::{Part, Readiness};
-use s3up_core::{Code, Key, KeyPrefix, RemotePath};
+use s3up_core::{Code, Key, KeyPrefix, RemotePath, error_chain};
 use s3up_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::database::record::{Record, UploadOutcome, UploadRecord};
 use crate::failed_keys::FailedKeys;
+use crate::freeze;
 use crate::live::{Live, LiveConfig};
 use crate::readiness::ReadinessCheck;
 use crate::refusal::Refusal;
@@ -87,6 +88,14 @@ impl Gateway {
             closing: CancellationToken::new(),
         }));
         gateway.record_keys();
+        if let Err(err) = gateway.database().read_freezes().await {
+            tracing::warn!(
+                event = "freezes_not_read",
+                error = error_chain(&err),
+                "the database does not say which clients are frozen; all may upload until it does"
+            );
+        }
+        gateway.spawn(freeze::watch(gateway.database().clone()));
         let Shared { live, prefix, bucket_checked, .. } = &*gateway.0;
         if is_checked {
             bucket_checked.set();
@@ -207,7 +216,9 @@ impl Gateway {
         announced: AnnouncedLength,
     ) -> Result<(Key, Admission), Refusal> {
         let is_checked = self.0.bucket_checked.require();
-        let admitted = is_checked.and_then(|()| self.try_admit(client, path, announced));
+        let may_upload =
+            is_checked.and_then(|()| freeze::check(&self.0.database, &client.policy.name));
+        let admitted = may_upload.and_then(|()| self.try_admit(client, path, announced));
         if let Err(refusal) = &admitted {
             self.record_refused(client, path, refusal.code);
         }

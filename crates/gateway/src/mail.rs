@@ -1,7 +1,6 @@
 //! Alerts by mail.
 //!
-//! Each alert is one message. The client and the state are in the subject, so that a person sees on a
-//! phone what happened.
+//! Each alert is one message.
 
 use std::time::Duration;
 
@@ -60,10 +59,9 @@ impl MailSettings {
 
     /// Sends an alert. It is delivered once the server has accepted it for all receivers.
     pub(crate) async fn send(&self, alert: &Alert) -> Result<(), MailError> {
-        let (client, state) = (&alert.client, alert.state.as_str());
         let mut message = Message::builder()
             .from(self.from.clone())
-            .subject(format!("s3up: {client} is {state}"))
+            .subject(alert.mail_subject())
             // A message that is sent twice has one ID, so that a mail program can show it once.
             .message_id(Some(format!("<{}@s3up.invalid>", alert.id)));
         for to in &self.to {

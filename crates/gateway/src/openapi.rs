@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use s3up_core::wire::{PROBLEM_TYPE, Problem};
+use s3up_core::wire::{BatchFile, PROBLEM_TYPE, Problem};
 use s3up_core::{Code, KEY_BYTES_MAX, Sha256Digest};
 use serde_json::Value;
 use utoipa::openapi::response::ResponseBuilder;
@@ -68,6 +68,7 @@ fn without_null(schema: &mut Value) {
         handlers::put_file::put_file,
         handlers::patch_file::patch_file,
         handlers::post_form::post_form,
+        handlers::post_batch::post_batch,
         handlers::exists_one::exists_one,
         handlers::exists_many::exists_many,
         handlers::proof::proof,
@@ -76,6 +77,8 @@ fn without_null(schema: &mut Value) {
         handlers::clients::clients,
         handlers::clients::client,
         handlers::clients::reports,
+        handlers::freeze::freeze,
+        handlers::freeze::release,
         handlers::metrics::metrics,
         handlers::download::download,
         handlers::fleet::heartbeat,
@@ -84,7 +87,7 @@ fn without_null(schema: &mut Value) {
         handlers::health::health,
         openapi
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, BatchFile)),
     modifiers(&Security)
 )]
 struct Api;
@@ -157,6 +160,13 @@ text_schema!(
     "A remote path that is a directory, with or without a slash at its end"
 );
 text_schema!(CursorText, "^[A-Za-z0-9_-]+$", 1, 5600, "A cursor that the gateway returned");
+text_schema!(
+    ReasonText,
+    r"^[^\x00-\x1f\x7f-\x9f]*$",
+    0,
+    crate::freeze::REASON_CHARS_MAX,
+    "One line of text"
+);
 text_schema!(ModeText, "^[0-7]{1,4}$", 1, 4, "Permission bits in octal");
 
 /// A digest in the description of the API. The last of its characters has four bits.
@@ -186,6 +196,21 @@ impl PartialSchema for FileBytes {
 }
 
 impl ToSchema for FileBytes {}
+
+/// The body of `POST /batch`.
+pub(crate) struct BatchBody;
+
+impl PartialSchema for BatchBody {
+    fn schema() -> RefOr<Schema> {
+        let binary = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        let body = ObjectBuilder::new().schema_type(Type::String).format(Some(binary));
+        let what = "Frames: for each file the length of its header (four bytes, big endian), its header \
+                    (`BatchFile` in JSON) and its bytes";
+        body.description(Some(what)).into()
+    }
+}
+
+impl ToSchema for BatchBody {}
 
 /// The form of `POST /upload`.
 #[derive(ToSchema)]
@@ -262,7 +287,13 @@ refusals_of!(
     UploadRefusals:
     BadRequest BadPath Incomplete Unauthorized Forbidden TooSlow Exists Superseded LengthRequired TooLarge
     UnsupportedEncoding DigestMismatch RateLimited Internal NotImplemented StoreRefused StoreUnavailable
-    Overloaded Quota
+    Overloaded Quota Frozen
+);
+refusals_of!(
+    /// The refusals of a whole batch.
+    BatchRefusals:
+    BadRequest Incomplete Unauthorized Forbidden TooSlow LengthRequired UnsupportedEncoding RateLimited
+    Internal NotImplemented
 );
 refusals_of!(
     /// The refusals of calls that ask S3 about files.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use s3up_core::{ClientName, Key, KeyPrefix, RemotePath, error_chain, file_path};
-use s3up_store::{Kind, Listed, ObjectFacts, Store, StoreError};
+use s3up_store::{Listed, ObjectFacts, Store, StoreError, StoreErrorKind};
 
 use self::decide::{change, needs_head};
 use crate::database::DatabaseError;
@@ -231,7 +231,9 @@ impl Rebuilder {
         while let Some((path, answer)) = heads.next().await {
             match answer {
                 Ok(found) => drop(answers.found.insert(path, found)),
-                Err(err) if matches!(err.kind, Kind::Permanent | Kind::Denied) => {
+                Err(err)
+                    if matches!(err.kind, StoreErrorKind::Permanent | StoreErrorKind::Denied) =>
+                {
                     answers.failed.push((path, err));
                 }
                 Err(err) => return Err(err),

@@ -9,9 +9,10 @@ mod store;
 
 use std::error::Error;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use s3up_core::wire::{PROBLEM_TYPE, Problem};
 use s3up_core::{Code, PathRule, Sha256Digest, Size, error_chain};
@@ -48,6 +49,17 @@ pub(crate) struct RefusalRecord {
     pub cause: Option<String>,
 }
 
+/// A request that was refused, or a file of a batch, for the log line.
+pub(crate) struct RefusedRequest<'r> {
+    pub client: Option<&'r str>,
+    pub peer: Option<IpAddr>,
+    pub method: &'r Method,
+    pub url_path: &'r str,
+    /// The remote path of a file of a batch.
+    pub path: Option<&'r str>,
+    pub elapsed_seconds: Option<f64>,
+}
+
 impl Refusal {
     pub(crate) fn new(code: Code, detail: impl fmt::Display) -> Refusal {
         Refusal { code, detail: detail.to_string(), cause: None, retry_after: None }
@@ -81,6 +93,20 @@ impl Refusal {
         self
     }
 
+    /// Returns the problem document for the client, and the record for the log.
+    pub(crate) fn into_problem(self) -> (Problem, RefusalRecord) {
+        let Refusal { code, detail, cause, .. } = self;
+        let title = code.title().to_owned();
+        let problem = Problem { status: code.status(), title, detail: detail.clone(), code };
+        (problem, RefusalRecord { code, detail, cause })
+    }
+
+    /// Returns the `Retry-After` in seconds, with a random part.
+    pub(crate) fn retry_after_now(&self) -> Option<u64> {
+        // Without a random number all clients wait for the same time, which is no error.
+        self.retry_after_seconds(getrandom::u64().unwrap_or_default())
+    }
+
     /// Returns the `Retry-After` in seconds. `random` spreads it.
     fn retry_after_seconds(&self, random: u64) -> Option<u64> {
         if !matches!(self.code.status(), 429 | 503) {
@@ -97,14 +123,8 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.code.status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        // Without a random number all clients wait for the same time, which is no error.
-        let retry_after = self.retry_after_seconds(getrandom::u64().unwrap_or_default());
-        let problem = Problem {
-            status: status.as_u16(),
-            title: self.code.title().to_owned(),
-            detail: self.detail.clone(),
-            code: self.code,
-        };
+        let retry_after = self.retry_after_now();
+        let (problem, record) = self.into_problem();
         let body = serde_json::to_string(&problem).unwrap_or_default();
         let mut response =
             (status, [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE))], body)
@@ -116,9 +136,25 @@ impl IntoResponse for Refusal {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        let Refusal { code, detail, cause, .. } = self;
-        response.extensions_mut().insert(RefusalRecord { code, detail, cause });
+        response.extensions_mut().insert(record);
         response
+    }
+}
+
+impl RefusalRecord {
+    /// Logs the refusal of a request, or of a file of a batch.
+    pub(crate) fn log(&self, request: &RefusedRequest<'_>) {
+        let RefusalRecord { code, detail, cause } = self;
+        let RefusedRequest { client, peer, method, url_path, path, elapsed_seconds } = *request;
+        let (status, cause) = (code.status(), cause.as_deref());
+        let peer = peer.map(tracing::field::display);
+        let code = serde_json::to_value(code).unwrap_or_default();
+        let code = code.as_str().unwrap_or_default();
+        if status >= 500 {
+            tracing::error!(event = "request_refused", client, peer, %method, url_path, path, status, code, elapsed_seconds, cause, "{detail}");
+        } else {
+            tracing::info!(event = "request_refused", client, peer, %method, url_path, path, status, code, elapsed_seconds, cause, "{detail}");
+        }
     }
 }
 

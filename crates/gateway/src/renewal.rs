@@ -1,7 +1,7 @@
 //! Uses files that other programs renew: the TLS certificate with its key, the CA file of S3, and
 //! files with S3 credentials.
 //!
-//! They are looked at every few seconds. New ones are put into force only if they work: a
+//! They are read every few seconds. New ones are put into force only if they work: a
 //! certificate must match its key, and S3 must accept the credentials. Otherwise the previous ones stay
 //! in force, and a warning follows if the files do not change again soon: a renewal may write
 //! several files one after the other.

@@ -1,6 +1,7 @@
 //! The parts of a request, parsed: headers, query, range and body.
 
 pub(crate) mod body;
+pub(crate) mod frames;
 pub(crate) mod headers;
 pub(crate) mod json;
 pub(crate) mod json_memory;

@@ -6,19 +6,20 @@ mod early_answer;
 mod lingering;
 mod router;
 
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
+use s3up_core::error_chain;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use self::lingering::{Lingering, UnreadBytes};
@@ -88,8 +89,10 @@ pub async fn serve_with(
         }
         None => None,
     };
-    let graceful = GracefulShutdown::new();
-    let (connections, cancel) = (TaskTracker::new(), CancellationToken::new());
+    let connections = TaskTracker::new();
+    let (closing, cancel) = (CancellationToken::new(), CancellationToken::new());
+    // A server that is dropped ends its connections as well.
+    let end_connections = closing.clone().drop_guard();
     let permits = Arc::new(Semaphore::new(connections_max));
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -106,8 +109,8 @@ pub async fn serve_with(
             Ok((socket, peer)) => {
                 // An IPv4 address in its usual form, if the listener has an IPv6 one.
                 let peer = peer.ip().to_canonical();
-                let watcher = graceful.watcher();
-                let http = Http { gateway: gateway.clone(), peer, timeouts, watcher };
+                let closing = closing.clone();
+                let http = Http { gateway: gateway.clone(), peer, timeouts, closing };
                 let connection = handle_connection(socket, acceptor.clone(), http);
                 let cancel = cancel.clone();
                 connections.spawn(async move {
@@ -127,15 +130,17 @@ pub async fn serve_with(
         }
     }
     drop(listener);
-    let all = AllConnections { graceful, connections, cancel };
+    let all = AllConnections { connections, closing: end_connections, cancel };
     all.end(&gateway, grace).await;
     Ok(())
 }
 
 /// The connections of a server that stops.
 struct AllConnections {
-    graceful: GracefulShutdown,
     connections: TaskTracker,
+    /// Dropped, it ends each connection after its request in progress.
+    closing: DropGuard,
+    /// Ends it at once.
     cancel: CancellationToken,
 }
 
@@ -143,9 +148,11 @@ impl AllConnections {
     /// Waits for the requests in progress for at most `grace`, cancels the others, and closes the
     /// database.
     async fn end(self, gateway: &Gateway, grace: Duration) {
-        let AllConnections { graceful, connections, cancel } = self;
-        tracing::info!(event = "stopping", connections = graceful.count());
-        if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+        let AllConnections { connections, closing, cancel } = self;
+        tracing::info!(event = "stopping", connections = connections.len());
+        drop(closing);
+        connections.close();
+        if tokio::time::timeout(grace, connections.wait()).await.is_err() {
             let seconds = grace.as_secs();
             tracing::warn!(
                 event = "requests_cancelled",
@@ -154,7 +161,6 @@ impl AllConnections {
         }
         // A cancelled upload removes its parts from S3; we wait for that below.
         cancel.cancel();
-        connections.close();
         connections.wait().await;
         if tokio::time::timeout(CLEANUP_GRACE, gateway.finish_background_work()).await.is_err() {
             let seconds = CLEANUP_GRACE.as_secs();
@@ -173,7 +179,7 @@ struct Http {
     gateway: Gateway,
     peer: IpAddr,
     timeouts: Timeouts,
-    watcher: Watcher,
+    closing: CancellationToken,
 }
 
 async fn handle_connection(socket: TcpStream, acceptor: Option<TlsAcceptor>, http: Http) {
@@ -200,10 +206,10 @@ impl Http {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Http { gateway, peer, timeouts, watcher } = self;
+        let Http { gateway, peer, timeouts, closing } = self;
         let unread = UnreadBytes::default();
         let router = router(&gateway, peer, unread.clone());
-        let connection = http1::Builder::new()
+        let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(timeouts.header)
             .max_buf_size(READ_BUFFER_BYTES)
@@ -213,8 +219,23 @@ impl Http {
                 TokioIo::new(Lingering::new(socket, unread)),
                 TowerToHyperService::new(router),
             );
-        if let Err(err) = watcher.watch(connection).await {
-            tracing::debug!(event = "connection_failed", error = %err, "connection failed");
+        let mut is_closing = false;
+        let served = loop {
+            tokio::select! {
+                served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break served,
+                () = closing.cancelled(), if !is_closing => {
+                    is_closing = true;
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+        };
+        // Hyper does not shut down a connection whose client asked for an upgrade to HTTP/2, as the
+        // HttpClient of Java does; its last response would be lost.
+        let mut socket = connection.into_parts().io.into_inner();
+        let ended = socket.shutdown().await;
+        let failed = served.err().map(|err| error_chain(&err));
+        if let Some(error) = failed.or_else(|| ended.err().map(|err| error_chain(&err))) {
+            tracing::debug!(event = "connection_failed", error, "connection failed");
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
@@ -14,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 const CERT: &str = "server.tls.cert_file";
 const KEY: &str = "server.tls.key_file";
@@ -66,6 +68,13 @@ impl Certificate {
         let differs = current.as_ref().is_none_or(|(_, current)| current.cert != key.cert);
         *current = Some((files, Arc::new(key)));
         differs
+    }
+
+    /// Returns the end of the validity of the certificate which is in force.
+    pub(crate) fn ends_at(&self) -> Option<SystemTime> {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (_, key) = current.as_ref()?;
+        not_after(key.cert.first()?)
     }
 
     /// Returns the files of the certificate which is in force. Without TLS there is none.
@@ -128,6 +137,13 @@ fn chain(cert: &str) -> Result<(CertificateDer<'static>, Vec<CertificateDer<'sta
     let own = chain.next().ok_or_else(none)?.map_err(|_| none())?;
     let issuers = chain.collect::<Result<_, _>>().map_err(|_| none())?;
     Ok((own, issuers))
+}
+
+/// Returns the end of the validity of a certificate.
+pub(crate) fn not_after(der: &[u8]) -> Option<SystemTime> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let seconds = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
 /// Returns true if a certificate has no field `version`, which is the first one of

@@ -26,6 +26,7 @@ use self::in_flight::InFlight;
 use self::record::UploadRecorder;
 use crate::clients::Client;
 use crate::database::Database;
+use crate::freeze;
 use crate::live::LiveConfig;
 use crate::refusal::Refusal;
 
@@ -53,8 +54,9 @@ impl Uploads {
         self.live.get().store.clone()
     }
 
-    /// Refuses to complete an upload whose key was removed meanwhile.
+    /// Refuses to complete an upload whose key was removed meanwhile, or whose client was frozen.
     fn check_key(&self, client: &Client) -> Result<(), Refusal> {
+        freeze::check(&self.database, &client.policy.name)?;
         self.live.get().clients.check_commit(client)
     }
 

@@ -1,5 +1,6 @@
 //! The receivers of alerts, and the body of a webhook.
 
+use jiff::civil::Time;
 use s3up_cli::{RequestError, SecretUrl};
 
 use crate::alert::Alert;
@@ -13,6 +14,8 @@ pub struct Alerts {
     pub webhook_url: Option<SecretUrl>,
     pub mail: Option<MailSettings>,
     pub ping_url: Option<SecretUrl>,
+    /// Time of the daily report, UTC. `None`: there is none.
+    pub report_at: Option<Time>,
 }
 
 /// Sends an alert. It is delivered once the receiver has answered with a success status.

@@ -2,7 +2,7 @@
 //!
 //! A pipe can refer to our pages (`vmsplice`), so nothing is copied into it, only
 //! out of it. Such a page must not change before it was read, and the kernel does
-//! not tell when that is. But a pipe is a queue with a fixed capacity: once that
+//! not say when that is. But a pipe is a queue with a fixed capacity: once that
 //! many bytes were written after a page, the page is no longer in the pipe. Lent
 //! memory is kept until then, or until the reader has ended.
 
@@ -21,7 +21,7 @@ const LENT_BYTES_MIN: usize = 16 << 10;
 /// largest size.
 const PIPE_BYTES_DEFAULT: usize = 16 * (64 << 10);
 
-/// From this capacity on, the writer polls for room instead of waiting in the
+/// Capacity from which on the writer polls for room instead of waiting in the
 /// kernel. The kernel would wake it for each read of a few pages, and two processes
 /// that wake each other cost more than the transfer (`bench/ATTEMPTS.md`). A smaller
 /// pipe would run empty between two polls.

@@ -8,23 +8,22 @@
 mod problem;
 
 use futures::StreamExt;
+use s3up_core::storage_class::is_archive_class;
 use s3up_core::{Crc64Nvme, Key, error_chain};
-use s3up_store::{
-    Kind as StoreKind, ObjectFacts, Profile, Sse, StoreError, is_archive, is_etag_reported,
-};
+use s3up_store::{ObjectFacts, Profile, Sse, StoreError, StoreErrorKind, is_etag_reported};
 
-pub use self::problem::{Finding, Problem};
+pub use self::problem::{AuditFinding, ObjectProblem};
 use crate::chain::ChainEntry;
 use crate::documents::{Bucket, ReadChainError};
 use crate::layout::STANDARD;
-use crate::manifest::{ChunkRecord, DocumentError};
+use crate::manifest::{DocumentError, ManifestChunk};
 
 /// Hides the latency of each call, and stays far below the limits of S3.
 const HEADS_IN_FLIGHT: usize = 16;
 
 /// The properties that objects must have besides their content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expected {
+pub enum ExpectedSettings {
     Nothing,
     /// The storage class in the manifest, and this encryption.
     ClassAndEncryption {
@@ -41,7 +40,7 @@ pub struct AuditReport {
     pub bytes: u64,
     /// Number of chunks without a checksum to compare.
     pub without_checksum: usize,
-    pub findings: Vec<Finding>,
+    pub findings: Vec<AuditFinding>,
     /// `None` if the manifest cannot be read.
     pub entry: Option<ChainEntry>,
 }
@@ -55,7 +54,7 @@ pub enum AuditError {
 /// An object to ask S3 about.
 enum AuditTarget {
     Document(Key),
-    Chunk(Key, ChunkRecord),
+    Chunk(Key, ManifestChunk),
 }
 
 impl AuditTarget {
@@ -70,30 +69,30 @@ impl AuditTarget {
 pub async fn check(
     bucket: &Bucket,
     manifest: Key,
-    expected: &Expected,
+    expected: &ExpectedSettings,
 ) -> Result<AuditReport, AuditError> {
     let mut checked = AuditReport::default();
     let entry = match bucket.entry(manifest.clone()).await {
         Ok(entry) => entry,
-        Err(ReadChainError::Store(err)) if err.kind == StoreKind::Archived => {
+        Err(ReadChainError::Store(err)) if err.kind == StoreErrorKind::Archived => {
             let found = bucket.store.head(&manifest, None, bucket.retry_for).await?;
             let class = found.and_then(|found| found.storage_class);
             let class = class.unwrap_or_else(|| "unknown class".to_owned());
-            checked.found(&manifest, Problem::ArchivedManifest { class });
+            checked.found(&manifest, ObjectProblem::ArchivedManifest { class });
             return Ok(checked);
         }
-        Err(ReadChainError::Store(err)) if err.kind != StoreKind::TooLong => {
+        Err(ReadChainError::Store(err)) if err.kind != StoreErrorKind::TooLong => {
             return Err(err.into());
         }
         Err(err) => {
-            checked.found(&manifest, Problem::Chain { reason: error_chain(&err) });
+            checked.found(&manifest, ObjectProblem::Chain { reason: error_chain(&err) });
             return Ok(checked);
         }
     };
     let wanted = match wanted(&entry) {
         Ok(wanted) => wanted,
         Err(err) => {
-            checked.found(&manifest, Problem::Chain { reason: error_chain(&err) });
+            checked.found(&manifest, ObjectProblem::Chain { reason: error_chain(&err) });
             return Ok(checked);
         }
     };
@@ -132,12 +131,12 @@ fn wanted(entry: &ChainEntry) -> Result<Vec<AuditTarget>, DocumentError> {
 
 impl AuditReport {
     /// Returns the first finding that makes the backup unrestorable.
-    pub fn damage(&self) -> Option<&Finding> {
+    pub fn damage(&self) -> Option<&AuditFinding> {
         self.findings.iter().find(|finding| finding.problem.is_damage())
     }
 
-    fn found(&mut self, key: &Key, problem: Problem) {
-        self.findings.push(Finding { key: key.as_str().to_owned(), problem });
+    fn found(&mut self, key: &Key, problem: ObjectProblem) {
+        self.findings.push(AuditFinding { key: key.as_str().to_owned(), problem });
     }
 
     fn compare(
@@ -145,11 +144,11 @@ impl AuditReport {
         wanted: &AuditTarget,
         found: Option<&ObjectFacts>,
         class: Option<&str>,
-        expected: &Expected,
+        expected: &ExpectedSettings,
     ) {
         let key = wanted.key();
         self.objects += 1;
-        let Some(found) = found else { return self.found(key, Problem::Missing) };
+        let Some(found) = found else { return self.found(key, ObjectProblem::Missing) };
         if let AuditTarget::Chunk(_, chunk) = wanted {
             self.bytes += found.size;
             match content(chunk, found) {
@@ -159,11 +158,11 @@ impl AuditReport {
             }
         }
         if let (AuditTarget::Document(_), Some(class)) = (wanted, &found.storage_class)
-            && is_archive(Some(class))
+            && is_archive_class(Some(class))
         {
-            self.found(key, Problem::ArchivedDocument { class: class.clone() });
+            self.found(key, ObjectProblem::ArchivedDocument { class: class.clone() });
         }
-        let Expected::ClassAndEncryption { sse, profile } = expected else { return };
+        let ExpectedSettings::ClassAndEncryption { sse, profile } = expected else { return };
         if let (AuditTarget::Chunk(..), Some(class)) = (wanted, class)
             && let Some(problem) = other_class(class, found.storage_class.as_deref(), *profile)
         {
@@ -180,12 +179,12 @@ impl AuditReport {
 enum Content {
     Same,
     Unknown,
-    Differs(Problem),
+    Differs(ObjectProblem),
 }
 
-fn content(chunk: &ChunkRecord, found: &ObjectFacts) -> Content {
+fn content(chunk: &ManifestChunk, found: &ObjectFacts) -> Content {
     if chunk.size != found.size {
-        return Content::Differs(Problem::Size { expected: chunk.size, found: found.size });
+        return Content::Differs(ObjectProblem::Size { expected: chunk.size, found: found.size });
     }
     let crc = chunk.crc64nvme.as_deref().and_then(|text| Crc64Nvme::parse(text).ok());
     let (expected, found) = match (crc, found.crc64nvme, &chunk.etag) {
@@ -197,7 +196,7 @@ fn content(chunk: &ChunkRecord, found: &ObjectFacts) -> Content {
     };
     match expected == found {
         true => Content::Same,
-        false => Content::Differs(Problem::Checksum { expected, found }),
+        false => Content::Differs(ObjectProblem::Checksum { expected, found }),
     }
 }
 
@@ -206,17 +205,17 @@ fn bare(etag: &str) -> &str {
     etag.trim_matches('"')
 }
 
-fn other_class(expected: &str, found: Option<&str>, profile: Profile) -> Option<Problem> {
+fn other_class(expected: &str, found: Option<&str>, profile: Profile) -> Option<ObjectProblem> {
     // Many servers have one storage class and report none.
     if found.is_none() && profile == Profile::Generic {
         return None;
     }
     let found = found.unwrap_or(STANDARD);
     (found != expected)
-        .then(|| Problem::Class { expected: expected.to_owned(), found: found.to_owned() })
+        .then(|| ObjectProblem::Class { expected: expected.to_owned(), found: found.to_owned() })
 }
 
-fn other_encryption(expected: &Sse, found: Option<&str>) -> Option<Problem> {
+fn other_encryption(expected: &Sse, found: Option<&str>) -> Option<ObjectProblem> {
     let (expected, is_right) = match expected {
         Sse::Unset => return None,
         // An object that is encrypted with a KMS key is encrypted, too.
@@ -224,7 +223,7 @@ fn other_encryption(expected: &Sse, found: Option<&str>) -> Option<Problem> {
         Sse::Kms { .. } => ("aws:kms", found.is_some_and(|found| found.starts_with("aws:kms"))),
     };
     let found = found.unwrap_or("none").to_owned();
-    (!is_right).then_some(Problem::Encryption { expected, found })
+    (!is_right).then_some(ObjectProblem::Encryption { expected, found })
 }
 
 #[cfg(test)]
@@ -248,10 +247,10 @@ mod tests {
         }
     }
 
-    fn chunk(crc: Option<&str>, etag: Option<&str>) -> ChunkRecord {
+    fn chunk(crc: Option<&str>, etag: Option<&str>) -> ManifestChunk {
         let chunk = crate::testing::entry(0, None).manifest.chunks[0].clone();
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        ChunkRecord { crc64nvme: owned(crc), etag: owned(etag), ..chunk }
+        ManifestChunk { crc64nvme: owned(crc), etag: owned(etag), ..chunk }
     }
 
     #[test]

@@ -21,12 +21,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use s3up_core::Key;
-use s3up_store::is_archive;
+use s3up_core::storage_class::is_archive_class;
 
 use crate::chain::ChainEntry;
 use crate::layout::Layout;
 use crate::manifest::Manifest;
-use crate::names::{Kind, SubvolumeName};
+use crate::names::{BackupKind, SubvolumeName};
 use crate::origin::Origin;
 use crate::stamp::Stamp;
 
@@ -48,7 +48,7 @@ pub struct Catalogue {
     /// Ordered by the time in their names.
     pub backups: Vec<Backup>,
     /// All objects below the prefix of the subvolume, by key.
-    pub objects: BTreeMap<String, Object>,
+    pub objects: BTreeMap<String, CatalogueObject>,
 }
 
 /// Target of the pointer.
@@ -82,7 +82,7 @@ pub struct Backup {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ManifestKey {
     pub stamp: Stamp,
-    pub kind: Kind,
+    pub kind: BackupKind,
     pub key: Key,
 }
 
@@ -97,7 +97,7 @@ pub struct MissingObjects {
 
 /// An object in the listing.
 #[derive(Clone, Debug)]
-pub struct Object {
+pub struct CatalogueObject {
     /// Bytes.
     pub size: u64,
     pub modified_at: Timestamp,
@@ -191,7 +191,7 @@ impl Catalogue {
     }
 
     /// True if the backup was made elsewhere than the published chain and is no part of
-    /// its history. One that does not tell its origin is not.
+    /// its history. One that does not name its origin is not.
     pub fn is_of_another_origin(&self, n: usize) -> bool {
         let Some(origin) = self.origin(n) else { return false };
         let Pointing::At(newest) = self.pointer else { return false };
@@ -201,7 +201,7 @@ impl Catalogue {
         published.is_some() && !known.any(|known| known.is_same(origin))
     }
 
-    /// Returns the origin of a backup, if its manifest tells it.
+    /// Returns the origin of a backup, if its manifest names it.
     pub fn origin(&self, n: usize) -> Option<&Origin> {
         self.backups[n].manifest.as_ref().ok()?.manifest.origin.as_ref()
     }
@@ -238,18 +238,19 @@ impl Catalogue {
     pub fn archived_documents(&self, layout: &Layout) -> Vec<&str> {
         let is_document = |key: &str| {
             key == layout.pointer(&self.subvolume).as_str()
-                || [Kind::Full, Kind::Incremental].into_iter().any(|kind| {
+                || [BackupKind::Full, BackupKind::Incremental].into_iter().any(|kind| {
                     let manifests = layout.manifests(&self.subvolume, kind);
                     key.starts_with(&manifests) && key.ends_with(".json")
                 })
         };
-        let archived = self.objects.iter().filter(|(_, object)| is_archive(Some(&object.class)));
+        let archived =
+            self.objects.iter().filter(|(_, object)| is_archive_class(Some(&object.class)));
         archived.map(|(key, _)| key.as_str()).filter(|key| is_document(key)).collect()
     }
 
     /// Returns the objects that are neither pointer nor manifest and that no manifest
     /// names.
-    pub fn unknown(&self, layout: &Layout) -> impl Iterator<Item = (&String, &Object)> {
+    pub fn unknown(&self, layout: &Layout) -> impl Iterator<Item = (&String, &CatalogueObject)> {
         let pointer = layout.pointer(&self.subvolume);
         let manifests: BTreeSet<&str> =
             self.backups.iter().map(|backup| backup.listed.key.as_str()).collect();

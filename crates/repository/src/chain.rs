@@ -7,7 +7,7 @@
 use s3up_core::Key;
 
 use crate::manifest::{DocumentError, Manifest};
-use crate::names::Kind;
+use crate::names::BackupKind;
 
 /// Enough for an incremental each day for 27 years without a new full.
 pub const ENTRIES_MAX: usize = 10_000;
@@ -19,7 +19,7 @@ pub struct ChainEntry {
     pub manifest: Manifest,
 }
 
-/// From the full to the newest backup. Never empty.
+/// The backups that a restore needs, from the full to the newest. Never empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chain(Vec<ChainEntry>);
 
@@ -146,7 +146,7 @@ impl Chain {
     }
 
     pub fn incremental_count(&self) -> usize {
-        self.0.iter().filter(|entry| entry.manifest.kind == Kind::Incremental).count()
+        self.0.iter().filter(|entry| entry.manifest.kind == BackupKind::Incremental).count()
     }
 }
 

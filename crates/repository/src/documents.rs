@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use s3up_core::{Key, Sha256Digest};
-use s3up_store::{
-    Kind as StoreKind, Overwrite, PutDocument, Store, StoreError, Stored, UploadError,
-};
+use s3up_store::{Overwrite, PutDocument, Store, StoreError, StoreErrorKind, Stored, UploadError};
 use serde::Serialize;
 
 use crate::chain::{Chain, ChainEntry, ChainError, Next, PartialChain};
 use crate::manifest::{
-    DocumentError, MANIFEST_BYTES_MAX, Manifest, PARTS_BYTES_MAX, POINTER_BYTES_MAX, Parts,
-    PartsRecord, Pointer, to_json,
+    DocumentError, MANIFEST_BYTES_MAX, Manifest, PART_INDEX_BYTES_MAX, POINTER_BYTES_MAX,
+    PartIndex, PartIndexRef, Pointer, to_json,
 };
 
 /// The store, and for how long a failing call is retried.
@@ -40,11 +38,11 @@ pub enum BucketError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("part index {key} of manifest {manifest} is missing in the bucket")]
-    PartsMissing { key: Key, manifest: Key },
+    PartIndexMissing { key: Key, manifest: Key },
     #[error("part index {key}: expected the SHA-256 {expected}, found {found}")]
-    PartsDigest { key: Key, expected: Sha256Digest, found: Sha256Digest },
+    PartIndexDigest { key: Key, expected: Sha256Digest, found: Sha256Digest },
     #[error("part index {key}")]
-    Parts { key: Key, source: DocumentError },
+    PartIndex { key: Key, source: DocumentError },
     #[error("manifest {key}")]
     Manifest { key: Key, source: DocumentError },
 }
@@ -66,7 +64,7 @@ impl Bucket {
                 pointer: Pointer::parse(&document.bytes),
                 etag: document.facts.etag,
             })),
-            Err(err) if err.kind == StoreKind::TooLong => {
+            Err(err) if err.kind == StoreErrorKind::TooLong => {
                 let pointer = Err(DocumentError::TooLong { limit: POINTER_BYTES_MAX });
                 let found = self.store.head(key, None, self.retry_for).await?;
                 Ok(found.map(|found| PointerRead { pointer, etag: found.etag }))
@@ -101,24 +99,25 @@ impl Bucket {
     }
 
     /// Reads the part index of a backup. `None` means that its manifest names none.
-    pub async fn parts(&self, entry: &ChainEntry) -> Result<Option<Parts>, BucketError> {
-        let Some(PartsRecord { sha256: expected, .. }) = &entry.manifest.parts else {
+    pub async fn parts(&self, entry: &ChainEntry) -> Result<Option<PartIndex>, BucketError> {
+        let Some(PartIndexRef { sha256: expected, .. }) = &entry.manifest.parts else {
             return Ok(None);
         };
         let document = |source| BucketError::Manifest { key: entry.key.clone(), source };
         let Some(key) = entry.manifest.parts_key().transpose().map_err(document)? else {
             return Ok(None);
         };
-        let Some(document) = self.store.read(&key, PARTS_BYTES_MAX, self.retry_for).await? else {
-            return Err(BucketError::PartsMissing { key, manifest: entry.key.clone() });
+        let Some(document) = self.store.read(&key, PART_INDEX_BYTES_MAX, self.retry_for).await?
+        else {
+            return Err(BucketError::PartIndexMissing { key, manifest: entry.key.clone() });
         };
         let found = Sha256Digest::of(&document.bytes);
         if found != *expected {
-            return Err(BucketError::PartsDigest { key, expected: *expected, found });
+            return Err(BucketError::PartIndexDigest { key, expected: *expected, found });
         }
-        match Parts::parse(&document.bytes, &entry.manifest) {
+        match PartIndex::parse(&document.bytes, &entry.manifest) {
             Ok(parts) => Ok(Some(parts)),
-            Err(source) => Err(BucketError::Parts { key, source }),
+            Err(source) => Err(BucketError::PartIndex { key, source }),
         }
     }
 
@@ -163,11 +162,14 @@ impl Bucket {
 
 /// True if a conditional write found an object that another run had written.
 pub fn is_conflict(err: &UploadError) -> bool {
-    matches!(err, UploadError::Store(err) if err.kind == StoreKind::Precondition)
+    matches!(err, UploadError::Store(err) if err.kind == StoreErrorKind::Precondition)
 }
 
 /// True if S3 refused a write, so that nothing was written.
 pub fn is_refusal(err: &UploadError) -> bool {
     let UploadError::Store(err) = err else { return true };
-    !matches!(err.kind, StoreKind::Transient | StoreKind::Unreadable | StoreKind::Corrupt)
+    !matches!(
+        err.kind,
+        StoreErrorKind::Transient | StoreErrorKind::Unreadable | StoreErrorKind::Corrupt
+    )
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use btrfs_sendstream::StreamError;
 use s3up_core::part::MIB;
 use s3up_core::{Crc64Nvme, Key, Sha256Digest};
-use s3up_store::{Download, DownloadSequence, Get, Kind, ObjectFacts, Store, StoreError};
+use s3up_store::{Download, DownloadSequence, Get, ObjectFacts, Store, StoreError, StoreErrorKind};
 
 use crate::chain::{Chain, ChainEntry};
 use crate::documents::{Bucket, BucketError};
-use crate::manifest::{ChunkFacts, DocumentError, Parts};
+use crate::manifest::{ChunkFacts, DocumentError, PartIndex};
 
 /// Length of the ranges to download if a manifest does not name its part size.
 const RANGE_BYTES: u64 = 8 * MIB;
@@ -91,13 +91,14 @@ impl<'c> FetchEntry<'c> {
         let document = |source| FetchError::Document { key: entry.key.clone(), source };
         let parts = match bucket.parts(entry).await {
             Err(BucketError::Store(err))
-                if err.kind == Kind::Archived && indexes == PartIndexes::IfReadable =>
+                if err.kind == StoreErrorKind::Archived && indexes == PartIndexes::IfReadable =>
             {
                 None
             }
             parts => parts?,
         };
-        let of_chunks = |parts: Parts| parts.chunks.into_iter().map(|chunk| chunk.sha256.into());
+        let of_chunks =
+            |parts: PartIndex| parts.chunks.into_iter().map(|chunk| chunk.sha256.into());
         let part_sha256 = parts.map(|parts| of_chunks(parts).collect());
         let mut chunks = Vec::new();
         for chunk in entry.manifest.chunk_facts().map_err(document)? {

@@ -10,7 +10,7 @@
 
 use s3up_core::{Key, KeyPrefix};
 
-use crate::names::{Kind, SnapshotName, SubvolumeName};
+use crate::names::{BackupKind, SnapshotName, SubvolumeName};
 
 /// Longest part of a key after the prefix; the rest of the 1,024 bytes is for the
 /// prefix.
@@ -63,7 +63,7 @@ impl Layout {
 
     /// Returns the common start of the keys of all manifests of one kind, and of their
     /// part indexes.
-    pub fn manifests(&self, subvolume: &SubvolumeName, kind: Kind) -> String {
+    pub fn manifests(&self, subvolume: &SubvolumeName, kind: BackupKind) -> String {
         format!("{}{}/manifest-", self.directory(subvolume), dir_of(kind))
     }
 
@@ -85,7 +85,7 @@ impl Layout {
     /// deletes no other objects but manifests.
     pub fn is_stream_object(&self, subvolume: &SubvolumeName, key: &Key) -> bool {
         let directory = self.directory(subvolume);
-        [Kind::Full, Kind::Incremental].into_iter().any(|kind| {
+        [BackupKind::Full, BackupKind::Incremental].into_iter().any(|kind| {
             let below = format!("{directory}{}/", dir_of(kind));
             let Some(name) = key.as_str().strip_prefix(&below) else { return false };
             let is_chunk = name.starts_with("chunk-") && name.ends_with(".bin");
@@ -104,10 +104,10 @@ impl Layout {
     }
 }
 
-fn dir_of(kind: Kind) -> &'static str {
+fn dir_of(kind: BackupKind) -> &'static str {
     match kind {
-        Kind::Full => "full",
-        Kind::Incremental => "incremental",
+        BackupKind::Full => "full",
+        BackupKind::Incremental => "incremental",
     }
 }
 

@@ -11,7 +11,7 @@ use s3up_core::part::PART_BYTES_MAX;
 use s3up_core::{Crc64Nvme, Key, Sha256Digest};
 use serde::{Deserialize, Serialize};
 
-use crate::names::Kind;
+use crate::names::{BackupKind, SnapshotName};
 use crate::origin::Origin;
 use crate::stamp::Stamp;
 
@@ -22,26 +22,26 @@ pub const CHUNK_COUNT_MAX: u64 = 10_000;
 /// Ten thousand chunks take under 6 MiB; a longer document is not a manifest.
 pub const MANIFEST_BYTES_MAX: u64 = 16 << 20;
 /// Enough for two million parts at 67 bytes each.
-pub const PARTS_BYTES_MAX: u64 = 160 << 20;
+pub const PART_INDEX_BYTES_MAX: u64 = 160 << 20;
 pub const POINTER_BYTES_MAX: u64 = 64 << 10;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     pub version: u64,
     pub subvolume: String,
-    pub kind: Kind,
+    pub kind: BackupKind,
     pub created_at: Stamp,
-    pub snapshot: SnapshotRecord,
+    pub snapshot: ManifestSnapshot,
     /// Key of the parent's manifest; null for a full.
     pub parent_manifest: Option<String>,
     /// In order.
-    pub chunks: Vec<ChunkRecord>,
+    pub chunks: Vec<ManifestChunk>,
     pub total_bytes: u64,
     /// Length of each chunk but the last.
     pub chunk_size: u64,
-    pub s3: S3Record,
+    pub s3: ManifestS3,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parts: Option<PartsRecord>,
+    pub parts: Option<PartIndexRef>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Stamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,7 +85,7 @@ pub struct Manifest {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SnapshotRecord {
+pub struct ManifestSnapshot {
     pub name: String,
     pub path: String,
     /// UUID as the send stream names it.
@@ -99,7 +99,7 @@ pub struct SnapshotRecord {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChunkRecord {
+pub struct ManifestChunk {
     pub key: String,
     /// Bytes.
     pub size: u64,
@@ -115,20 +115,20 @@ pub struct ChunkRecord {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct S3Record {
+pub struct ManifestS3 {
     pub storage_class: Option<String>,
 }
 
 /// Names the part index of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartsRecord {
+pub struct PartIndexRef {
     pub key: String,
     pub sha256: Sha256Digest,
 }
 
 /// The part index: the SHA-256 of every part of every chunk, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parts {
+pub struct PartIndex {
     pub version: u64,
     pub chunks: Vec<ChunkParts>,
 }
@@ -143,12 +143,12 @@ pub struct ChunkParts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pointer {
     pub manifest_key: String,
-    pub kind: Kind,
+    pub kind: BackupKind,
     pub created_at: Stamp,
-    /// As in the manifest.
+    /// Copy of the field of the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// As in the manifest, so that they are known when it is lost.
+    /// Copy of the field of the manifest, for the case that the manifest is lost.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_origins: Vec<Origin>,
 }
@@ -181,6 +181,44 @@ struct VersionOnly {
 }
 
 impl Manifest {
+    /// Returns the part of a manifest that is known before the backup is made.
+    pub(crate) fn planned(backup: &SnapshotName, parent_manifest: Option<String>) -> Manifest {
+        Manifest {
+            version: VERSION,
+            subvolume: backup.subvolume.as_str().to_owned(),
+            kind: backup.kind,
+            created_at: backup.stamp,
+            snapshot: ManifestSnapshot {
+                name: backup.to_string(),
+                path: String::new(),
+                uuid: None,
+                parent_uuid: None,
+                ctransid: None,
+                parent_ctransid: None,
+            },
+            parent_manifest,
+            chunks: Vec::new(),
+            total_bytes: 0,
+            chunk_size: 0,
+            s3: ManifestS3 { storage_class: None },
+            parts: None,
+            started_at: None,
+            elapsed_seconds: None,
+            host: None,
+            tool: None,
+            kernel: None,
+            btrfs_progs: None,
+            node_bytes: None,
+            largest_xattr_bytes: None,
+            stream_protocol: None,
+            needs_btrfs_progs: None,
+            parent_received: false,
+            unplanned_full: None,
+            origin: None,
+            earlier_origins: Vec::new(),
+        }
+    }
+
     /// Returns the key of the part index, if there is one.
     pub fn parts_key(&self) -> Option<Result<Key, DocumentError>> {
         let parts = self.parts.as_ref()?;
@@ -190,7 +228,7 @@ impl Manifest {
     /// Returns whether the stream names the snapshot and its parent by the same UUID: that of a
     /// subvolume that was received and then made writable.
     pub fn has_uuid_of_parent(&self) -> bool {
-        let SnapshotRecord { uuid, parent_uuid, .. } = &self.snapshot;
+        let ManifestSnapshot { uuid, parent_uuid, .. } = &self.snapshot;
         uuid.is_some() && uuid == parent_uuid
     }
 
@@ -217,11 +255,11 @@ impl Manifest {
             return Err(field("total_bytes", what));
         }
         match (self.kind, &self.parent_manifest) {
-            (Kind::Full, None) | (Kind::Incremental, Some(_)) => {}
-            (Kind::Full, Some(_)) => {
+            (BackupKind::Full, None) | (BackupKind::Incremental, Some(_)) => {}
+            (BackupKind::Full, Some(_)) => {
                 return Err(field("parent_manifest", "a full must not have a parent"));
             }
-            (Kind::Incremental, None) => {
+            (BackupKind::Incremental, None) => {
                 return Err(field("parent_manifest", "an incremental must have a parent"));
             }
         }
@@ -243,7 +281,7 @@ impl Manifest {
     }
 
     pub fn chunk_facts(&self) -> Result<Vec<ChunkFacts>, DocumentError> {
-        let facts = |(n, chunk): (usize, &ChunkRecord)| {
+        let facts = |(n, chunk): (usize, &ManifestChunk)| {
             if let Some(bytes) = chunk.part_size
                 && !(1..=PART_BYTES_MAX).contains(&bytes)
             {
@@ -263,11 +301,11 @@ impl Manifest {
     }
 }
 
-impl Parts {
+impl PartIndex {
     /// Parses a part index and checks that it belongs to this manifest.
-    pub fn parse(bytes: &[u8], manifest: &Manifest) -> Result<Parts, DocumentError> {
+    pub fn parse(bytes: &[u8], manifest: &Manifest) -> Result<PartIndex, DocumentError> {
         check_version(bytes)?;
-        let parts: Parts = serde_json::from_slice(bytes)?;
+        let parts: PartIndex = serde_json::from_slice(bytes)?;
         if parts.chunks.len() != manifest.chunks.len() {
             let what = format!("expected {}, found {}", manifest.chunks.len(), parts.chunks.len());
             return Err(field("chunks", what));

@@ -40,7 +40,7 @@ pub struct Subvolume {
 /// The kind of a backup: a full, or based on a parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum BackupKind {
     Full,
     Incremental,
 }
@@ -50,7 +50,7 @@ pub enum Kind {
 pub struct SnapshotName {
     pub subvolume: SubvolumeName,
     pub stamp: Stamp,
-    pub kind: Kind,
+    pub kind: BackupKind,
 }
 
 impl SubvolumeName {
@@ -80,20 +80,20 @@ impl fmt::Display for SubvolumeName {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for BackupKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Kind::Full => "full",
-            Kind::Incremental => "incremental",
+            BackupKind::Full => "full",
+            BackupKind::Incremental => "incremental",
         })
     }
 }
 
-impl Kind {
+impl BackupKind {
     fn in_snapshot_name(self) -> &'static str {
         match self {
-            Kind::Full => "full",
-            Kind::Incremental => "inc",
+            BackupKind::Full => "full",
+            BackupKind::Incremental => "inc",
         }
     }
 }
@@ -103,8 +103,8 @@ impl SnapshotName {
     pub fn parse(text: &str) -> Option<SnapshotName> {
         let mut fields = text.rsplitn(3, SEPARATOR);
         let kind = match fields.next()? {
-            "full" => Kind::Full,
-            "inc" => Kind::Incremental,
+            "full" => BackupKind::Full,
+            "inc" => BackupKind::Incremental,
             _ => return None,
         };
         let stamp = Stamp::parse(fields.next()?).ok()?;

@@ -15,16 +15,16 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use s3up_core::Key;
-use s3up_store::{Kind as StoreKind, NotDeleted, SWEEP_AGE, StoreError};
+use s3up_store::{NotDeleted, SWEEP_AGE, StoreError, StoreErrorKind};
 
 use self::pending::{PendingDeletions, PendingError};
-use crate::audit::{self, Expected, Finding};
+use crate::audit::{self, AuditFinding, ExpectedSettings};
 use crate::catalogue::Catalogue;
 use crate::catalogue::read::CatalogueError;
 use crate::documents::Bucket;
 use crate::layout::Layout;
 use crate::names::{SnapshotName, SubvolumeName};
-use crate::retention::{self, PrunePlan, Retention, Step};
+use crate::retention::{self, DeletionStep, PrunePlan, Retention};
 
 /// Prunes one repository by its rules.
 pub struct Prune<'a> {
@@ -61,7 +61,7 @@ pub enum PruneError {
         "pointer {key}: another host or run has published since the plan was made; run prune again"
     )]
     Changed { key: Key },
-    #[error("cannot delete {count} objects, the next prune tries again")]
+    #[error("cannot delete {count} objects; the next prune tries again")]
     NotDeleted { count: usize, source: StoreError },
 }
 
@@ -71,7 +71,7 @@ impl PruneError {
     pub fn is_denied(&self) -> bool {
         match self {
             PruneError::Store(err) | PruneError::NotDeleted { source: err, .. } => {
-                err.kind == StoreKind::Denied
+                err.kind == StoreErrorKind::Denied
             }
             PruneError::Catalogue(_)
             | PruneError::Audit(_)
@@ -121,11 +121,11 @@ impl Prune<'_> {
 
     /// Audits the published chain: every object must exist with the right length and
     /// checksum. Returns the first problem.
-    async fn audit_chain(&self, catalogue: &Catalogue) -> Result<Option<Finding>, PruneError> {
+    async fn audit_chain(&self, catalogue: &Catalogue) -> Result<Option<AuditFinding>, PruneError> {
         // A chain that cannot be read blocks the plan anyway.
         for n in catalogue.current().ok().flatten().unwrap_or_default() {
             let key = catalogue.backups[n].listed.key.clone();
-            let checked = audit::check(self.bucket, key, &Expected::Nothing).await?;
+            let checked = audit::check(self.bucket, key, &ExpectedSettings::Nothing).await?;
             let unread = checked.findings.first().filter(|_| checked.entry.is_none());
             if let Some(finding) = checked.damage().or(unread) {
                 return Ok(Some(finding.clone()));
@@ -167,7 +167,11 @@ impl Prune<'_> {
     }
 
     /// A reader always finds the whole backup, or no manifest of it.
-    async fn apply_step(&self, step: &Step, pruned: &mut PruneCounts) -> Result<(), PruneError> {
+    async fn apply_step(
+        &self,
+        step: &DeletionStep,
+        pruned: &mut PruneCounts,
+    ) -> Result<(), PruneError> {
         self.bucket.store.delete(&step.manifest, self.bucket.retry_for).await?;
         pruned.backups += 1;
         pruned.objects += 1;

@@ -15,8 +15,8 @@ use serde::Serialize;
 use crate::documents::{Bucket, is_conflict, is_refusal};
 use crate::layout::Layout;
 use crate::manifest::{
-    ChunkParts, ChunkRecord, MANIFEST_BYTES_MAX, Manifest, PARTS_BYTES_MAX, Parts, PartsRecord,
-    Pointer, S3Record, SnapshotRecord, VERSION, needed_btrfs_progs, to_json,
+    ChunkParts, MANIFEST_BYTES_MAX, Manifest, ManifestChunk, ManifestS3, ManifestSnapshot,
+    PART_INDEX_BYTES_MAX, PartIndex, PartIndexRef, Pointer, VERSION, needed_btrfs_progs, to_json,
 };
 use crate::names::SnapshotName;
 use crate::origin::Lineage;
@@ -72,11 +72,11 @@ pub fn documents(
     layout: &Layout,
     described: &StreamDescription<'_>,
     chunks: &[Chunk],
-) -> (Manifest, Parts) {
+) -> (Manifest, PartIndex) {
     let StreamDescription { backup, facts, .. } = described;
-    let parts = Parts { version: VERSION, chunks: chunks.iter().map(chunk_parts).collect() };
+    let parts = PartIndex { version: VERSION, chunks: chunks.iter().map(chunk_parts).collect() };
     let parts_key = layout.parts(backup).as_str().to_owned();
-    let snapshot = SnapshotRecord {
+    let snapshot = ManifestSnapshot {
         name: backup.to_string(),
         path: described.snapshot_path.clone(),
         uuid: Some(facts.snapshot.uuid.to_string()),
@@ -94,8 +94,8 @@ pub fn documents(
         chunks: chunks.iter().map(chunk_record).collect(),
         total_bytes: facts.total_bytes,
         chunk_size: described.chunk_bytes,
-        s3: S3Record { storage_class: Some(described.storage_class.to_owned()) },
-        parts: Some(PartsRecord { key: parts_key, sha256: Sha256Digest::of(&to_json(&parts)) }),
+        s3: ManifestS3 { storage_class: Some(described.storage_class.to_owned()) },
+        parts: Some(PartIndexRef { key: parts_key, sha256: Sha256Digest::of(&to_json(&parts)) }),
         started_at: Some(described.started_at),
         elapsed_seconds: Some((described.elapsed.as_secs_f64() * 1000.0).round() / 1000.0),
         host: Some(described.host.name.clone()),
@@ -114,9 +114,9 @@ pub fn documents(
     (manifest, parts)
 }
 
-fn chunk_record(chunk: &Chunk) -> ChunkRecord {
+fn chunk_record(chunk: &Chunk) -> ManifestChunk {
     let facts = &chunk.stored.facts;
-    ChunkRecord {
+    ManifestChunk {
         key: chunk.key.as_str().to_owned(),
         size: facts.len,
         sha256: facts.sha256,
@@ -143,11 +143,11 @@ pub async fn write_documents(
     bucket: &Bucket,
     layout: &Layout,
     backup: &SnapshotName,
-    (manifest, parts): &(Manifest, Parts),
+    (manifest, parts): &(Manifest, PartIndex),
     documents: Documents,
 ) -> Result<(), PublishError> {
     check_length("manifest", manifest, MANIFEST_BYTES_MAX)?;
-    check_length("part index", parts, PARTS_BYTES_MAX)?;
+    check_length("part index", parts, PART_INDEX_BYTES_MAX)?;
     let key = layout.parts(backup);
     let overwrite = overwrite(bucket, &key, documents).await?;
     bucket.write(&key, parts, overwrite).await.map_err(PublishError::Upload)?;

@@ -1,7 +1,7 @@
 //! The published backups of one subvolume: what its pointer leads to.
 
 use s3up_core::error_chain;
-use s3up_store::{Kind as StoreKind, StoreError};
+use s3up_store::{StoreError, StoreErrorKind};
 
 use crate::catalogue::unrestorable::{THAW_ADVICE, Unrestorable};
 use crate::chain::{Chain, ChainError};
@@ -52,7 +52,7 @@ pub enum PublishedError {
 
 impl From<StoreError> for PublishedError {
     fn from(err: StoreError) -> PublishedError {
-        match err.kind == StoreKind::Archived {
+        match err.kind == StoreErrorKind::Archived {
             true => PublishedError::Archived(err),
             false => PublishedError::Store(err),
         }

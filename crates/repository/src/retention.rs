@@ -25,23 +25,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use s3up_core::Key;
+use s3up_core::storage_class::StorageClass;
 
-use crate::audit::Finding;
+use crate::audit::AuditFinding;
 use crate::catalogue::{Catalogue, Generation};
 pub use crate::retention::decision::{
-    Blocked, Decision, MinAge, PrunePlan, Retention, Step, Verdict, Window,
+    Blocked, DeletionStep, GenerationVerdict, MinAge, PruneDecision, PrunePlan, Retention, Window,
 };
 use crate::retention::steps::{leftovers, steps};
-
-/// Number of days for which S3 charges for an object even if it is deleted earlier:
-/// <https://aws.amazon.com/s3/pricing/> ("minimum storage duration").
-const MIN_AGE_DAYS: [(&str, u32); 5] = [
-    ("DEEP_ARCHIVE", 180),
-    ("GLACIER", 90),
-    ("GLACIER_IR", 90),
-    ("STANDARD_IA", 30),
-    ("ONEZONE_IA", 30),
-];
 
 impl PrunePlan {
     /// True if there is nothing to delete.
@@ -63,9 +54,7 @@ impl MinAge {
     fn days(self, class: &str) -> u32 {
         match self {
             MinAge::Days(days) => days,
-            MinAge::ByClass => {
-                MIN_AGE_DAYS.iter().find(|(name, _)| *name == class).map_or(0, |(_, days)| *days)
-            }
+            MinAge::ByClass => StorageClass::find(class).map_or(0, |class| class.min_age_days),
         }
     }
 
@@ -81,7 +70,7 @@ impl MinAge {
 pub fn plan(
     catalogue: &Catalogue,
     retention: Retention,
-    problem: Option<&Finding>,
+    problem: Option<&AuditFinding>,
     pending: &[Key],
     now: Timestamp,
 ) -> PrunePlan {
@@ -90,11 +79,11 @@ pub fn plan(
     let decisions = match (&blocked, catalogue.current()) {
         (None, Ok(Some(current))) => decisions(catalogue, &generations, &current, retention, now),
         // If it is unknown what is published, no generation counts as older.
-        (_, _) => vec![Decision::Blocked; generations.len()],
+        (_, _) => vec![PruneDecision::Blocked; generations.len()],
     };
     let decided = generations.iter().zip(&decisions);
     let to_delete: Vec<&Generation> = decided
-        .filter(|(_, decision)| **decision == Decision::Delete)
+        .filter(|(_, decision)| **decision == PruneDecision::Delete)
         .map(|(generation, _)| generation)
         .collect();
     let verdict = |(generation, decision)| verdict(catalogue, generation, decision);
@@ -110,7 +99,7 @@ pub fn plan(
     }
 }
 
-fn blocked(catalogue: &Catalogue, problem: Option<&Finding>) -> Option<Blocked> {
+fn blocked(catalogue: &Catalogue, problem: Option<&AuditFinding>) -> Option<Blocked> {
     match catalogue.current() {
         Ok(None) => return Some(Blocked::NothingPublished),
         Err(reason) => return Some(Blocked::Published(reason)),
@@ -128,32 +117,32 @@ fn decisions(
     current: &[usize],
     retention: Retention,
     now: Timestamp,
-) -> Vec<Decision> {
+) -> Vec<PruneDecision> {
     let current_full = current[0];
     // A full alone has not shown yet that an incremental can be based on it.
     let is_confirmed = current.len() > 1;
     let mut wanted = retention.generations.max(1) - usize::from(is_confirmed);
     let mut may_wait = !is_confirmed;
-    let mut decisions = vec![Decision::Retained; generations.len()];
+    let mut decisions = vec![PruneDecision::Retained; generations.len()];
     for (n, generation) in generations.iter().enumerate().rev() {
         let sound = generation.backups.iter().all(|n| catalogue.problem(*n).is_none());
         decisions[n] = if generation.full == current_full {
-            Decision::Current
+            PruneDecision::Current
         } else if !catalogue.made_after(current_full, generation.full) {
-            Decision::Newer
+            PruneDecision::Newer
         } else if let Some(host) = other_origin(catalogue, generation, retention) {
-            Decision::OtherOrigin { host }
+            PruneDecision::OtherOrigin { host }
         } else if wanted > 0 {
             // A generation that cannot be restored does not count as one of those to
             // keep.
             wanted -= usize::from(sound);
             match wanted == 0 && std::mem::take(&mut may_wait) {
-                true => Decision::WaitsForIncremental,
-                false => Decision::Retained,
+                true => PruneDecision::WaitsForIncremental,
+                false => PruneDecision::Retained,
             }
         } else {
             let until = until(catalogue, generation, retention.min_age);
-            if until > now { Decision::WaitsForAge { until } } else { Decision::Delete }
+            if until > now { PruneDecision::WaitsForAge { until } } else { PruneDecision::Delete }
         };
     }
     window::keep_window(catalogue, generations, &mut decisions, (retention, now));
@@ -190,7 +179,7 @@ fn until(catalogue: &Catalogue, generation: &Generation, min_age: MinAge) -> Tim
 fn keep_what_is_needed(
     catalogue: &Catalogue,
     generations: &[Generation],
-    decisions: &mut [Decision],
+    decisions: &mut [PruneDecision],
 ) {
     let mut generation_of: BTreeMap<usize, usize> = BTreeMap::new();
     for (n, generation) in generations.iter().enumerate() {
@@ -198,15 +187,16 @@ fn keep_what_is_needed(
     }
     let pairs = needs(catalogue);
     loop {
-        let is_deleted = |decisions: &[Decision], backup: usize| {
-            generation_of.get(&backup).copied().filter(|n| decisions[*n] == Decision::Delete)
+        let is_deleted = |decisions: &[PruneDecision], backup: usize| {
+            generation_of.get(&backup).copied().filter(|n| decisions[*n] == PruneDecision::Delete)
         };
         let found = pairs.iter().find_map(|(by, needed)| {
             let generation = is_deleted(decisions, *needed)?;
             is_deleted(decisions, *by).is_none().then_some((*by, generation))
         });
         let Some((by, generation)) = found else { return };
-        decisions[generation] = Decision::Needed { by: catalogue.backups[by].listed.key.clone() };
+        decisions[generation] =
+            PruneDecision::Needed { by: catalogue.backups[by].listed.key.clone() };
     }
 }
 
@@ -226,10 +216,14 @@ fn needs(catalogue: &Catalogue) -> BTreeSet<(usize, usize)> {
     pairs
 }
 
-fn verdict(catalogue: &Catalogue, generation: &Generation, decision: Decision) -> Verdict {
+fn verdict(
+    catalogue: &Catalogue,
+    generation: &Generation,
+    decision: PruneDecision,
+) -> GenerationVerdict {
     let backups = || generation.backups.iter().map(|n| &catalogue.backups[*n]);
     let classes: BTreeSet<_> = backups().flat_map(|backup| &backup.classes).collect();
-    Verdict {
+    GenerationVerdict {
         full_at: catalogue.backups[generation.full].created_at().time(),
         backups: generation.backups.len(),
         bytes: backups().map(|backup| backup.total_bytes).sum(),

@@ -48,7 +48,7 @@ struct VersionOnly {
 
 /// The reason why a file is not used.
 #[derive(Debug, thiserror::Error)]
-pub enum Unusable {
+pub enum UnusableStateFile {
     #[error("there is no state file yet")]
     Missing,
     #[error("the file cannot be read: {0}")]
@@ -69,7 +69,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
         path: PathBuf,
         location: RepositoryLocation,
         format: Format,
-    ) -> (StateFile<T>, Option<Unusable>) {
+    ) -> (StateFile<T>, Option<UnusableStateFile>) {
         let (document, unusable) = match read(&path, &location, format) {
             Ok(document) => (document, None),
             Err(err) => {
@@ -80,7 +80,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
         (StateFile { path, document }, unusable)
     }
 
-    /// As [`open`](StateFile::open), and says why a file that is there is not used.
+    /// Opens the file like [`open`](StateFile::open), and logs why a file that exists is not used.
     pub fn open_or_warn(
         path: PathBuf,
         location: RepositoryLocation,
@@ -88,7 +88,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     ) -> StateFile<T> {
         let (file, unusable) = StateFile::open(path, location, format);
         if let Some(err) = unusable
-            && !matches!(err, Unusable::Missing)
+            && !matches!(err, UnusableStateFile::Missing)
         {
             let path = file.path.display();
             tracing::warn!(event = "state_file_ignored", %path, "{err}; starting with an empty state file");
@@ -129,25 +129,25 @@ fn read<T: DeserializeOwned>(
     path: &Path,
     location: &RepositoryLocation,
     Format { version, bytes_max }: Format,
-) -> Result<Document<T>, Unusable> {
+) -> Result<Document<T>, UnusableStateFile> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|err| {
         let is_missing = err.kind() == io::ErrorKind::NotFound;
-        if is_missing { Unusable::Missing } else { Unusable::Io(err) }
+        if is_missing { UnusableStateFile::Missing } else { UnusableStateFile::Io(err) }
     })?;
-    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(Unusable::Io)?;
+    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(UnusableStateFile::Io)?;
     if bytes.len() as u64 > bytes_max {
-        return Err(Unusable::TooLong(bytes_max));
+        return Err(UnusableStateFile::TooLong(bytes_max));
     }
     if let Some(expected) = version {
         let VersionOnly { version: found } = serde_json::from_slice(&bytes)?;
         if found != expected {
-            return Err(Unusable::Version { found, expected });
+            return Err(UnusableStateFile::Version { found, expected });
         }
     }
     let document: Document<T> = serde_json::from_slice(&bytes)?;
     if document.location != *location {
-        return Err(Unusable::OtherLocation);
+        return Err(UnusableStateFile::OtherLocation);
     }
     Ok(document)
 }

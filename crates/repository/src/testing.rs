@@ -3,29 +3,29 @@
 use s3up_core::{Key, Sha256Digest};
 
 use crate::chain::ChainEntry;
-use crate::manifest::{ChunkRecord, Manifest, S3Record, SnapshotRecord, VERSION};
-use crate::names::Kind;
+use crate::manifest::{Manifest, ManifestChunk, ManifestSnapshot};
+use crate::names::{BackupKind, SnapshotName, SubvolumeName};
 use crate::stamp::Stamp;
 
 /// Returns backup number `n`, based on number `parent`.
 pub fn entry(n: u32, parent: Option<u32>) -> ChainEntry {
     let made_at = jiff::Timestamp::from_second(1_000_000_000 + i64::from(n));
-    let stamp = Stamp::at(made_at.expect("a time near 2001"));
+    let backup = SnapshotName {
+        subvolume: SubvolumeName::parse("data").expect("a valid name"),
+        stamp: Stamp::at(made_at.expect("a time near 2001")),
+        kind: if parent.is_some() { BackupKind::Incremental } else { BackupKind::Full },
+    };
+    let planned = Manifest::planned(&backup, parent.map(|n| format!("m{n}")));
     let manifest = Manifest {
-        version: VERSION,
-        subvolume: "data".to_owned(),
-        kind: if parent.is_some() { Kind::Incremental } else { Kind::Full },
-        created_at: stamp,
-        snapshot: SnapshotRecord {
-            name: format!("data__{stamp}__{}", if parent.is_some() { "inc" } else { "full" }),
+        snapshot: ManifestSnapshot {
             path: "/snapshots/data".to_owned(),
             uuid: Some(format!("uuid-{n}")),
             parent_uuid: parent.map(|n| format!("uuid-{n}")),
             ctransid: Some(u64::from(n)),
             parent_ctransid: parent.map(u64::from),
+            ..planned.snapshot
         },
-        parent_manifest: parent.map(|n| format!("m{n}")),
-        chunks: vec![ChunkRecord {
+        chunks: vec![ManifestChunk {
             key: format!("c{n}"),
             size: 10,
             sha256: Sha256Digest::of(b""),
@@ -35,22 +35,7 @@ pub fn entry(n: u32, parent: Option<u32>) -> ChainEntry {
         }],
         total_bytes: 10,
         chunk_size: 100,
-        s3: S3Record { storage_class: None },
-        parts: None,
-        started_at: None,
-        elapsed_seconds: None,
-        host: None,
-        tool: None,
-        kernel: None,
-        btrfs_progs: None,
-        node_bytes: None,
-        largest_xattr_bytes: None,
-        stream_protocol: None,
-        needs_btrfs_progs: None,
-        parent_received: false,
-        unplanned_full: None,
-        origin: None,
-        earlier_origins: Vec::new(),
+        ..planned
     };
     ChainEntry { key: Key::parse(&format!("m{n}")).expect("a short key"), manifest }
 }

@@ -5,7 +5,7 @@
 //! host was lost. The stay of a copy is extended once less than half of its days are left, also
 //! during a download that takes longer than that ([`Thaw::keep`]).
 //!
-//! Not here: the S3 requests (`s3up_store::Thaw`).
+//! Not here: the S3 requests (`s3up_store::ThawRequest`).
 
 mod need;
 mod required_objects;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use s3up_core::progress::{Progress, ProgressSink};
 use s3up_core::{Clock, Key, Stopwatch, error_chain};
-use s3up_store::{StoreError, Thaw as ThawRequest, Tier};
+use s3up_store::{StoreError, ThawRequest, Tier};
 
 pub use self::need::{Need, ThawState, need};
 pub use self::required_objects::RequiredObjects;
@@ -35,7 +35,7 @@ const REQUESTS_IN_FLIGHT: usize = 16;
 
 /// The terms of a thaw request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct ThawTerms {
     pub tier: Tier,
     /// Number of days that the copies stay, at least 1.
     pub days: u32,
@@ -46,8 +46,8 @@ pub struct Terms {
 
 /// The steps that a thaw may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Only observe. A request costs money.
+pub enum ThawMode {
+    /// Observe and request nothing: a request costs money.
     Observe,
     /// Request a thaw and do not wait.
     Request,
@@ -58,7 +58,7 @@ pub enum Mode {
 #[derive(Clone, Copy)]
 pub struct Thaw<'a> {
     pub bucket: &'a Bucket,
-    pub terms: Terms,
+    pub terms: ThawTerms,
     /// The calendar clock says when copies expire.
     pub clock: Clock,
     pub progress: &'a ProgressSink,
@@ -94,7 +94,11 @@ pub enum ThawError {
 impl Thaw<'_> {
     /// Thaws as far as `mode` allows, until everything is readable or the time is over. May be
     /// dropped at any moment and run again.
-    pub async fn run(&self, wanted: &RequiredObjects, mode: Mode) -> Result<ThawResult, ThawError> {
+    pub async fn run(
+        &self,
+        wanted: &RequiredObjects,
+        mode: ThawMode,
+    ) -> Result<ThawResult, ThawError> {
         let began = self.clock.start();
         let mut thawed = ThawResult {
             state: self.observe(wanted).await?,
@@ -103,14 +107,14 @@ impl Thaw<'_> {
             sped_up: 0,
             waited: Duration::ZERO,
         };
-        if mode == Mode::Observe {
+        if mode == ThawMode::Observe {
             return Ok(thawed);
         }
         if !thawed.state.under_way.is_empty() {
             self.speed_up(&mut thawed).await?;
         }
         self.request(&mut thawed).await?;
-        let Mode::Wait { at_most } = mode else { return Ok(thawed) };
+        let ThawMode::Wait { at_most } = mode else { return Ok(thawed) };
         if thawed.is_ready() {
             return Ok(thawed);
         }

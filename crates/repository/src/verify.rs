@@ -3,7 +3,7 @@
 //! ([`deep`]).
 //!
 //! Every backup is verified, also outside the published chain. A problem is a
-//! [`Finding`] with its key and stops nothing.
+//! [`AuditFinding`] with its key and stops nothing.
 
 mod deep;
 
@@ -11,7 +11,7 @@ use s3up_core::progress::ProgressSink;
 use s3up_core::{Clock, Key};
 use s3up_store::StoreError;
 
-use crate::audit::{self, AuditError, Expected, Finding, Problem};
+use crate::audit::{self, AuditError, AuditFinding, ExpectedSettings, ObjectProblem};
 use crate::catalogue::read::CatalogueError;
 use crate::catalogue::{Catalogue, Pointing, Unrestorable};
 use crate::documents::Bucket;
@@ -30,7 +30,7 @@ pub enum Depth {
 pub struct Verify<'a> {
     pub bucket: &'a Bucket,
     pub layout: &'a Layout,
-    pub expected: Expected,
+    pub expected: ExpectedSettings,
     pub depth: Depth,
     pub clock: Clock,
     pub progress: &'a ProgressSink,
@@ -57,8 +57,8 @@ pub struct VerifyReport {
     pub unknown: usize,
     /// Number of manifests that were not read, so that their objects count as unknown.
     pub unread_manifests: usize,
-    pub findings: Vec<Finding>,
-    /// Manifests of the backups without findings whose chunks were all looked at.
+    pub findings: Vec<AuditFinding>,
+    /// Manifests of the backups without findings whose chunks were all examined.
     pub sound: Vec<Key>,
 }
 
@@ -75,8 +75,8 @@ pub enum VerifyError {
 }
 
 impl VerifyReport {
-    fn found(&mut self, key: &Key, problem: Problem) {
-        self.findings.push(Finding { key: key.as_str().to_owned(), problem });
+    fn found(&mut self, key: &Key, problem: ObjectProblem) {
+        self.findings.push(AuditFinding { key: key.as_str().to_owned(), problem });
     }
 }
 
@@ -101,26 +101,26 @@ impl Verify<'_> {
         match &catalogue.pointer {
             Pointing::At(_) => {}
             Pointing::Nothing => {
-                verified.found(&pointer, Problem::Missing);
+                verified.found(&pointer, ObjectProblem::Missing);
             }
             Pointing::Broken(Unrestorable::Broken(reason)) => {
-                verified.found(&pointer, Problem::Chain { reason: reason.clone() });
+                verified.found(&pointer, ObjectProblem::Chain { reason: reason.clone() });
             }
             Pointing::Broken(Unrestorable::Archived(_)) => {
                 let listed = catalogue.objects.get(pointer.as_str());
                 let class = listed.map_or("unknown class", |object| &*object.class).to_owned();
-                verified.found(&pointer, Problem::ArchivedDocument { class });
+                verified.found(&pointer, ObjectProblem::ArchivedDocument { class });
             }
         }
         for backup in &catalogue.backups {
             let key = &backup.listed.key;
             let before = (verified.findings.len(), verified.archived.len());
             if let (Ok(_), Err(Unrestorable::Broken(reason))) = (&backup.manifest, &backup.full) {
-                verified.found(key, Problem::Chain { reason: reason.clone() });
+                verified.found(key, ObjectProblem::Chain { reason: reason.clone() });
             }
             self.check_backup(key, &mut verified).await?;
             let is_unchanged = before == (verified.findings.len(), verified.archived.len());
-            // While a manifest of its chain is archived, a backup was not looked at as a whole.
+            // While a manifest of its chain is archived, a backup was not examined as a whole.
             if is_unchanged && backup.full.is_ok() {
                 verified.sound.push(key.clone());
             }
@@ -151,7 +151,7 @@ impl Verify<'_> {
             verified.bytes_read += read.bytes;
             verified.archived.extend(read.archived);
             if let Some(reason) = read.damage {
-                verified.found(manifest, Problem::Content { reason });
+                verified.found(manifest, ObjectProblem::Content { reason });
             }
         }
         Ok(())

@@ -8,9 +8,9 @@
 use std::time::Instant;
 use std::{env, fs, io};
 
-use btrfs_sendstream::{Attribute, Kind, Verifier};
+use btrfs_sendstream::{Attribute, CommandKind, Verifier};
 
-/// From the writes of `btrfs send` into a pipe to the buffers of an upload.
+/// Lengths from the writes of `btrfs send` into a pipe to the buffers of an upload.
 const PIECE_BYTES: [usize; 3] = [4096, 64 * 1024, 1024 * 1024];
 const ROUNDS: u32 = 5;
 /// Larger than any CPU cache.
@@ -62,7 +62,7 @@ fn generated(version: u32, data_bytes: usize) -> Vec<u8> {
         attribute(Attribute::Uuid, &[7; 16]),
         attribute(Attribute::Ctransid, &[1; 8]),
     ];
-    stream.extend(command(Kind::Subvolume, &snapshot.concat()));
+    stream.extend(command(CommandKind::Subvolume, &snapshot.concat()));
     let data = vec![0x5a; data_bytes];
     let data = match version {
         1 => attribute(Attribute::Data, &data),
@@ -70,11 +70,11 @@ fn generated(version: u32, data_bytes: usize) -> Vec<u8> {
     };
     let path = attribute(Attribute::Path, b"a/directory/and a file");
     let write = [path, attribute(Attribute::FileOffset, &[0; 8]), data].concat();
-    let write = command(Kind::Write, &write);
+    let write = command(CommandKind::Write, &write);
     while stream.len() < STREAM_BYTES {
         stream.extend_from_slice(&write);
     }
-    stream.extend(command(Kind::End, &[]));
+    stream.extend(command(CommandKind::End, &[]));
     stream
 }
 
@@ -83,7 +83,7 @@ fn attribute(attribute: Attribute, value: &[u8]) -> Vec<u8> {
     [&attribute.number().to_le_bytes()[..], &len.to_le_bytes(), value].concat()
 }
 
-fn command(kind: Kind, body: &[u8]) -> Vec<u8> {
+fn command(kind: CommandKind, body: &[u8]) -> Vec<u8> {
     let len = u32::try_from(body.len()).expect("a body of at most 4 GiB");
     let start = [&len.to_le_bytes()[..], &kind.number().to_le_bytes()].concat();
     let mut digest = crc_fast::Digest::new_with_init_state(crc_fast::CrcAlgorithm::Crc32Iscsi, 0);

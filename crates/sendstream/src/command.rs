@@ -5,8 +5,8 @@ use std::ops::Range;
 use crate::attribute::{Attribute, ValueFormat};
 use crate::command_head;
 use crate::error::Defect;
-use crate::kind::Kind;
-use crate::path::{PathRule, check_name, check_path, check_text};
+use crate::kind::CommandKind;
+use crate::path::{StreamPathRule, check_name, check_path, check_text};
 use crate::protocol::Protocol;
 use crate::summary::{Parent, Snapshot, Time, Times};
 use crate::uuid::Uuid;
@@ -15,11 +15,11 @@ use crate::uuid::Uuid;
 /// attributes, but has only the range of its file data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command<'a> {
-    pub kind: Kind,
+    pub kind: CommandKind,
     /// Byte range of the whole command in the stream, including its header.
     pub range: Range<u64>,
     /// Byte range of its file data in the stream. The data of an
-    /// [`Kind::EncodedWrite`] is compressed.
+    /// [`CommandKind::EncodedWrite`] is compressed.
     pub data: Option<Range<u64>>,
     pub(crate) head: &'a [u8],
 }
@@ -86,7 +86,7 @@ impl<'a> Command<'a> {
         checked.map_err(|rule| Defect::InvalidPath { attribute, text: text(), rule })
     }
 
-    fn check_path(&self, attribute: Attribute, path: &[u8]) -> Result<(), PathRule> {
+    fn check_path(&self, attribute: Attribute, path: &[u8]) -> Result<(), StreamPathRule> {
         if attribute == Attribute::Path && self.kind.is_first() {
             return check_name(path);
         }
@@ -94,7 +94,7 @@ impl<'a> Command<'a> {
             return Ok(());
         }
         // A symlink may point anywhere; this crate does not follow it.
-        if attribute == Attribute::PathLink && self.kind == Kind::Symlink {
+        if attribute == Attribute::PathLink && self.kind == CommandKind::Symlink {
             return check_text(path);
         }
         check_path(path)
@@ -102,7 +102,7 @@ impl<'a> Command<'a> {
 
     /// Returns the times that the command sets on the root of the subvolume.
     pub(crate) fn root_times(&self) -> Option<Times> {
-        if self.kind != Kind::Utimes || self.path() != Some(b"") {
+        if self.kind != CommandKind::Utimes || self.path() != Some(b"") {
             return None;
         }
         Some(Times {
@@ -125,7 +125,7 @@ impl<'a> Command<'a> {
             name: self.path()?.to_vec(),
             uuid: self.uuid(Attribute::Uuid)?,
             ctransid: self.number(Attribute::Ctransid)?,
-            parent: if self.kind == Kind::Snapshot { parent() } else { None },
+            parent: if self.kind == CommandKind::Snapshot { parent() } else { None },
         })
     }
 }

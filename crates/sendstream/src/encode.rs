@@ -5,7 +5,7 @@
 
 use crate::attribute::Attribute;
 use crate::crc::Crc;
-use crate::kind::Kind;
+use crate::kind::CommandKind;
 use crate::protocol::Protocol;
 
 const MAGIC: &[u8; 13] = b"btrfs-stream\0";
@@ -27,7 +27,10 @@ pub fn stream_header(protocol: Protocol) -> Vec<u8> {
 }
 
 /// Encodes a command without file data, which both protocols write in the same way.
-pub fn command(kind: Kind, attributes: &[(Attribute, &[u8])]) -> Result<Vec<u8>, AttributeTooLong> {
+pub fn command(
+    kind: CommandKind,
+    attributes: &[(Attribute, &[u8])],
+) -> Result<Vec<u8>, AttributeTooLong> {
     let mut bytes = vec![0; HEADER_BYTES];
     for (attribute, value) in attributes {
         let too_long = |_| AttributeTooLong { attribute: *attribute, bytes: value.len() };

@@ -3,20 +3,20 @@
 use std::fmt;
 
 use crate::attribute::Attribute;
-use crate::kind::Kind;
-use crate::path::PathRule;
+use crate::kind::CommandKind;
+use crate::path::StreamPathRule;
 use crate::protocol::Protocol;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("send stream, {location}: {defect}")]
 pub struct StreamError {
-    pub location: Location,
+    pub location: StreamLocation,
     pub defect: Defect,
 }
 
 /// A location in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Location {
+pub struct StreamLocation {
     /// Offset of the command that is wrong. Where the stream ends too early or
     /// continues after its end, this is the offset of that end.
     pub offset: u64,
@@ -61,7 +61,7 @@ pub enum Defect {
     #[error("expected {expected} bytes in the attribute {attribute}, found {bytes}")]
     WrongAttributeLength { attribute: Attribute, bytes: usize, expected: usize },
     #[error("expected {rule} in the attribute {attribute}, found {text:?}")]
-    InvalidPath { attribute: Attribute, text: String, rule: PathRule },
+    InvalidPath { attribute: Attribute, text: String, rule: StreamPathRule },
     #[error("expected a subvolume or a snapshot as the first command")]
     MissingSnapshotCommand,
     #[error("expected one subvolume per stream, found a second one")]
@@ -74,7 +74,7 @@ pub enum Defect {
     DataAfterEnd,
 }
 
-impl fmt::Display for Location {
+impl fmt::Display for StreamLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "byte {}", self.offset)?;
         match self.command {
@@ -82,7 +82,7 @@ impl fmt::Display for Location {
             Some(CommandLocation { nth, kind }) => {
                 write!(f, ", command {nth} ")?;
                 // The newest protocol knows the commands of the older ones too.
-                match Kind::from_number(kind, Protocol::V2) {
+                match CommandKind::from_number(kind, Protocol::V2) {
                     Some(kind) => write!(f, "({kind})"),
                     None => write!(f, "(number {kind})"),
                 }

@@ -9,7 +9,7 @@
 
 use crate::attribute::Attribute;
 use crate::command::Command;
-use crate::kind::Kind;
+use crate::kind::CommandKind;
 use crate::protocol::Protocol;
 
 /// Most data in one `write` command: `max_send_read_size` in the kernel's send.c.
@@ -40,7 +40,8 @@ impl Forecast {
     }
 
     pub fn add(&mut self, command: &Command<'_>) {
-        let length = command.number(Attribute::Size).filter(|_| command.kind == Kind::UpdateExtent);
+        let length =
+            command.number(Attribute::Size).filter(|_| command.kind == CommandKind::UpdateExtent);
         let Some(length) = length else {
             let bytes = command.range.end - command.range.start;
             self.stream_bytes = self.stream_bytes.saturating_add(bytes);

@@ -43,10 +43,10 @@ mod verifier;
 pub use attribute::Attribute;
 pub use command::Command;
 pub use command_head::HEAD_BYTES_MAX;
-pub use error::{CommandLocation, Defect, Location, StreamError};
+pub use error::{CommandLocation, Defect, StreamError, StreamLocation};
 pub use forecast::Forecast;
-pub use kind::Kind;
-pub use path::PathRule;
+pub use kind::CommandKind;
+pub use path::StreamPathRule;
 pub use progs_release::{PROTOCOL_2_FROM, ProgsRelease};
 pub use protocol::{COMMAND_BYTES_MAX_V1, COMMAND_BYTES_MAX_V2, Protocol};
 pub use summary::{

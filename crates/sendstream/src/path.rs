@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A rule for paths. Its `Display` form says what the rule expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PathRule {
+pub enum StreamPathRule {
     NotEmpty,
     NoNul,
     Relative,
@@ -15,46 +15,46 @@ pub enum PathRule {
     SingleName,
 }
 
-impl fmt::Display for PathRule {
+impl fmt::Display for StreamPathRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            PathRule::NotEmpty => "at least one byte",
-            PathRule::NoNul => "no NUL byte",
-            PathRule::Relative => "a relative path",
-            PathRule::PlainSegments => "no segment that is empty, `.` or `..`",
-            PathRule::SingleName => "a single name without `/`",
+            StreamPathRule::NotEmpty => "at least one byte",
+            StreamPathRule::NoNul => "no NUL byte",
+            StreamPathRule::Relative => "a relative path",
+            StreamPathRule::PlainSegments => "no segment that is empty, `.` or `..`",
+            StreamPathRule::SingleName => "a single name without `/`",
         })
     }
 }
 
 /// Checks any text, such as the name of an extended attribute or the target of
 /// a symlink.
-pub(crate) fn check_text(text: &[u8]) -> Result<(), PathRule> {
+pub(crate) fn check_text(text: &[u8]) -> Result<(), StreamPathRule> {
     match text {
-        [] => Err(PathRule::NotEmpty),
-        _ if text.contains(&0) => Err(PathRule::NoNul),
+        [] => Err(StreamPathRule::NotEmpty),
+        _ if text.contains(&0) => Err(StreamPathRule::NoNul),
         _ => Ok(()),
     }
 }
 
 /// Checks a path inside the subvolume.
-pub(crate) fn check_path(path: &[u8]) -> Result<(), PathRule> {
+pub(crate) fn check_path(path: &[u8]) -> Result<(), StreamPathRule> {
     check_text(path)?;
     if path.starts_with(b"/") {
-        return Err(PathRule::Relative);
+        return Err(StreamPathRule::Relative);
     }
     let is_wrong = |segment: &[u8]| matches!(segment, b"" | b"." | b"..");
     match path.split(|byte| *byte == b'/').any(is_wrong) {
-        true => Err(PathRule::PlainSegments),
+        true => Err(StreamPathRule::PlainSegments),
         false => Ok(()),
     }
 }
 
 /// Checks the name of the subvolume itself.
-pub(crate) fn check_name(name: &[u8]) -> Result<(), PathRule> {
+pub(crate) fn check_name(name: &[u8]) -> Result<(), StreamPathRule> {
     check_path(name)?;
     match name.contains(&b'/') {
-        true => Err(PathRule::SingleName),
+        true => Err(StreamPathRule::SingleName),
         false => Ok(()),
     }
 }
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn unsafe_paths_and_names_are_refused() {
-        use PathRule::{NoNul, NotEmpty, PlainSegments, Relative, SingleName};
+        use StreamPathRule::{NoNul, NotEmpty, PlainSegments, Relative, SingleName};
         #[rustfmt::skip]
         let cases: [(&[u8], _, _, _); 17] = [
             // path            as text         as a path            as a name

@@ -1,13 +1,13 @@
 //! Trial streams: tiny send streams that show what `btrfs receive` can do in a directory.
 //!
 //! A filter of system calls, a security module or a mount can refuse what no flag of the kernel
-//! tells. `btrfs receive` would report it at the first command that needs it, perhaps in the last
+//! shows. `btrfs receive` would report it at the first command that needs it, perhaps in the last
 //! backup of a chain. So these streams are received first. They have protocol 1, which every
 //! release receives. No other subvolume of the filesystem may have their UUIDs.
 
 use crate::attribute::Attribute;
 use crate::encode::{AttributeTooLong, command, stream_header};
-use crate::kind::Kind;
+use crate::kind::CommandKind;
 use crate::protocol::Protocol;
 use crate::uuid::Uuid;
 
@@ -34,47 +34,51 @@ const FILE_CAPABILITY: [u8; 20] = [0, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 
 /// Content that only some backups have, and that a host may be unable to receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum TrialContent {
     DeviceNodes,
     Owners,
     Acls,
     FileCapabilities,
 }
 
-impl Content {
-    pub const ALL: [Content; 4] =
-        [Content::DeviceNodes, Content::Owners, Content::Acls, Content::FileCapabilities];
+impl TrialContent {
+    pub const ALL: [TrialContent; 4] = [
+        TrialContent::DeviceNodes,
+        TrialContent::Owners,
+        TrialContent::Acls,
+        TrialContent::FileCapabilities,
+    ];
 
-    /// Returns the words for a message.
-    pub fn words(self) -> &'static str {
+    /// Returns the name for a message.
+    pub fn name(self) -> &'static str {
         match self {
-            Content::DeviceNodes => "device nodes",
-            Content::Owners => "owners of files",
-            Content::Acls => "ACLs",
-            Content::FileCapabilities => "capabilities of programs",
+            TrialContent::DeviceNodes => "device nodes",
+            TrialContent::Owners => "owners of files",
+            TrialContent::Acls => "ACLs",
+            TrialContent::FileCapabilities => "capabilities of programs",
         }
     }
 
     fn commands(self) -> Result<Vec<u8>, AttributeTooLong> {
-        let file = new(Kind::Mkfile, FILE, &[])?;
+        let file = new(CommandKind::Mkfile, FILE, &[])?;
         let xattr = |name: &[u8], value: &[u8]| {
             let (name, value) = ((Attribute::XattrName, name), (Attribute::XattrData, value));
-            command(Kind::SetXattr, &[(Attribute::Path, FILE), name, value])
+            command(CommandKind::SetXattr, &[(Attribute::Path, FILE), name, value])
         };
         Ok(match self {
-            Content::DeviceNodes => {
+            TrialContent::DeviceNodes => {
                 let (mode, device) = (DEVICE_MODE.to_le_bytes(), DEVICE.to_le_bytes());
                 let numbers = [(Attribute::Mode, &mode[..]), (Attribute::Rdev, &device[..])];
-                new(Kind::Mknod, FILE, &numbers)?
+                new(CommandKind::Mknod, FILE, &numbers)?
             }
-            Content::Owners => {
+            TrialContent::Owners => {
                 let id = 1_u64.to_le_bytes();
                 let ids = [(Attribute::Uid, &id[..]), (Attribute::Gid, &id[..])];
                 let chown = [&[(Attribute::Path, FILE)][..], &ids].concat();
-                [file, command(Kind::Chown, &chown)?].concat()
+                [file, command(CommandKind::Chown, &chown)?].concat()
             }
-            Content::Acls => [file, xattr(b"system.posix_acl_access", &ACL)?].concat(),
-            Content::FileCapabilities => {
+            TrialContent::Acls => [file, xattr(b"system.posix_acl_access", &ACL)?].concat(),
+            TrialContent::FileCapabilities => {
                 [file, xattr(b"security.capability", &FILE_CAPABILITY)?].concat()
             }
         })
@@ -95,7 +99,7 @@ pub fn incremental(uuids: [Uuid; 2]) -> Vec<u8> {
 }
 
 /// Returns a full with this content.
-pub fn with_content(content: Content, uuid: Uuid) -> Vec<u8> {
+pub fn with_content(content: TrialContent, uuid: Uuid) -> Vec<u8> {
     try_with_content(content, uuid).expect(SHORT)
 }
 
@@ -106,17 +110,17 @@ fn try_full(uuid: Uuid) -> Result<Vec<u8>, AttributeTooLong> {
     let times = [&[path(FILE)][..], &times, &[(Attribute::Ctime, &time[..])]].concat();
     Ok([
         first(FULL, uuid)?,
-        new(Kind::Mkfile, b"new", &[])?,
-        command(Kind::Rename, &[path(b"new"), (Attribute::PathTo, FILE)])?,
+        new(CommandKind::Mkfile, b"new", &[])?,
+        command(CommandKind::Rename, &[path(b"new"), (Attribute::PathTo, FILE)])?,
         command(
-            Kind::Write,
+            CommandKind::Write,
             &[path(FILE), (Attribute::FileOffset, &zero), (Attribute::Data, &BLOCK)],
         )?,
-        new(Kind::Mkdir, b"directory", &[])?,
-        new(Kind::Symlink, b"symlink", &[(Attribute::PathLink, FILE)])?,
-        command(Kind::Chmod, &[path(FILE), (Attribute::Mode, &mode)])?,
-        command(Kind::Utimes, &times)?,
-        command(Kind::End, &[])?,
+        new(CommandKind::Mkdir, b"directory", &[])?,
+        new(CommandKind::Symlink, b"symlink", &[(Attribute::PathLink, FILE)])?,
+        command(CommandKind::Chmod, &[path(FILE), (Attribute::Mode, &mode)])?,
+        command(CommandKind::Utimes, &times)?,
+        command(CommandKind::End, &[])?,
     ]
     .concat())
 }
@@ -140,24 +144,24 @@ fn try_incremental([parent, own]: [Uuid; 2]) -> Result<Vec<u8>, AttributeTooLong
     ];
     Ok([
         stream_header(Protocol::V1),
-        command(Kind::Snapshot, &[&snapshot[..], &of_parent].concat())?,
-        new(Kind::Mkfile, b"clone", &[])?,
-        command(Kind::Clone, &[&clone[..], &of_parent].concat())?,
-        command(Kind::Unlink, &[(Attribute::Path, FILE)])?,
-        command(Kind::End, &[])?,
+        command(CommandKind::Snapshot, &[&snapshot[..], &of_parent].concat())?,
+        new(CommandKind::Mkfile, b"clone", &[])?,
+        command(CommandKind::Clone, &[&clone[..], &of_parent].concat())?,
+        command(CommandKind::Unlink, &[(Attribute::Path, FILE)])?,
+        command(CommandKind::End, &[])?,
     ]
     .concat())
 }
 
-fn try_with_content(content: Content, uuid: Uuid) -> Result<Vec<u8>, AttributeTooLong> {
+fn try_with_content(content: TrialContent, uuid: Uuid) -> Result<Vec<u8>, AttributeTooLong> {
     let name = format!("content-{}", content as u8);
-    let (first, end) = (first(name.as_bytes(), uuid)?, command(Kind::End, &[])?);
+    let (first, end) = (first(name.as_bytes(), uuid)?, command(CommandKind::End, &[])?);
     Ok([first, content.commands()?, end].concat())
 }
 
 /// Creates a file. The kernel sends its inode number as well, and `btrfs receive` requires it.
 fn new(
-    kind: Kind,
+    kind: CommandKind,
     path: &[u8],
     attributes: &[(Attribute, &[u8])],
 ) -> Result<Vec<u8>, AttributeTooLong> {
@@ -169,7 +173,7 @@ fn first(name: &[u8], uuid: Uuid) -> Result<Vec<u8>, AttributeTooLong> {
     let ctransid = CTRANSID.to_le_bytes();
     let named =
         [(Attribute::Path, name), (Attribute::Uuid, &uuid.0), (Attribute::Ctransid, &ctransid)];
-    Ok([stream_header(Protocol::V1), command(Kind::Subvolume, &named)?].concat())
+    Ok([stream_header(Protocol::V1), command(CommandKind::Subvolume, &named)?].concat())
 }
 
 #[cfg(test)]
@@ -180,7 +184,7 @@ mod tests {
     #[test]
     fn every_trial_stream_is_sound() {
         let uuids = [Uuid([1; 16]), Uuid([2; 16])];
-        let contents = Content::ALL.map(|content| with_content(content, uuids[0]));
+        let contents = TrialContent::ALL.map(|content| with_content(content, uuids[0]));
         let streams = [full(uuids[0]), incremental(uuids)];
         for stream in streams.into_iter().chain(contents) {
             let mut verifier = Verifier::new();

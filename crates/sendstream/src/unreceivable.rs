@@ -6,7 +6,7 @@
 
 use crate::attribute::Attribute;
 use crate::command::Command;
-use crate::kind::Kind;
+use crate::kind::CommandKind;
 use crate::summary::{LargeXattr, Unreceivable};
 
 /// Paths up to this length can be received everywhere: the limit of the kernel is 4,095 bytes, and
@@ -33,7 +33,7 @@ impl Unreceivable {
                 self.path = Some(value.to_vec());
             }
         }
-        if command.kind != Kind::SetXattr {
+        if command.kind != CommandKind::SetXattr {
             return;
         }
         let value = |attribute| command.bytes(attribute).unwrap_or_default();

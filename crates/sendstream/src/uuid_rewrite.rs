@@ -12,7 +12,7 @@
 use crate::attribute::Attribute;
 use crate::command_head::{attribute_ranges, attributes};
 use crate::encode::seal;
-use crate::kind::Kind;
+use crate::kind::CommandKind;
 use crate::uuid::Uuid;
 
 /// The header of a command: length, kind, checksum.
@@ -37,19 +37,19 @@ pub struct NamedSubvolume {
     pub ctransid: Option<u64>,
 }
 
-impl Kind {
+impl CommandKind {
     /// Returns whether commands of this kind refer to subvolumes by UUID.
     pub fn holds_subvolume_uuids(self) -> bool {
-        matches!(self, Kind::Subvolume | Kind::Snapshot | Kind::Clone)
+        matches!(self, CommandKind::Subvolume | CommandKind::Snapshot | CommandKind::Clone)
     }
 }
 
 /// Replaces each UUID for which `replacement` returns another one, and updates
 /// the checksum. `command` is one whole command of a verified stream, of a kind
-/// that [holds UUIDs](Kind::holds_subvolume_uuids).
+/// that [holds UUIDs](CommandKind::holds_subvolume_uuids).
 pub fn rewrite_uuids(command: &mut [u8], replacement: impl Fn(NamedSubvolume) -> Option<Uuid>) {
     let Some((header, body)) = command.split_at_mut_checked(HEADER_BYTES) else { return };
-    let is_clone = u16::from_le_bytes([header[4], header[5]]) == Kind::Clone.number();
+    let is_clone = u16::from_le_bytes([header[4], header[5]]) == CommandKind::Clone.number();
     let number = |wanted: Attribute| {
         let (_, value) = attributes(body).find(|(number, _)| *number == wanted.number())?;
         value.try_into().ok().map(u64::from_le_bytes)

@@ -13,8 +13,8 @@ use self::pending::{COMMAND_HEADER_BYTES, PendingCommand};
 use crate::command::Command;
 use crate::command_head::{CommandHead, HeadScan, scan_head};
 use crate::crc::Crc;
-use crate::error::{CommandLocation, Defect, Location, StreamError};
-use crate::kind::Kind;
+use crate::error::{CommandLocation, Defect, StreamError, StreamLocation};
+use crate::kind::CommandKind;
 use crate::protocol::Protocol;
 use crate::summary::{Snapshot, StreamSummary, StreamVerdict, Times, Unreceivable};
 
@@ -313,7 +313,8 @@ impl Verifier {
         self.root_times = command.root_times().or(self.root_times);
         self.unreceivable.add(&command);
         self.command_count += 1;
-        self.state = if command.kind == Kind::End { State::Ended } else { State::CommandHeader };
+        self.state =
+            if command.kind == CommandKind::End { State::Ended } else { State::CommandHeader };
         on_command(command);
         Ok(())
     }
@@ -328,14 +329,14 @@ impl Verifier {
         if expected != found {
             return Err(Defect::WrongChecksum { expected, found });
         }
-        let kind = Kind::from_number(pending.kind, self.protocol)
+        let kind = CommandKind::from_number(pending.kind, self.protocol)
             .ok_or(Defect::UnknownCommand(self.protocol))?;
         match (kind.is_first(), self.command_count == 0) {
             (true, true) | (false, false) => (),
             (false, true) => return Err(Defect::MissingSnapshotCommand),
             (true, false) => return Err(Defect::SecondSubvolume),
         }
-        if kind == Kind::UpdateExtent && !self.accepts_no_data {
+        if kind == CommandKind::UpdateExtent && !self.accepts_no_data {
             return Err(Defect::NoData);
         }
         let head = head?;
@@ -371,7 +372,7 @@ impl Verifier {
 }
 
 fn error(offset: u64, command: Option<CommandLocation>, defect: Defect) -> StreamError {
-    StreamError { location: Location { offset, command }, defect }
+    StreamError { location: StreamLocation { offset, command }, defect }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use s3up_core::Key;
 
 use crate::download::get::Get;
-use crate::error::{Kind, Operation, StoreError, UploadError};
+use crate::error::{Operation, StoreError, StoreErrorKind, UploadError};
 use crate::objects::facts::ObjectFacts;
 use crate::overwrite::Overwrite;
 use crate::transport::connect::Store;
@@ -47,7 +47,9 @@ impl Store {
     ) -> Result<Option<Document>, StoreError> {
         match self.read_once(key, bytes_max, retry_for).await {
             // It was damaged in transit, or replaced between two calls.
-            Err(err) if matches!(err.kind, Kind::Corrupt | Kind::Precondition) => {
+            Err(err)
+                if matches!(err.kind, StoreErrorKind::Corrupt | StoreErrorKind::Precondition) =>
+            {
                 self.read_once(key, bytes_max, retry_for).await
             }
             outcome => outcome,
@@ -63,7 +65,9 @@ impl Store {
         let Some(facts) = self.head(key, None, retry_for).await? else { return Ok(None) };
         if facts.size > bytes_max {
             let what = format!("expected at most {bytes_max} bytes, found {}", facts.size);
-            return Err(StoreError::new(Operation::Read, key, Kind::TooLong).with_cause(what));
+            return Err(
+                StoreError::new(Operation::Read, key, StoreErrorKind::TooLong).with_cause(what)
+            );
         }
         let mut bytes = Vec::with_capacity(facts.size as usize);
         let mut download = self.download(Get {

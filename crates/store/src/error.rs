@@ -19,19 +19,19 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use s3up_core::{Key, Sha256Digest, Size};
 
 use self::codes::kind_of_answer;
-pub use self::kind::Kind;
+pub use self::kind::StoreErrorKind;
 pub use self::operation::Operation;
 use crate::buffers::pool::PoolError;
 
 /// A failed operation: what was tried, on what, and the kind of failure. Callers
-/// branch on [`Kind`], never on the text.
+/// branch on [`StoreErrorKind`], never on the text.
 #[derive(Debug, thiserror::Error)]
 #[error("{op} {subject}: {}", advice(*kind, *op))]
 pub struct StoreError {
     pub op: Operation,
     /// The key or the bucket.
     pub subject: String,
-    pub kind: Kind,
+    pub kind: StoreErrorKind,
     /// Time that S3 asked us to wait.
     pub retry_after: Option<Duration>,
     #[source]
@@ -40,8 +40,8 @@ pub struct StoreError {
 
 /// Returns the advice for a failed call; for one that was denied, the right that it
 /// needs.
-fn advice(kind: Kind, op: Operation) -> String {
-    if kind == Kind::Denied {
+fn advice(kind: StoreErrorKind, op: Operation) -> String {
+    if kind == StoreErrorKind::Denied {
         return format!("{kind}; it needs {}", op.action());
     }
     kind.to_string()
@@ -60,7 +60,11 @@ impl fmt::Display for Cause {
 impl Error for Cause {}
 
 impl StoreError {
-    pub(crate) fn new(op: Operation, subject: &impl fmt::Display, kind: Kind) -> StoreError {
+    pub(crate) fn new(
+        op: Operation,
+        subject: &impl fmt::Display,
+        kind: StoreErrorKind,
+    ) -> StoreError {
         StoreError { op, subject: subject.to_string(), kind, retry_after: None, source: None }
     }
 
@@ -81,9 +85,9 @@ impl StoreError {
         let code = err.code();
         let kind = match err {
             SdkError::ConstructionFailure(_) => kind_of_text(&deepest(err)),
-            SdkError::DispatchFailure(failure) if failure.is_user() => Kind::Permanent,
+            SdkError::DispatchFailure(failure) if failure.is_user() => StoreErrorKind::Permanent,
             SdkError::DispatchFailure(_) => kind_of_text(&deepest(err)),
-            SdkError::TimeoutError(_) => Kind::Transient,
+            SdkError::TimeoutError(_) => StoreErrorKind::Transient,
             SdkError::ResponseError(_) | SdkError::ServiceError(_) | _ => {
                 kind_of_answer(response.map_or(0, |r| r.status().as_u16()), code)
             }
@@ -92,7 +96,7 @@ impl StoreError {
         let cause = match (code, message, response) {
             (Some(code), Some(message), _) => format!("{code}: {message}"),
             (Some(code), None, _) => code.to_owned(),
-            (None, _, Some(_)) if kind == Kind::Unreadable => deepest(err),
+            (None, _, Some(_)) if kind == StoreErrorKind::Unreadable => deepest(err),
             (None, _, Some(response)) if region_of(response).is_some() => {
                 format!("the bucket is in {}", region_of(response).unwrap_or_default())
             }
@@ -109,18 +113,18 @@ impl StoreError {
 }
 
 /// Returns the kind of a failure from its text: the SDK has no types for these.
-fn kind_of_text(cause: &str) -> Kind {
+fn kind_of_text(cause: &str) -> StoreErrorKind {
     let cause = cause.to_lowercase();
     if cause.contains("credentials") || cause.contains("identity") {
-        Kind::NoCredentials
+        StoreErrorKind::NoCredentials
     } else if cause.contains("certificate") || cause.contains("unknownissuer") {
-        Kind::Permanent
+        StoreErrorKind::Permanent
     } else {
-        Kind::Transient
+        StoreErrorKind::Transient
     }
 }
 
-/// Returns the region of the bucket, which an answer for another region tells.
+/// Returns the region of the bucket, which an answer for another region names.
 fn region_of(response: &HttpResponse) -> Option<&str> {
     let is_redirect = matches!(response.status().as_u16(), 301 | 307 | 400);
     response.headers().get("x-amz-bucket-region").filter(|_| is_redirect)
@@ -171,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_message_names_the_operation_its_subject_and_what_to_check() {
-        let err = StoreError::new(Operation::List, &"bucket photos", Kind::NoBucket)
+        let err = StoreError::new(Operation::List, &"bucket photos", StoreErrorKind::NoBucket)
             .with_cause("NoSuchBucket: gone");
         assert_eq!(
             err.to_string(),
@@ -182,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_denied_operation_names_the_right_that_it_needs() {
-        let err = StoreError::new(Operation::ListVersions, &"a", Kind::Denied).to_string();
+        let err =
+            StoreError::new(Operation::ListVersions, &"a", StoreErrorKind::Denied).to_string();
         assert!(err.ends_with("it needs s3:ListBucketVersions"), "{err}");
     }
 }

@@ -37,18 +37,18 @@ mod settings;
 mod transport;
 mod upload;
 
-pub use archive::state::{ArchiveState, Tier, is_archive};
-pub use archive::thaw::{Thaw, ThawedObject};
+pub use archive::state::{ArchiveState, Tier};
+pub use archive::thaw::{ThawRequest, ThawedObject};
 pub use buffers::buffer::Buffer;
 pub use buffers::pool::{Pool, PoolError, Share};
 pub use documents::{Document, PutDocument};
 pub use download::get::Get;
 pub use download::sequence::{Download, DownloadSequence, ObjectBytes};
-pub use error::{ConnectError, Kind, Operation, StoreError, UploadError};
+pub use error::{ConnectError, Operation, StoreError, StoreErrorKind, UploadError};
 pub use objects::delete::NotDeleted;
 pub use objects::etag::is_reported as is_etag_reported;
 pub use objects::facts::ObjectFacts;
-pub use objects::listing::{Listed, ListedPage, Listing};
+pub use objects::listing::{Listed, ListedPage, ObjectListing};
 pub use objects::proof::ObjectProof;
 pub use objects::replace_metadata::COPY_BYTES_MAX;
 pub use objects::versions::{ObjectVersion, VersionMarker, VersionPage};
@@ -66,6 +66,7 @@ pub use transport::capabilities::{
     Versioning,
 };
 pub use transport::connect::Store;
+pub use transport::tally::{CallTotal, CallTotals};
 pub use upload::chunk::{Chunk, PutChunks};
 pub use upload::part_splitter::Length;
 pub use upload::put::{Facts, Put, Stored};

@@ -10,4 +10,5 @@ pub(crate) mod credentials;
 pub(crate) mod pace;
 mod renewal;
 mod retry;
+pub(crate) mod tally;
 mod throttle;

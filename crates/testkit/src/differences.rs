@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fmt::{self, Debug};
 use std::path::Path;
 
-use crate::observe::{Entry, Kind, Observed, observe};
+use crate::observe::{Observed, ObservedEntry, ObservedKind, observe};
 
 /// Maximum number of lines that a failed comparison shows.
 const LINES_SHOWN_MAX: usize = 40;
@@ -31,7 +31,7 @@ pub fn assert_same_tree(left: &Path, right: &Path) {
     assert!(count == 0, "{left} (left) and {right} (right) have {count} differences:\n  {lines}");
 }
 
-fn of_entries(path: &Path, left: &Entry, right: &Entry) -> Vec<String> {
+fn of_entries(path: &Path, left: &ObservedEntry, right: &ObservedEntry) -> Vec<String> {
     let mut lines = Lines { path: shown(path), lines: Vec::new() };
     lines.kinds(&left.kind, &right.kind);
     lines.compare("mode", octal(left.mode), octal(right.mode));
@@ -41,8 +41,9 @@ fn of_entries(path: &Path, left: &Entry, right: &Entry) -> Vec<String> {
     lines.compare("links", &left.links, &right.links);
     let names: BTreeSet<&OsString> = left.xattrs.keys().chain(right.xattrs.keys()).collect();
     for name in names {
-        let value =
-            |entry: &Entry| entry.xattrs.get(name).map(|value| value.escape_ascii().to_string());
+        let value = |entry: &ObservedEntry| {
+            entry.xattrs.get(name).map(|value| value.escape_ascii().to_string())
+        };
         lines.compare(&format!("xattr {}", name.display()), value(left), value(right));
     }
     lines.lines
@@ -54,16 +55,16 @@ struct Lines {
 }
 
 impl Lines {
-    fn kinds(&mut self, left: &Kind, right: &Kind) {
+    fn kinds(&mut self, left: &ObservedKind, right: &ObservedKind) {
         match (left, right) {
             (
-                Kind::File { size: left_size, sha256: left },
-                Kind::File { size: right_size, sha256: right },
+                ObservedKind::File { size: left_size, sha256: left },
+                ObservedKind::File { size: right_size, sha256: right },
             ) => {
                 self.compare("size", left_size, right_size);
                 self.compare("content", left, right);
             }
-            (Kind::Symlink { target: left }, Kind::Symlink { target: right }) => {
+            (ObservedKind::Symlink { target: left }, ObservedKind::Symlink { target: right }) => {
                 self.compare("target", left, right);
             }
             (left, right) => self.compare("kind", left, right),

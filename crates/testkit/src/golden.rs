@@ -8,6 +8,7 @@
 //! - [`assert_golden`]: one text and one file.
 //! - [`assert_help`]: the help of a program and of all its commands.
 //! - [`Page`]: the commands of a document, with the output that it shows.
+//! - [`examples`]: the configurations in README and the documents.
 
 mod compare;
 mod help;
@@ -16,5 +17,5 @@ mod redactions;
 
 pub use compare::assert_golden;
 pub use help::assert_help;
-pub use page::{Command, Page, outputs, script};
+pub use page::{Command, Page, examples, key_defaults, outputs, script};
 pub use redactions::Redactions;

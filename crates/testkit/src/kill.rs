@@ -138,8 +138,8 @@ impl Program {
 
     async fn assert_no_process_left(&self) {
         let tag = self.tag.clone();
-        let looking = tokio::task::spawn_blocking(move || tag.assert_no_process_left());
-        looking.await.unwrap_or_else(|err| std::panic::resume_unwind(err.into_panic()));
+        let checking = tokio::task::spawn_blocking(move || tag.assert_no_process_left());
+        checking.await.unwrap_or_else(|err| std::panic::resume_unwind(err.into_panic()));
     }
 
     fn printed(&self) -> String {

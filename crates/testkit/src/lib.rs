@@ -15,6 +15,7 @@
 //! - [`golden`]: texts that a person sees (help, tables, transcripts in the
 //!   documents), compared with files.
 //! - [`SwappedBody`], [`StatusRecorder`]: interceptors of the AWS SDK.
+//! - [`Policy`]: an IAM policy of `packaging/aws`; [`CallRecord`] holds it to the calls of a program.
 //! - [`AwsBucket`]: a real bucket, for tests that `./check --aws` runs.
 //! - [`Foreign`]: S3 servers that we did not write, for tests that `./check --full` runs.
 //!
@@ -27,6 +28,7 @@ mod differences;
 mod filesystem;
 mod foreign;
 pub mod golden;
+mod iam;
 mod interceptors;
 mod kill;
 mod noise;
@@ -48,10 +50,11 @@ pub use clock::CLOCK;
 pub use differences::{assert_same_tree, differences};
 pub use filesystem::{BtrfsFs, delete_subvolume, set_read_only, set_received_uuid};
 pub use foreign::{Foreign, ForeignServer};
+pub use iam::{CallRecord, Policy};
 pub use interceptors::{StatusRecorder, SwappedBody};
 pub use kill::{Checkpoint, ProgramEnd, kill_at_each_call, kill_when, run_to_success};
 pub use noise::noise;
-pub use observe::{Entry, Kind, Observed, observe};
+pub use observe::{Observed, ObservedEntry, ObservedKind, observe};
 pub use owner::temp_dir;
 pub use postgres::{Postgres, postgres_or_skip};
 pub use processes::{Process, ProcessTag, processes_with_env};

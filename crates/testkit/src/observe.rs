@@ -23,12 +23,12 @@ const XATTR_BYTES_MAX: usize = 1 << 16;
 /// All entries of a directory, and the directory itself as ".".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
-    pub entries: BTreeMap<PathBuf, Entry>,
+    pub entries: BTreeMap<PathBuf, ObservedEntry>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    pub kind: Kind,
+pub struct ObservedEntry {
+    pub kind: ObservedKind,
     /// Permission bits, including setuid, setgid and sticky.
     pub mode: u32,
     pub uid: u32,
@@ -41,7 +41,7 @@ pub struct Entry {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ObservedKind {
     File { size: u64, sha256: Sha256Digest },
     Dir,
     Symlink { target: PathBuf },
@@ -60,7 +60,7 @@ pub fn observe(root: &Path) -> Observed {
         let full = root.join(&path);
         let (metadata, entry) =
             observe_entry(&full).unwrap_or_else(|err| panic!("read {}: {err}", full.display()));
-        if entry.kind == Kind::Dir {
+        if entry.kind == ObservedKind::Dir {
             waiting.extend(names_in(&full).map(|name| below(&path, name)));
         } else if metadata.nlink() > 1 {
             let inode = (metadata.dev(), metadata.ino());
@@ -76,9 +76,9 @@ pub fn observe(root: &Path) -> Observed {
     Observed { entries }
 }
 
-fn observe_entry(path: &Path) -> io::Result<(Metadata, Entry)> {
+fn observe_entry(path: &Path) -> io::Result<(Metadata, ObservedEntry)> {
     let metadata = fs::symlink_metadata(path)?;
-    let entry = Entry {
+    let entry = ObservedEntry {
         kind: kind(path, &metadata)?,
         mode: metadata.mode() & 0o7777,
         uid: metadata.uid(),
@@ -90,17 +90,17 @@ fn observe_entry(path: &Path) -> io::Result<(Metadata, Entry)> {
     Ok((metadata, entry))
 }
 
-fn kind(path: &Path, metadata: &Metadata) -> io::Result<Kind> {
+fn kind(path: &Path, metadata: &Metadata) -> io::Result<ObservedKind> {
     let is = metadata.file_type();
     let (major, minor) = (major(metadata.rdev()), minor(metadata.rdev()));
     Ok(match () {
-        () if is.is_file() => Kind::File { size: metadata.len(), sha256: hash(path)? },
-        () if is.is_dir() => Kind::Dir,
-        () if is.is_symlink() => Kind::Symlink { target: fs::read_link(path)? },
-        () if is.is_fifo() => Kind::Fifo,
-        () if is.is_socket() => Kind::Socket,
-        () if is.is_char_device() => Kind::CharDevice { major, minor },
-        () => Kind::BlockDevice { major, minor },
+        () if is.is_file() => ObservedKind::File { size: metadata.len(), sha256: hash(path)? },
+        () if is.is_dir() => ObservedKind::Dir,
+        () if is.is_symlink() => ObservedKind::Symlink { target: fs::read_link(path)? },
+        () if is.is_fifo() => ObservedKind::Fifo,
+        () if is.is_socket() => ObservedKind::Socket,
+        () if is.is_char_device() => ObservedKind::CharDevice { major, minor },
+        () => ObservedKind::BlockDevice { major, minor },
     })
 }
 

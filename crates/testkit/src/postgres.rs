@@ -71,7 +71,7 @@ impl Postgres {
         self.control("start", &["-o", &options]);
     }
 
-    /// Stops the server at once, as a crash would: clients are not told.
+    /// Stops the server at once, as a crash would: clients get no answer.
     pub fn stop(&self) {
         self.control("stop", &["-m", "immediate"]);
     }

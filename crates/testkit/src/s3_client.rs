@@ -4,10 +4,12 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
-    BucketLifecycleConfiguration, ExpirationStatus, LifecycleExpiration, LifecycleRule,
-    LifecycleRuleFilter, StorageClass,
+    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, ExpirationStatus,
+    LifecycleExpiration, LifecycleRule, LifecycleRuleFilter, NoncurrentVersionExpiration,
+    StorageClass,
 };
 use s3up_devstore::{DevStore, Options};
+use serde_json::Value;
 
 pub struct S3Client {
     client: Client,
@@ -61,9 +63,60 @@ impl S3Client {
         put.send().await.expect("a stored configuration");
     }
 
+    /// Puts the lifecycle rules of a file, as the program `aws` takes it.
+    ///
+    /// # Panics
+    ///
+    /// If a rule has a field that this does not know.
+    pub async fn put_lifecycle(&self, file: &str) {
+        let json: Value = serde_json::from_str(file).expect("JSON");
+        let rules = json["Rules"].as_array().expect("a list of rules").iter().map(lifecycle_rule);
+        let rules = BucketLifecycleConfiguration::builder().set_rules(Some(rules.collect()));
+        let put = self.client.put_bucket_lifecycle_configuration().bucket(&self.bucket);
+        let put = put.lifecycle_configuration(rules.build().expect("rules"));
+        put.send().await.expect("accepted rules");
+    }
+
     /// Deletes the newest version of an object. Where the bucket keeps versions, the others stay.
     pub async fn delete(&self, key: &str) {
         let delete = self.client.delete_object().bucket(&self.bucket).key(key);
         delete.send().await.expect("a deleted object");
     }
+}
+
+fn lifecycle_rule(json: &Value) -> LifecycleRule {
+    let days = |json: &Value| i32::try_from(json.as_i64().expect("a number")).expect("days");
+    let mut rule = LifecycleRule::builder();
+    for (key, value) in json.as_object().expect("a rule") {
+        rule = match key.as_str() {
+            "ID" => rule.id(value.as_str().expect("a text")),
+            "Status" => rule.status(ExpirationStatus::from(value.as_str().expect("a text"))),
+            "Filter" => {
+                let prefix = value["Prefix"].as_str().expect("a prefix");
+                rule.filter(LifecycleRuleFilter::builder().prefix(prefix).build())
+            }
+            "AbortIncompleteMultipartUpload" => {
+                let abort = AbortIncompleteMultipartUpload::builder();
+                let abort = abort.days_after_initiation(days(&value["DaysAfterInitiation"]));
+                rule.abort_incomplete_multipart_upload(abort.build())
+            }
+            "NoncurrentVersionExpiration" => {
+                let expiration = NoncurrentVersionExpiration::builder();
+                let expiration = expiration.noncurrent_days(days(&value["NoncurrentDays"]));
+                rule.noncurrent_version_expiration(expiration.build())
+            }
+            "Expiration" => {
+                let is_marker = value["ExpiredObjectDeleteMarker"].as_bool().expect("a boolean");
+                assert_eq!(
+                    value.as_object().expect("an object").len(),
+                    1,
+                    "no current object expires"
+                );
+                let expiration = LifecycleExpiration::builder();
+                rule.expiration(expiration.expired_object_delete_marker(is_marker).build())
+            }
+            other => panic!("{other} is not known here"),
+        };
+    }
+    rule.build().expect("a rule")
 }

@@ -19,6 +19,6 @@ pub enum CleanupError {
     Watch { root: PathBuf, reason: String },
     #[error("record a deletion: the database is being closed")]
     Stopped,
-    #[error("a thread that looks at files ended early; this is a bug, report it")]
+    #[error("a thread of the cleanup ended early; this is a bug, report it")]
     Panicked,
 }

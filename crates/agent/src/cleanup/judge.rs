@@ -152,7 +152,7 @@ pub fn judge_content(
 
 impl Keep {
     /// True if S3 does not have what it acknowledged, or the disk does not have what was uploaded, so
-    /// that somebody should look at it.
+    /// that the operator should examine it.
     pub fn is_alarm(&self) -> bool {
         match self {
             Keep::NotStored

@@ -1,4 +1,4 @@
-//! Looks at files on the disk, and removes them. Blocking: the caller provides a thread.
+//! Examines files on the disk, and removes them. Blocking: the caller provides a thread.
 //!
 //! A file is hashed under a lease against writers, so that it cannot change meanwhile. To remove it, a
 //! lease against every other process is taken, and its identity is compared again. Some files get their

@@ -14,6 +14,7 @@ use super::find::{self, FindArgs};
 use super::gateway_args::GatewayArgs;
 use super::get::{self, GetArgs};
 use super::headings::{GLOBAL_OPTIONS, OUTPUT};
+use super::init::{self, InitArgs};
 use super::list::{self, ListArgs};
 use super::restore::{self, RestoreArgs};
 use super::verify::{self, VerifyArgs};
@@ -84,6 +85,9 @@ pub enum Command {
         #[arg(verbatim_doc_comment)]
         path: Option<PathBuf>,
     },
+    /// Write a first configuration file and check it
+    #[command(after_help = init::EXAMPLES)]
+    Init(InitArgs),
     #[command(flatten)]
     ShellFiles(ShellFilesCommand),
     /// Check the configuration file and print the effective settings

@@ -7,7 +7,7 @@ use s3up_cli::{Exit, one_line, progress};
 use s3up_core::{Count, Size};
 use serde::Serialize;
 
-use super::output::{Output, Reader};
+use super::output::{Output, OutputReader};
 use crate::cleanup::lock::CleanupLock;
 use crate::cleanup::run::Cleanup;
 use crate::cleanup::summary::{CleanupSummary, FileEnd};
@@ -95,10 +95,10 @@ async fn clean(cleanup: &Cleanup, args: &CleanupArgs) -> anyhow::Result<Exit> {
     cleanup.recover().await?;
     let bar = progress::bytes("cleanup", None);
     let mut output = Output::new();
-    let mut printed = Ok(Reader::Open);
+    let mut printed = Ok(OutputReader::Open);
     let mut ends = |row: &CleanupRow, end: &FileEnd| {
         bar.inc(row.identity.size);
-        if matches!(printed, Ok(Reader::Open)) {
+        if matches!(printed, Ok(OutputReader::Open)) {
             printed = match args.json {
                 true => output.json_line(&file_line(row, end)),
                 false => output.line(&text(row, end)),
@@ -112,7 +112,7 @@ async fn clean(cleanup: &Cleanup, args: &CleanupArgs) -> anyhow::Result<Exit> {
         true => Exit::Done,
         false => Exit::Partial,
     };
-    if printed? == Reader::Closed {
+    if printed? == OutputReader::Closed {
         return Ok(exit);
     }
     let end = match args.json {
@@ -120,8 +120,8 @@ async fn clean(cleanup: &Cleanup, args: &CleanupArgs) -> anyhow::Result<Exit> {
         false => output.line(&summary_text(&summary))?,
     };
     match end {
-        Reader::Closed => Ok(exit),
-        Reader::Open => output.flush().map(|_| exit),
+        OutputReader::Closed => Ok(exit),
+        OutputReader::Open => output.flush().map(|_| exit),
     }
 }
 

@@ -8,7 +8,7 @@ use s3up_cli::one_line;
 use s3up_core::wire::ListedVersion;
 use s3up_core::{Count, Size};
 
-use super::output::{Output, Reader};
+use super::output::{Output, OutputReader};
 use crate::remote_files::remote_file::RemoteFile;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,22 +34,22 @@ impl FileLines {
         FileLines { output, format, files: 0, bytes: 0, last_path: String::new() }
     }
 
-    pub(super) fn file(&mut self, file: &RemoteFile) -> anyhow::Result<Reader> {
+    pub(super) fn file(&mut self, file: &RemoteFile) -> anyhow::Result<OutputReader> {
         self.files += 1;
         self.bytes += file.size;
         if self.format == LineFormat::Json {
             return self.output.json_line(file);
         }
         if self.files == 1
-            && self.output.line("     SIZE  UPLOADED              PATH")? == Reader::Closed
+            && self.output.line("     SIZE  UPLOADED              PATH")? == OutputReader::Closed
         {
-            return Ok(Reader::Closed);
+            return Ok(OutputReader::Closed);
         }
         self.output.line(&file_line(file))
     }
 
     /// Prints one version. Those of one file follow each other.
-    pub(super) fn version(&mut self, version: &ListedVersion) -> anyhow::Result<Reader> {
+    pub(super) fn version(&mut self, version: &ListedVersion) -> anyhow::Result<OutputReader> {
         let is_next = self.last_path != version.path || self.files == 0;
         self.files += u64::from(is_next);
         self.bytes += version.size;
@@ -59,8 +59,8 @@ impl FileLines {
         }
         if is_next {
             self.last_path.clone_from(&version.path);
-            if self.output.line(&one_line(&version.path))? == Reader::Closed {
-                return Ok(Reader::Closed);
+            if self.output.line(&one_line(&version.path))? == OutputReader::Closed {
+                return Ok(OutputReader::Closed);
             }
         }
         self.output.line(&version_line(version))
@@ -70,7 +70,7 @@ impl FileLines {
     pub(super) fn finish(mut self) -> anyhow::Result<()> {
         if self.format == LineFormat::Table {
             let total = format!("{}, {}", Count(self.files, "file"), Size(self.bytes));
-            if self.output.line(&total)? == Reader::Closed {
+            if self.output.line(&total)? == OutputReader::Closed {
                 return Ok(());
             }
         }

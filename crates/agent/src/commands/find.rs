@@ -5,7 +5,7 @@ use s3up_cli::Exit;
 
 use super::file_lines::{FileLines, LineFormat};
 use super::gateway_args::GatewayArgs;
-use super::output::Reader;
+use super::output::OutputReader;
 use crate::gateway::client::GatewayClient;
 use crate::remote_files::name_pattern::NamePattern;
 use crate::remote_files::pages::{Moment, Pages};
@@ -40,7 +40,7 @@ pub(super) async fn run(gateway: GatewayClient, args: &FindArgs) -> anyhow::Resu
     let mut pages = Pages::new(&gateway, pattern.prefix(), Moment::Newest);
     while let Some(page) = pages.next().await.with_context(|| format!("find {:?}", args.pattern))? {
         for file in page.iter().filter(|file| pattern.matches(&file.path)) {
-            if lines.file(file)? == Reader::Closed {
+            if lines.file(file)? == OutputReader::Closed {
                 return Ok(Exit::Done);
             }
         }

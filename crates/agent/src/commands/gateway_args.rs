@@ -79,7 +79,8 @@ impl GatewayArgs {
     }
 }
 
-fn read_key(file: &Path) -> anyhow::Result<Secret> {
+/// Reads a client key from a file.
+pub(super) fn read_key(file: &Path) -> anyhow::Result<Secret> {
     use std::io::Read;
 
     let mut text = String::new();

@@ -6,7 +6,7 @@ use s3up_core::RemotePath;
 
 use super::file_lines::{FileLines, LineFormat};
 use super::gateway_args::GatewayArgs;
-use super::output::Reader;
+use super::output::OutputReader;
 use crate::gateway::client::GatewayClient;
 use crate::remote_files::pages::{Moment, Pages};
 use crate::remote_files::remote_file::RemoteFile;
@@ -47,8 +47,8 @@ pub(super) async fn run(gateway: GatewayClient, args: &ListArgs) -> anyhow::Resu
         true => print_versions(&gateway, prefix, &mut lines).await,
     };
     match reader.with_context(|| format!("list {prefix:?}"))? {
-        Reader::Open => lines.finish()?,
-        Reader::Closed => {}
+        OutputReader::Open => lines.finish()?,
+        OutputReader::Closed => {}
     }
     Ok(Exit::Done)
 }
@@ -57,18 +57,18 @@ async fn print_files(
     gateway: &GatewayClient,
     prefix: &str,
     lines: &mut FileLines,
-) -> anyhow::Result<Reader> {
+) -> anyhow::Result<OutputReader> {
     let mut pages = Pages::new(gateway, prefix, Moment::Newest);
     while let Some(page) = pages.next().await? {
         for file in page {
-            if lines.file(&file)? == Reader::Closed {
-                return Ok(Reader::Closed);
+            if lines.file(&file)? == OutputReader::Closed {
+                return Ok(OutputReader::Closed);
             }
         }
     }
     match one_file(gateway, prefix, lines.files).await? {
         Some(file) => lines.file(&file),
-        None => Ok(Reader::Open),
+        None => Ok(OutputReader::Open),
     }
 }
 
@@ -99,13 +99,13 @@ async fn print_versions(
     gateway: &GatewayClient,
     prefix: &str,
     lines: &mut FileLines,
-) -> anyhow::Result<Reader> {
+) -> anyhow::Result<OutputReader> {
     let mut cursor = None;
     loop {
         let page = gateway.versions_below(prefix, cursor.as_deref()).await?;
         for version in &page.versions {
-            if lines.version(version)? == Reader::Closed {
-                return Ok(Reader::Closed);
+            if lines.version(version)? == OutputReader::Closed {
+                return Ok(OutputReader::Closed);
             }
         }
         cursor = page.cursor;
@@ -114,11 +114,11 @@ async fn print_versions(
         }
     }
     let path = RemotePath::parse(prefix).ok().filter(|_| lines.files == 0);
-    let Some(path) = path else { return Ok(Reader::Open) };
+    let Some(path) = path else { return Ok(OutputReader::Open) };
     for version in gateway.versions(&path).await?.versions {
-        if lines.version(&version)? == Reader::Closed {
-            return Ok(Reader::Closed);
+        if lines.version(&version)? == OutputReader::Closed {
+            return Ok(OutputReader::Closed);
         }
     }
-    Ok(Reader::Open)
+    Ok(OutputReader::Open)
 }

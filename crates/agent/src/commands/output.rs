@@ -14,7 +14,7 @@ pub(super) struct Output(BufWriter<Stdout>);
 /// Says whether anything still reads the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(super) enum Reader {
+pub(super) enum OutputReader {
     Open,
     Closed,
 }
@@ -24,24 +24,24 @@ impl Output {
         Output(BufWriter::new(io::stdout()))
     }
 
-    pub(super) fn line(&mut self, line: &str) -> anyhow::Result<Reader> {
+    pub(super) fn line(&mut self, line: &str) -> anyhow::Result<OutputReader> {
         written(writeln!(self.0, "{line}"))
     }
 
-    pub(super) fn json_line(&mut self, value: &impl Serialize) -> anyhow::Result<Reader> {
+    pub(super) fn json_line(&mut self, value: &impl Serialize) -> anyhow::Result<OutputReader> {
         self.line(&serde_json::to_string(value).context("format a line of JSON")?)
     }
 
     /// Writes what is buffered.
-    pub(super) fn flush(&mut self) -> anyhow::Result<Reader> {
+    pub(super) fn flush(&mut self) -> anyhow::Result<OutputReader> {
         written(self.0.flush())
     }
 }
 
-fn written(result: io::Result<()>) -> anyhow::Result<Reader> {
+fn written(result: io::Result<()>) -> anyhow::Result<OutputReader> {
     match result {
-        Ok(()) => Ok(Reader::Open),
-        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Closed),
+        Ok(()) => Ok(OutputReader::Open),
+        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(OutputReader::Closed),
         Err(err) => Err(err).context("write to standard output"),
     }
 }

@@ -17,7 +17,7 @@ use crate::remote_files::remote_file::RemoteFile;
 use crate::restore::error::RestoreError;
 use crate::restore::plan::Overwrite;
 use crate::restore::run::{self, RestoreRequest};
-use crate::restore::summary::Summary;
+use crate::restore::summary::RestoreSummary;
 
 pub(super) const EXAMPLES: &str = "\
 The files are written below DIR without PREFIX: with PREFIX uploads, the file
@@ -134,7 +134,7 @@ async fn restore(
 fn count_ahead(
     gateway: GatewayClient,
     request: RestoreRequest,
-    bar: Arc<progress::Progress>,
+    bar: Arc<progress::TerminalProgress>,
 ) -> tokio::task::JoinSet<()> {
     let mut counting = tokio::task::JoinSet::new();
     if !std::io::stderr().is_terminal() {
@@ -152,7 +152,7 @@ fn count_ahead(
     counting
 }
 
-fn exit(summary: &Summary) -> Exit {
+fn exit(summary: &RestoreSummary) -> Exit {
     let whole = summary.restored.files + summary.skipped.files;
     match (summary.failed.files, whole) {
         (0, _) => Exit::Done,

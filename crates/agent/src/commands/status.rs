@@ -22,7 +22,7 @@ use crate::status::{self, StatusReader};
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) path: Option<PathBuf>,
-    /// With `--check`: longest time for which a file may be pending.
+    /// Longest time for which a file may be pending; `None` without `--check`.
     pub(super) check: Option<Duration>,
     pub(super) json: bool,
 }

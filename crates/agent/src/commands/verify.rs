@@ -6,7 +6,7 @@ use s3up_cli::{Exit, one_line, progress};
 use s3up_core::Count;
 use serde::Serialize;
 
-use super::output::{Output, Reader};
+use super::output::{Output, OutputReader};
 use crate::config::Config;
 use crate::gateway::client::GatewayClient;
 use crate::verify::judge::Finding;
@@ -43,9 +43,9 @@ struct FindingLine<'f> {
 pub(super) async fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<Exit> {
     let gateway = GatewayClient::new(&config.server)?;
     let mut output = Output::new();
-    let mut printed = Ok(Reader::Open);
+    let mut printed = Ok(OutputReader::Open);
     let mut findings = |path: &str, finding: &Finding| {
-        if !matches!(printed, Ok(Reader::Open)) {
+        if !matches!(printed, Ok(OutputReader::Open)) {
             return;
         }
         printed = match args.json {
@@ -61,7 +61,7 @@ pub(super) async fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<Ex
     drop(bar);
     let summary = verified?;
     let exit = if summary.findings == 0 { Exit::Done } else { Exit::Failed };
-    if printed? == Reader::Closed {
+    if printed? == OutputReader::Closed {
         return Ok(exit);
     }
     let end = match args.json {
@@ -69,8 +69,8 @@ pub(super) async fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<Ex
         false => output.line(&line(&summary))?,
     };
     match end {
-        Reader::Closed => Ok(exit),
-        Reader::Open => output.flush().map(|_| exit),
+        OutputReader::Closed => Ok(exit),
+        OutputReader::Open => output.flush().map(|_| exit),
     }
 }
 

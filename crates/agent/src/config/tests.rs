@@ -183,3 +183,33 @@ fn the_example_of_the_package_is_valid() {
     let config = parse(include_str!("../../../../packaging/examples/s3up.yaml")).unwrap();
     assert_eq!(config.watches.len(), 1);
 }
+
+#[test]
+fn the_examples_of_the_documents_are_valid() {
+    let examples = s3up_testkit::golden::examples("yaml", "watches:");
+    assert!(examples.len() >= 2, "{examples:?}");
+    for (page, text) in examples {
+        let text = text.replace("THE KEY FROM keygen", "s3up_0123456789012345678901234567890");
+        if let Err(err) = parse(&text) {
+            panic!("{page}: {err}: {text}");
+        }
+    }
+}
+
+#[test]
+fn the_table_of_keys_has_the_defaults_of_the_code() {
+    let raw = serde_json::to_value(load(GOOD).unwrap().raw).unwrap();
+    let defaults = s3up_testkit::golden::key_defaults("## `client.yaml`");
+    assert!(defaults.len() >= 13, "{defaults:?}");
+    for (key, default) in defaults {
+        let path = format!("/{}", key.replace("[]", ".0").replace('.', "/"));
+        let value = raw.pointer(&path).unwrap_or_else(|| panic!("{key} is not in {raw}"));
+        let is_same = match value.as_f64() {
+            Some(number) => default.parse() == Ok(number),
+            None => {
+                *value == serde_json::Value::from(default.as_str()) || value.to_string() == default
+            }
+        };
+        assert!(is_same, "{key}: expected {value}, found {default} in docs/configuration.md");
+    }
+}

@@ -67,7 +67,7 @@ impl Engine {
         self.tick(now);
     }
 
-    /// Takes the events of the watched directories.
+    /// Applies the events of the watched directories.
     pub(super) fn watch_events(&mut self, events: WatchEvents, now: ClockReading) {
         for (name, event) in events.files {
             self.file_event(name, event, now.instant);
@@ -107,7 +107,11 @@ impl Engine {
 
     pub(super) fn task_ended(&mut self, result: Result<TaskResult, JoinError>, now: ClockReading) {
         match result {
-            Ok(TaskResult::Uploaded(uploaded)) => self.uploaded(*uploaded, now),
+            Ok(TaskResult::Uploaded(uploaded)) => {
+                for result in uploaded {
+                    self.uploaded(result, now);
+                }
+            }
             Ok(TaskResult::FilesChecked(checked)) => self.files_checked(checked, now),
             Ok(TaskResult::RootsChecked(roots)) => self.roots_checked(roots),
             Ok(TaskResult::Scanned(scanned)) => self.scanned(scanned, now.instant),
@@ -130,6 +134,7 @@ impl Engine {
     /// Starts as many uploads as may run.
     pub(super) fn start_uploads(&mut self, now: Instant) {
         self.queue.release_delayed(now);
+        self.queue.send_batches(self.uploader.batches.is_on(now));
         while !self.stopping
             && !self.gave_up
             && !self.waits_for_origin()
@@ -138,7 +143,12 @@ impl Engine {
         {
             let Some(job) = self.queue.start_next(self.concurrency.limit()) else { return };
             let Some(permit) = self.breaker.try_start(now) else { return };
-            self.start_upload(job, permit);
+            // A probe is one file.
+            let more = match self.breaker.blocked_until() {
+                None => self.queue.start_batch(&job),
+                Some(_) => Vec::new(),
+            };
+            self.start_upload(std::iter::once(job).chain(more).collect(), permit);
         }
     }
 
@@ -209,7 +219,7 @@ impl Engine {
         }
     }
 
-    /// Takes requests of `s3up retry`.
+    /// Starts the uploads that `s3up retry` requests.
     pub(super) fn retry(&mut self, local_paths: Vec<String>, now: Instant) {
         for local_path in local_paths {
             let name = self
@@ -247,26 +257,42 @@ impl Engine {
         }
     }
 
-    fn start_upload(&mut self, job: Job<Name>, permit: Permit) {
-        let Some(watch) = self.watch(job.key.watch) else { return };
-        let task = UploadTask {
-            watch: watch.clone(),
-            path: job.key.path.clone(),
-            identity: job.identity,
-            writes: job.writes,
-            policy: self.policy(watch.index),
-            failures: job.failures.count,
-            root: self.scanned_roots.get(usize::from(watch.index)).copied().flatten(),
-            mode: job.mode,
-        };
+    /// Starts the upload of one file, or of the files of a batch.
+    fn start_upload(&mut self, jobs: Vec<Job<Name>>, permit: Permit) {
+        let tasks = jobs.into_iter().filter_map(|job| Some((self.upload_task(&job)?, job)));
+        let (tasks, jobs): (Vec<_>, Vec<_>) = tasks.unzip();
         let (uploader, epoch) = (self.uploader.clone(), self.concurrency.epoch());
         self.tasks.spawn(async move {
             let start = clock::timer_now();
-            let upload = AssertUnwindSafe(uploader.upload(&task)).catch_unwind();
-            let outcome = upload.await.unwrap_or_else(|_| Outcome::panicked());
+            let upload = async {
+                match tasks.as_slice() {
+                    [task] => vec![uploader.upload(task).await],
+                    tasks => uploader.upload_batch(tasks).await,
+                }
+            };
+            let outcomes = AssertUnwindSafe(upload).catch_unwind().await;
+            let outcomes =
+                outcomes.unwrap_or_else(|_| jobs.iter().map(|_| Outcome::panicked()).collect());
             let took = clock::timer_now().saturating_duration_since(start);
-            TaskResult::Uploaded(Box::new(UploadResult { job, permit, epoch, outcome, took }))
+            let results = jobs.into_iter().zip(outcomes);
+            let results =
+                results.map(|(job, outcome)| UploadResult { job, permit, epoch, outcome, took });
+            TaskResult::Uploaded(results.collect())
         });
+    }
+
+    fn upload_task(&self, job: &Job<Name>) -> Option<UploadTask> {
+        let watch = self.watch(job.key.watch)?;
+        Some(UploadTask {
+            policy: self.policy(watch.index),
+            root: self.scanned_roots.get(usize::from(watch.index)).copied().flatten(),
+            watch,
+            path: job.key.path.clone(),
+            identity: job.identity,
+            writes: job.writes,
+            failures: job.failures.count,
+            mode: job.mode,
+        })
     }
 
     fn problem(

@@ -8,7 +8,7 @@ use crate::files::identity::Identity;
 use crate::files::watch::{Name, Watch, WatchIndex};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum FileStatus {
+pub(super) enum CheckedFile {
     File(Identity),
     /// The file does not exist, and its watch does.
     Gone,
@@ -24,17 +24,17 @@ pub(super) async fn stat_files(
     watches: Vec<Arc<Watch>>,
     roots: Vec<Option<RootId>>,
     names: Vec<Name>,
-) -> Vec<(Name, FileStatus)> {
+) -> Vec<(Name, CheckedFile)> {
     let all = names.clone();
     let checked = tokio::task::spawn_blocking(move || stat_all(&watches, &roots, names)).await;
-    checked.unwrap_or_else(|_| all.into_iter().map(|name| (name, FileStatus::Unknown)).collect())
+    checked.unwrap_or_else(|_| all.into_iter().map(|name| (name, CheckedFile::Unknown)).collect())
 }
 
 fn stat_all(
     watches: &[Arc<Watch>],
     roots: &[Option<RootId>],
     mut names: Vec<Name>,
-) -> Vec<(Name, FileStatus)> {
+) -> Vec<(Name, CheckedFile)> {
     // Sorted by watch, so that each root is opened once.
     names.sort_unstable_by_key(|name| name.watch);
     let mut checked = Vec::with_capacity(names.len());
@@ -58,19 +58,19 @@ fn open(watches: &[Arc<Watch>], index: WatchIndex) -> io::Result<Root> {
     Root::open(&watch.root)
 }
 
-fn not_read(err: &io::Error) -> FileStatus {
-    if confined_fs::is_exhausted(err) { FileStatus::NotNow } else { FileStatus::Unknown }
+fn not_read(err: &io::Error) -> CheckedFile {
+    if confined_fs::is_exhausted(err) { CheckedFile::NotNow } else { CheckedFile::Unknown }
 }
 
 /// A file that is missing in another root than the one that was scanned, such as an empty mount
 /// point, is not known to be gone.
-fn stat_one(root: &Root, scanned: Option<RootId>, name: &Name) -> FileStatus {
+fn stat_one(root: &Root, scanned: Option<RootId>, name: &Name) -> CheckedFile {
     let is_scanned = scanned.is_none_or(|scanned| scanned == root.id());
     match root.stat(&name.path) {
-        Ok(stat) if confined_fs::is_regular(&stat) => FileStatus::File(Identity::of(&stat)),
-        Ok(_) => FileStatus::NotRegular,
-        Err(err) if confined_fs::is_gone(&err) && is_scanned => FileStatus::Gone,
-        Err(err) if confined_fs::is_refused_type(&err) => FileStatus::NotRegular,
+        Ok(stat) if confined_fs::is_regular(&stat) => CheckedFile::File(Identity::of(&stat)),
+        Ok(_) => CheckedFile::NotRegular,
+        Err(err) if confined_fs::is_gone(&err) && is_scanned => CheckedFile::Gone,
+        Err(err) if confined_fs::is_refused_type(&err) => CheckedFile::NotRegular,
         Err(err) => not_read(&err),
     }
 }

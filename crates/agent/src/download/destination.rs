@@ -6,23 +6,20 @@
 //! download and, for a file that appears meanwhile, again by the kernel. A pipe or
 //! a device is no file: it is written to as the content arrives.
 
-use std::fs::{File, FileTimes, Metadata, Permissions};
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::error::DownloadError;
+use crate::remote_files::file_metadata::FileMetadata;
 
 /// Names of standard output. Opening one would truncate the file that a shell has
 /// redirected it to.
 const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
-/// Bits of a mode that are set. The owner is the user who downloads, so a file never
-/// becomes setuid.
-const MODE_BITS: u32 = 0o777;
 /// Mode of a new file until its own is set.
 const PRIVATE: u32 = 0o600;
 
@@ -30,13 +27,6 @@ const PRIVATE: u32 = 0o600;
 pub enum Existing {
     Keep,
     Overwrite,
-}
-
-/// Metadata of the file on its host; what is not known is left as it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FileMetadata {
-    pub mtime_ns: Option<i64>,
-    pub mode: Option<u32>,
 }
 
 /// An open destination.
@@ -121,7 +111,9 @@ impl Replacement {
         metadata: FileMetadata,
     ) -> Result<Option<io::Error>, DownloadError> {
         let failed = |source| DownloadError::Write { path: self.path.clone(), source };
-        let refused = self.set_metadata(metadata).err();
+        // A replaced file keeps its mode if the gateway does not know that of the new one.
+        let mode = metadata.mode.or(self.mode_before);
+        let refused = FileMetadata { mode, ..metadata }.set(&self.writer).err();
         // Synced before it becomes visible under its name.
         self.writer.sync_all().map_err(failed)?;
         match self.existing {
@@ -130,16 +122,6 @@ impl Replacement {
         }
         self.kept = true;
         Ok(refused)
-    }
-
-    fn set_metadata(&self, metadata: FileMetadata) -> io::Result<()> {
-        if let Some(mode) = metadata.mode.or(self.mode_before) {
-            self.writer.set_permissions(Permissions::from_mode(mode & MODE_BITS))?;
-        }
-        match metadata.mtime_ns.and_then(system_time) {
-            Some(mtime) => self.writer.set_times(FileTimes::new().set_modified(mtime)),
-            None => Ok(()),
-        }
     }
 
     fn rename_to_free_name(&self) -> Result<(), DownloadError> {
@@ -167,10 +149,4 @@ impl Drop for Replacement {
             std::fs::remove_file(&self.partial).ok();
         }
     }
-}
-
-/// Returns `None` for a time that the system cannot represent.
-fn system_time(ns: i64) -> Option<SystemTime> {
-    let distance = Duration::from_nanos(ns.unsigned_abs());
-    if ns < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
 }

@@ -6,7 +6,7 @@ use s3up_core::Sha256Digest;
 
 /// Digests that a restored file is compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Expected {
+pub struct ExpectedDigests {
     /// SHA-256 of the content that this host uploaded last.
     pub host: Option<Sha256Digest>,
     /// SHA-256 that the gateway has for the listed version.
@@ -29,16 +29,16 @@ pub enum DrillFailure {
 }
 
 /// `found` is the SHA-256 of the restored file, as it was read back.
-pub fn judge(expected: Expected, found: Sha256Digest) -> Result<(), DrillFailure> {
+pub fn judge(expected: ExpectedDigests, found: Sha256Digest) -> Result<(), DrillFailure> {
     match expected {
-        Expected { host: Some(expected), .. } if expected != found => {
+        ExpectedDigests { host: Some(expected), .. } if expected != found => {
             Err(DrillFailure::DiffersFromHost { expected, found })
         }
-        Expected { host: None, gateway: Some(expected) } if expected != found => {
+        ExpectedDigests { host: None, gateway: Some(expected) } if expected != found => {
             Err(DrillFailure::DiffersFromGateway { expected, found })
         }
-        Expected { host: None, gateway: None } => Err(DrillFailure::NothingToCompare),
-        Expected { host: Some(_), .. } | Expected { gateway: Some(_), .. } => Ok(()),
+        ExpectedDigests { host: None, gateway: None } => Err(DrillFailure::NothingToCompare),
+        ExpectedDigests { host: Some(_), .. } | ExpectedDigests { gateway: Some(_), .. } => Ok(()),
     }
 }
 
@@ -83,7 +83,11 @@ mod tests {
             (None,          None,          Err(DrillFailure::NothingToCompare)),
         ];
         for (host, gateway, want) in cases {
-            assert_eq!(judge(Expected { host, gateway }, right), want, "{host:?} {gateway:?}");
+            assert_eq!(
+                judge(ExpectedDigests { host, gateway }, right),
+                want,
+                "{host:?} {gateway:?}"
+            );
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use s3up_core::wire::LIST_LIMIT_MAX;
 use s3up_core::{RemotePath, Sha256Digest};
 
-use super::judge::{Expected, judge};
+use super::judge::{ExpectedDigests, judge};
 use super::scratch::Scratch;
 use crate::database::{DatabaseError, Reader};
 use crate::files::watch::Watch;
@@ -225,9 +225,9 @@ impl Drill<'_> {
     }
 
     /// Returns what each file is compared with.
-    async fn expected(&self, files: &[RemoteFile]) -> Result<Vec<Expected>, DrillError> {
+    async fn expected(&self, files: &[RemoteFile]) -> Result<Vec<ExpectedDigests>, DrillError> {
         let mut expected: Vec<_> =
-            files.iter().map(|file| Expected { host: None, gateway: file.sha256 }).collect();
+            files.iter().map(|file| ExpectedDigests { host: None, gateway: file.sha256 }).collect();
         let Some(host) = self.host else { return Ok(expected) };
         let known = host.known(files).await?;
         for ((file, expected), known) in files.iter().zip(&mut expected).zip(known) {
@@ -236,7 +236,7 @@ impl Drill<'_> {
         Ok(expected)
     }
 
-    fn add(&mut self, file: &RemoteFile, expected: Expected, result: Result<(), String>) {
+    fn add(&mut self, file: &RemoteFile, expected: ExpectedDigests, result: Result<(), String>) {
         match result {
             Ok(()) => {
                 self.summary.passed.add(file.size);

@@ -1,7 +1,7 @@
 //! Removes a file of a watch in two steps, so that no other file is removed in its place.
 //!
-//! An application may replace a file between the last look at it and `unlink`, which takes a name and
-//! not a file. So the file is renamed first, to a name that nothing else uses, and looked at there.
+//! An application may replace a file between the last check of it and `unlink`, which takes a name and
+//! not a file. So the file is renamed first, to a name that nothing else uses, and checked there.
 
 use std::fs::File;
 use std::io;

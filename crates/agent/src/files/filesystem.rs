@@ -28,6 +28,9 @@ const STABLE_INODES: [i64; 3] = [
     0x6969,      // NFS
 ];
 
+/// Types whose changed pages are all written at once by `sync_file_range`: ext4 and XFS.
+const WRITES_PAGES: [i64; 2] = [0xEF53, 0x5846_5342];
+
 /// It is not in the other lists, and has change times.
 const OVERLAY: i64 = 0x794C_7630;
 /// Types whose files may change without an event here: through another host, or in the directory that
@@ -47,6 +50,7 @@ const CHANGED_ELSEWHERE: [i64; 7] = [
 pub struct Filesystem {
     pub stamps: Stamps,
     pub inodes: InodeNumbers,
+    pub write_back: WriteBack,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,13 +69,28 @@ pub enum InodeNumbers {
     Unstable,
 }
 
+/// The call after which each store into a mapped page moves the time stamps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteBack {
+    /// Its pages alone can be written.
+    Pages,
+    /// The whole file has to be synced, which also waits for the disk.
+    Sync,
+}
+
 impl Filesystem {
     /// A filesystem that keeps every part of the identity.
-    pub const TRUSTED: Filesystem =
-        Filesystem { stamps: Stamps::Reliable, inodes: InodeNumbers::Stable };
+    pub const TRUSTED: Filesystem = Filesystem {
+        stamps: Stamps::Reliable,
+        inodes: InodeNumbers::Stable,
+        write_back: WriteBack::Sync,
+    };
     /// A filesystem of which nothing is known.
-    pub const UNKNOWN: Filesystem =
-        Filesystem { stamps: Stamps::Unreliable, inodes: InodeNumbers::Unstable };
+    pub const UNKNOWN: Filesystem = Filesystem {
+        stamps: Stamps::Unreliable,
+        inodes: InodeNumbers::Unstable,
+        write_back: WriteBack::Sync,
+    };
 
     pub fn of(file: impl AsFd) -> io::Result<Filesystem> {
         // The width of the field differs by architecture.
@@ -102,13 +121,16 @@ impl Filesystem {
     }
 
     fn of_type(number: i64) -> Filesystem {
-        if TRUSTED.contains(&number) {
+        let write_back =
+            if WRITES_PAGES.contains(&number) { WriteBack::Pages } else { WriteBack::Sync };
+        let known = if TRUSTED.contains(&number) {
             Filesystem::TRUSTED
         } else if STABLE_INODES.contains(&number) {
-            Filesystem { stamps: Stamps::Unreliable, inodes: InodeNumbers::Stable }
+            Filesystem { stamps: Stamps::Unreliable, ..Filesystem::TRUSTED }
         } else {
             Filesystem::UNKNOWN
-        }
+        };
+        Filesystem { write_back, ..known }
     }
 }
 
@@ -120,17 +142,19 @@ mod tests {
     fn an_unlisted_type_is_trusted_least() {
         #[rustfmt::skip]
         let cases = [
-            ("ext4",      0xEF53,      Stamps::Reliable,   InodeNumbers::Stable),
-            ("btrfs",     0x9123_683E, Stamps::Reliable,   InodeNumbers::Stable),
-            ("tmpfs",     0x0102_1994, Stamps::Unreliable, InodeNumbers::Stable),
-            ("overlayfs", 0x794C_7630, Stamps::Unreliable, InodeNumbers::Unstable),
-            ("FUSE",      0x6573_5546, Stamps::Unreliable, InodeNumbers::Unstable),
-            ("vfat",      0x4D44,      Stamps::Unreliable, InodeNumbers::Unstable),
-            ("CIFS",      0xFF53_4D42, Stamps::Unreliable, InodeNumbers::Unstable),
-            ("a new one", 0x7FFF_FFFF, Stamps::Unreliable, InodeNumbers::Unstable),
+            ("ext4",      0xEF53,      Stamps::Reliable,   InodeNumbers::Stable, WriteBack::Pages),
+            ("XFS",       0x5846_5342, Stamps::Reliable,   InodeNumbers::Stable, WriteBack::Pages),
+            ("btrfs",     0x9123_683E, Stamps::Reliable,   InodeNumbers::Stable, WriteBack::Sync),
+            ("tmpfs",     0x0102_1994, Stamps::Unreliable, InodeNumbers::Stable, WriteBack::Sync),
+            ("overlayfs", 0x794C_7630, Stamps::Unreliable, InodeNumbers::Unstable, WriteBack::Sync),
+            ("FUSE",      0x6573_5546, Stamps::Unreliable, InodeNumbers::Unstable, WriteBack::Sync),
+            ("vfat",      0x4D44,      Stamps::Unreliable, InodeNumbers::Unstable, WriteBack::Sync),
+            ("CIFS",      0xFF53_4D42, Stamps::Unreliable, InodeNumbers::Unstable, WriteBack::Sync),
+            ("a new one", 0x7FFF_FFFF, Stamps::Unreliable, InodeNumbers::Unstable, WriteBack::Sync),
         ];
-        for (name, number, stamps, inodes) in cases {
-            assert_eq!(Filesystem::of_type(number), Filesystem { stamps, inodes }, "{name}");
+        for (name, number, stamps, inodes, write_back) in cases {
+            let want = Filesystem { stamps, inodes, write_back };
+            assert_eq!(Filesystem::of_type(number), want, "{name}");
         }
     }
 }

@@ -12,7 +12,7 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Writes {
     pub evidence: Evidence,
-    pub writer: Writer,
+    pub writer: LastWriter,
 }
 
 /// Source of the suspicion that a file changed.
@@ -27,7 +27,7 @@ pub enum Evidence {
 
 /// State of the last writer that events reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Writer {
+pub enum LastWriter {
     /// No event reported a writer.
     #[default]
     Unknown,
@@ -38,20 +38,21 @@ pub enum Writer {
 
 impl Writes {
     /// The attributes changed, and nothing else is known.
-    pub const NONE: Writes = Writes { evidence: Evidence::Seen, writer: Writer::Unknown };
+    pub const NONE: Writes = Writes { evidence: Evidence::Seen, writer: LastWriter::Unknown };
     /// The file was created or written; its writer has it open.
-    pub const OPEN: Writes = Writes { evidence: Evidence::Written, writer: Writer::Open };
+    pub const OPEN: Writes = Writes { evidence: Evidence::Written, writer: LastWriter::Open };
     /// A writer closed the file.
-    pub const CLOSED: Writes = Writes { evidence: Evidence::Written, writer: Writer::Closed };
+    pub const CLOSED: Writes = Writes { evidence: Evidence::Written, writer: LastWriter::Closed };
     /// The file was moved or found here, so its content may be other content.
-    pub const REPLACED: Writes = Writes { evidence: Evidence::Written, writer: Writer::Unknown };
+    pub const REPLACED: Writes =
+        Writes { evidence: Evidence::Written, writer: LastWriter::Unknown };
 
     /// Adds what a later event says.
     pub fn add(&mut self, later: Writes) {
         if later.evidence == Evidence::Written {
             self.evidence = Evidence::Written;
         }
-        if later.writer != Writer::Unknown {
+        if later.writer != LastWriter::Unknown {
             self.writer = later.writer;
         }
     }

@@ -47,9 +47,9 @@ pub struct GatewayAccess {
 
 #[derive(Clone, Debug)]
 pub struct GatewayClient {
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
     /// URL of the gateway without a trailing slash.
-    base: String,
+    pub(super) base: String,
 }
 
 /// The head of one upload.

@@ -12,7 +12,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::ready;
 use futures::{Stream, StreamExt, stream};
-use reqwest::Response;
 use tokio::time::Instant;
 
 use super::error::GatewayError;
@@ -39,11 +38,11 @@ impl IdleTimer {
     }
 
     /// Runs `request`, and stops it once it makes no progress for `idle`.
-    pub(super) async fn run(
+    pub(super) async fn run<T>(
         &self,
         idle: Duration,
-        request: impl Future<Output = reqwest::Result<Response>>,
-    ) -> Result<Response, GatewayError> {
+        request: impl Future<Output = reqwest::Result<T>>,
+    ) -> Result<T, GatewayError> {
         let mut request = pin!(request);
         while let Some(rest) = self.rest(idle, clock::timer_now()) {
             tokio::select! {
@@ -119,7 +118,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_transfer_without_progress_is_stopped() {
-        let result = IdleTimer::start().run(Duration::from_millis(1), pending()).await;
+        let result = IdleTimer::start().run::<()>(Duration::from_millis(1), pending()).await;
         assert!(matches!(result, Err(GatewayError::Stalled(_))));
     }
 }

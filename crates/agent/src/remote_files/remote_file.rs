@@ -1,9 +1,12 @@
 //! One file that the gateway has.
 
 use jiff::Timestamp;
-use s3up_core::wire::{ListedFile, is_archive_class};
+use s3up_core::storage_class::is_archive_class;
+use s3up_core::wire::ListedFile;
 use s3up_core::{RemotePath, Sha256Digest};
 use serde::Serialize;
+
+use super::file_metadata::FileMetadata;
 
 /// A file in the gateway. Facts that a listing does not have are `None`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -60,9 +63,14 @@ impl RemoteFile {
         }
     }
 
-    /// Returns the permission bits, if the gateway tells them.
+    /// Returns the permission bits, if the gateway knows them.
     pub fn mode_bits(&self) -> Option<u32> {
         u32::from_str_radix(self.mode.as_deref()?, 8).ok()
+    }
+
+    /// Returns the metadata that a restored file gets.
+    pub fn metadata(&self) -> FileMetadata {
+        FileMetadata { mtime_ns: self.mtime_ns, mode: self.mode_bits() }
     }
 
     /// True if S3 refuses to return the file until it is thawed.

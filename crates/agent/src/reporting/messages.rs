@@ -168,10 +168,11 @@ mod tests {
         status.total.pending.files = 2;
         status.total.problems.files = 1;
         let reason = None;
-        status.gateway = Some(GatewayState { status: GatewayStatus::Away, since: 0, reason });
+        status.gateway =
+            Some(GatewayState { status: GatewayStatus::Unavailable, since: 0, reason });
         assert_eq!(
             service_status(&status),
-            "1 file protected, 2 pending, 1 problem; gateway: away"
+            "1 file protected, 2 pending, 1 problem; gateway: unavailable"
         );
     }
 

@@ -218,7 +218,7 @@ fn status_of(err: &GatewayError) -> GatewayStatus {
         | GatewayError::Handshake(_)
         | GatewayError::Unreachable(_)
         | GatewayError::Stalled(_)
-        | GatewayError::InvalidAnswer { .. } => GatewayStatus::Away,
+        | GatewayError::InvalidAnswer { .. } => GatewayStatus::Unavailable,
     }
 }
 

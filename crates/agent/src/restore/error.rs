@@ -1,10 +1,10 @@
 //! The reasons why a restore ends early. A file that fails by itself is not one: it is counted in the
-//! [`Summary`].
+//! [`RestoreSummary`].
 
 use std::io;
 use std::path::PathBuf;
 
-use super::summary::Summary;
+use super::summary::RestoreSummary;
 use crate::gateway::error::GatewayError;
 use crate::remote_files::versioning::VersioningError;
 
@@ -21,7 +21,7 @@ pub enum RestoreError {
     #[error(transparent)]
     Versioning(#[from] VersioningError),
     #[error("{}; {} restored so far, run the same command again to resume", reason, files(summary))]
-    Stopped { reason: String, summary: Box<Summary> },
+    Stopped { reason: String, summary: Box<RestoreSummary> },
     #[error("write everything below {path:?} to its disk; run the same command again to check it")]
     Sync { path: PathBuf, source: io::Error },
     #[error(
@@ -30,6 +30,6 @@ pub enum RestoreError {
     Panicked,
 }
 
-fn files(summary: &Summary) -> s3up_core::Count {
+fn files(summary: &RestoreSummary) -> s3up_core::Count {
     s3up_core::Count(summary.restored.files, "file")
 }

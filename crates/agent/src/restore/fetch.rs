@@ -11,13 +11,13 @@ use bytes::{Bytes, BytesMut};
 use s3up_core::{Code, Sha256, Sha256Digest, error_chain};
 use tokio::sync::Semaphore;
 
-use super::metadata::FileMetadata;
 use super::observe::explain;
 use super::retry::{self, AfterFailure};
 use super::target_dir::{self, NewFile, Placement, TargetDir};
 use super::writer::{MetadataError, VerifiedFile, Writers};
 use crate::gateway::client::{Download, GatewayClient};
 use crate::gateway::error::GatewayError;
+use crate::remote_files::file_metadata::FileMetadata;
 use crate::remote_files::remote_file::RemoteFile;
 
 /// Maximum size of a file that is held in memory.

@@ -14,9 +14,9 @@ use crate::files::identity::Identity;
 /// Size of the read buffer for hashing.
 const HASH_BYTES: usize = 256 << 10;
 
-/// A remote file as it is looked for.
+/// A remote file that may exist at the target already.
 #[derive(Clone, Debug)]
-pub struct Expected {
+pub struct ExpectedFile {
     pub path: PathBuf,
     pub size: u64,
     pub sha256: Option<Sha256Digest>,
@@ -24,7 +24,7 @@ pub struct Expected {
 
 /// Returns the entry at the place of a file. A file of the expected size is hashed if the gateway
 /// knows the SHA-256. Blocking.
-pub fn observe(target: &TargetDir, expected: &Expected) -> LocalEntry {
+pub fn observe(target: &TargetDir, expected: &ExpectedFile) -> LocalEntry {
     let unknown = |err: io::Error| LocalEntry::Unknown(explain(&err));
     let stat = match target.stat(&expected.path) {
         Ok(stat) => stat,

@@ -9,7 +9,6 @@ use std::fmt;
 
 use s3up_core::Sha256Digest;
 
-use super::metadata::FileMetadata;
 use crate::remote_files::remote_file::RemoteFile;
 
 /// Says whether files with other content are replaced, and other metadata as well.
@@ -102,7 +101,7 @@ pub fn decide(remote: &RemoteFile, local: &LocalEntry, overwrite: Overwrite) -> 
     };
     match (whole, overwrite) {
         (Some(whole), _) => {
-            let differs = FileMetadata::of_remote(remote).differs(mode, mtime_ns);
+            let differs = remote.metadata().differs(mode, mtime_ns);
             Step::Skip(whole, metadata_step(differs, overwrite))
         }
         (None, Overwrite::Replace) => Step::Replace,

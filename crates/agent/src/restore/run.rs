@@ -12,11 +12,10 @@ use tokio::task::JoinSet;
 
 use super::error::RestoreError;
 use super::fetch::{FailureScope, FetchFailure, Fetched, Fetcher, FileTask, Received};
-use super::metadata::FileMetadata;
-use super::observe::{Expected, observe};
+use super::observe::{ExpectedFile, observe};
 use super::plan::{LocalEntry, MetadataStep, Overwrite, Step, Whole, decide};
 use super::retry::FAILURES_IN_A_ROW_MAX;
-use super::summary::{PlanSummary, Summary};
+use super::summary::{PlanSummary, RestoreSummary};
 use super::target_dir::{Placement, TargetDir};
 use crate::gateway::client::GatewayClient;
 use crate::gateway::error::GatewayError;
@@ -52,7 +51,7 @@ pub async fn restore(
     request: &RestoreRequest,
     received: Received,
     ended: Ended<'_>,
-) -> Result<Summary, RestoreError> {
+) -> Result<RestoreSummary, RestoreError> {
     check_versions(gateway, request.moment).await?;
     let target = Arc::new(open_locked(&request.target).await?);
     let fetcher = Fetcher::new(gateway, &target, received);
@@ -61,7 +60,7 @@ pub async fn restore(
     let mut planner = JoinSet::new();
     planner.spawn(plan_pages(gateway.clone(), request.clone(), Some(target.clone()), pages));
     let mut executor =
-        Executor { fetcher, summary: Summary::default(), failures_in_a_row: 0, ended };
+        Executor { fetcher, summary: RestoreSummary::default(), failures_in_a_row: 0, ended };
     executor.run(&mut planned).await?;
     planner_result(planner).await?;
     let summary = executor.summary;
@@ -82,7 +81,7 @@ pub async fn fetch_files(
     files: Vec<RemoteFile>,
     received: Received,
     ended: Ended<'_>,
-) -> Result<Summary, RestoreError> {
+) -> Result<RestoreSummary, RestoreError> {
     let fetcher = Fetcher::new(gateway, target, received);
     let planned = files.into_iter().map(|file| {
         let name = local_name(file.path.as_str());
@@ -92,7 +91,7 @@ pub async fn fetch_files(
     pages.try_send(planned.collect()).expect("the channel has a place");
     drop(pages);
     let mut executor =
-        Executor { fetcher, summary: Summary::default(), failures_in_a_row: 0, ended };
+        Executor { fetcher, summary: RestoreSummary::default(), failures_in_a_row: 0, ended };
     executor.run(&mut page).await?;
     Ok(executor.summary)
 }
@@ -233,7 +232,7 @@ async fn observe_all(
     let observed = tokio::task::spawn_blocking(move || {
         let entry = |(file, name): &(RemoteFile, PathBuf)| {
             let (size, sha256) = (file.size, file.sha256);
-            observe(&target, &Expected { path: name.clone(), size, sha256 })
+            observe(&target, &ExpectedFile { path: name.clone(), size, sha256 })
         };
         let entries = files.iter().map(entry).collect();
         (files, entries)
@@ -243,7 +242,7 @@ async fn observe_all(
 
 struct Executor<'f> {
     fetcher: Fetcher,
-    summary: Summary,
+    summary: RestoreSummary,
     failures_in_a_row: u32,
     ended: Ended<'f>,
 }
@@ -322,7 +321,7 @@ impl Executor<'_> {
             Work::SetMetadata(remote, path, whole) => {
                 let target = self.fetcher.target.clone();
                 running.spawn_blocking(move || {
-                    let set = target.set_metadata(&path, &FileMetadata::of_remote(&remote));
+                    let set = target.set_metadata(&path, &remote.metadata());
                     Done::MetadataSet(remote, whole, set)
                 });
             }

@@ -29,7 +29,7 @@ pub struct Failure {
 
 /// The result of a restore.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
+pub struct RestoreSummary {
     pub restored: Tally,
     /// Files that were whole already.
     pub skipped: Tally,
@@ -60,7 +60,7 @@ pub struct PlanSummary {
     pub failures: Vec<Failure>,
 }
 
-impl Summary {
+impl RestoreSummary {
     pub fn add_whole(&mut self, file: &RemoteFile, whole: Whole) {
         self.skipped.add(file.size);
         self.without_digest += u64::from(whole == Whole::SameSizeAndTime);

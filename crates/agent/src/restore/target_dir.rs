@@ -16,15 +16,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat, fchmod, flock,
-    fstat, futimens, linkat, mkdirat, openat, renameat, renameat_with, syncfs, unlinkat,
+    AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat, flock, fstat,
+    linkat, mkdirat, openat, renameat, renameat_with, syncfs, unlinkat,
 };
 use rustix::io::Errno;
 use s3up_cli::open_confined;
 use s3up_core::Sha256Digest;
 
-use super::metadata::FileMetadata;
 use crate::files::confined_fs::is_regular;
+use crate::remote_files::file_metadata::FileMetadata;
 
 /// Mode of a new file until its own is set.
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -79,7 +79,7 @@ impl TargetDir {
         if !is_regular(&fstat(&file)?) {
             return Err(io::Error::other("expected a regular file, found something else"));
         }
-        set_metadata(&file, metadata)
+        metadata.set(&file)
     }
 
     /// Writes everything to the disk that was written to the filesystem of the directory.
@@ -197,7 +197,7 @@ impl NewFile {
     /// Gives the file its metadata and its name. Returns the error of its filesystem if that refuses
     /// the metadata.
     pub fn place(mut self, placement: Placement) -> io::Result<Option<io::Error>> {
-        let refused = set_metadata(&self.file, &self.metadata).err();
+        let refused = self.metadata.set(&self.file).err();
         match placement {
             Placement::Replace => renameat(&self.dir, &self.temporary, &self.dir, &self.name)?,
             Placement::Free => self.rename_to_free_name()?,
@@ -217,16 +217,6 @@ impl NewFile {
             renamed => Ok(renamed?),
         }
     }
-}
-
-fn set_metadata(file: &File, metadata: &FileMetadata) -> io::Result<()> {
-    if let Some(mode) = metadata.mode() {
-        fchmod(file, mode)?;
-    }
-    if let Some(times) = metadata.times() {
-        futimens(file, &times)?;
-    }
-    Ok(())
 }
 
 impl Drop for NewFile {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::metadata::FileMetadata;
 use super::target_dir::{OpenDirs, Placement, TargetDir};
+use crate::remote_files::file_metadata::FileMetadata;
 
 /// Number of threads. More of them wait for the same directories.
 const THREADS: usize = 4;

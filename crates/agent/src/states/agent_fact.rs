@@ -53,8 +53,11 @@ mod tests {
 
     #[test]
     fn a_fact_is_read_as_it_was_written() {
-        let gateway =
-            GatewayState { status: GatewayStatus::Away, since: 7, reason: Some("x".to_owned()) };
+        let gateway = GatewayState {
+            status: GatewayStatus::Unavailable,
+            since: 7,
+            reason: Some("x".to_owned()),
+        };
         let facts = [
             AgentFact::Watcher(WatcherState::Complete),
             AgentFact::Watcher(WatcherState::Off),
@@ -63,10 +66,12 @@ mod tests {
             AgentFact::AliveAt(-3),
             AgentFact::Drill(DrillRecord::after(None, 7, (3, 30, 0))),
         ];
-        for fact in facts {
+        for fact in &facts {
             let (name, value) = fact.to_row();
-            assert_eq!(AgentFact::parse(name, &value), Some(fact));
+            assert_eq!(AgentFact::parse(name, &value).as_ref(), Some(fact));
         }
+        let older = r#"{"status":"away","since":7,"reason":"x"}"#;
+        assert_eq!(AgentFact::parse("gateway", older).as_ref(), Some(&facts[3]));
         for (name, value) in [("gateway", "{}"), ("alive_at", "soon"), ("moon", "full")] {
             assert_eq!(AgentFact::parse(name, value), None, "{name}");
         }

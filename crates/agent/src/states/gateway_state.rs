@@ -18,7 +18,9 @@ pub struct GatewayState {
 pub enum GatewayStatus {
     Ok,
     /// The gateway cannot be reached, or fails every call.
-    Away,
+    // Older agents recorded this word.
+    #[serde(alias = "away")]
+    Unavailable,
     /// The gateway does not accept the client key.
     KeyRefused,
 }
@@ -27,7 +29,7 @@ impl GatewayStatus {
     pub fn as_str(self) -> &'static str {
         match self {
             GatewayStatus::Ok => "ok",
-            GatewayStatus::Away => "away",
+            GatewayStatus::Unavailable => "unavailable",
             GatewayStatus::KeyRefused => "key refused",
         }
     }
@@ -52,16 +54,16 @@ mod tests {
 
     #[test]
     fn a_state_lasts_until_a_call_shows_another_one() {
-        use GatewayStatus::{Away, KeyRefused, Ok};
+        use GatewayStatus::{KeyRefused, Ok, Unavailable};
         #[rustfmt::skip]
         let calls = [
-            // at  status      reason        state since then
-            (10,   Ok,         None,         (Ok, 10, None)),
-            (20,   Ok,         None,         (Ok, 10, None)),
-            (30,   Away,       Some("down"), (Away, 30, Some("down"))),
-            (40,   Away,       Some("slow"), (Away, 30, Some("down"))),
-            (50,   KeyRefused, Some("401"),  (KeyRefused, 50, Some("401"))),
-            (60,   Ok,         None,         (Ok, 60, None)),
+            // at  status       reason        state since then
+            (10,   Ok,          None,         (Ok, 10, None)),
+            (20,   Ok,          None,         (Ok, 10, None)),
+            (30,   Unavailable, Some("down"), (Unavailable, 30, Some("down"))),
+            (40,   Unavailable, Some("slow"), (Unavailable, 30, Some("down"))),
+            (50,   KeyRefused,  Some("401"),  (KeyRefused, 50, Some("401"))),
+            (60,   Ok,          None,         (Ok, 60, None)),
         ];
         let mut state = None;
         for (at, status, reason, want) in calls {

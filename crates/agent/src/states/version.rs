@@ -37,7 +37,7 @@ impl ObservedFile {
     /// because its number may change with a reboot or a remount; one watch is one
     /// filesystem.
     pub fn version(&self, recorded: &Identity) -> VersionMatch {
-        let Filesystem { stamps, inodes } = self.filesystem;
+        let Filesystem { stamps, inodes, .. } = self.filesystem;
         let inode = match inodes {
             InodeNumbers::Stable => self.identity.inode,
             InodeNumbers::Unstable => recorded.inode,
@@ -59,8 +59,7 @@ mod tests {
     const FILE: Identity =
         Identity { device: 1, inode: 2, size: 3, mtime_ns: 4_000_000_000, ctime_ns: 5_000_000_000 };
     const EXT4: Filesystem = Filesystem::TRUSTED;
-    const TMPFS: Filesystem =
-        Filesystem { stamps: Stamps::Unreliable, inodes: InodeNumbers::Stable };
+    const TMPFS: Filesystem = Filesystem { stamps: Stamps::Unreliable, ..Filesystem::TRUSTED };
     const SSHFS: Filesystem = Filesystem::UNKNOWN;
 
     #[test]

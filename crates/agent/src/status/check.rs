@@ -77,7 +77,7 @@ fn gateway(status: &Status) -> Option<CheckProblem> {
     let gateway = status.gateway.as_ref()?;
     match gateway.status {
         GatewayStatus::Ok => None,
-        GatewayStatus::Away | GatewayStatus::KeyRefused => {
+        GatewayStatus::Unavailable | GatewayStatus::KeyRefused => {
             Some(CheckProblem::Gateway(gateway.clone()))
         }
     }
@@ -129,7 +129,7 @@ mod tests {
     fn each_subject_has_its_limit() {
         use CheckProblem::{Gateway, NotRunning, Pending, Silent, Watcher};
         let gateway = |status| GatewayState { status, since: 60, reason: None };
-        let away = gateway(GatewayStatus::Away);
+        let unavailable = gateway(GatewayStatus::Unavailable);
         let refused = gateway(GatewayStatus::KeyRefused);
         let good = DrillRecord::after(None, 10, (3, 30, 0));
         let failed = DrillRecord::after(Some(&good), 20, (3, 30, 1));
@@ -145,7 +145,7 @@ mod tests {
             (Status { running: false, ..well() },                        Some(NotRunning)),
             (Status { alive_at: Some(NOW - 301), ..well() },             Some(Silent { since: NOW - 301 })),
             (Status { gateway: None, ..well() },                         None),
-            (Status { gateway: Some(away.clone()), ..well() },           Some(Gateway(away))),
+            (Status { gateway: Some(unavailable.clone()), ..well() },    Some(Gateway(unavailable))),
             (Status { gateway: Some(refused.clone()), ..well() },        Some(Gateway(refused))),
             (Status { watcher: Some(degraded), ..well() },               Some(Watcher("degraded: x".to_owned()))),
             (Status { oldest_pending_at: Some(NOW - 600), ..well() },    None),

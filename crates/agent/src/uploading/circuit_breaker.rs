@@ -101,14 +101,14 @@ impl CircuitBreaker {
         }
     }
 
-    /// Takes the end of an upload that never reached the gateway.
+    /// Returns the permit of an upload that never reached the gateway.
     pub fn released(&mut self, permit: Permit) {
         if permit.probe {
             self.probing = false;
         }
     }
 
-    /// Takes a failure that may be about the file. `own` is true if the file failed before and
+    /// Counts a failure that may be about the file. `own` is true if the file failed before and
     /// others were stored since. Returns as [`CircuitBreaker::failed`] does.
     pub fn file_failed(
         &mut self,
@@ -129,7 +129,7 @@ impl CircuitBreaker {
         None
     }
 
-    /// Takes a failure of the gateway. Returns how long the breaker blocks now; `None`
+    /// Counts a failure of the gateway. Returns how long the breaker blocks now; `None`
     /// if another upload of the same time has blocked it already.
     pub fn failed(
         &mut self,

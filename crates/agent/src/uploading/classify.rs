@@ -73,7 +73,7 @@ fn classify_gateway(refusal: &Refusal) -> FailureClass {
         Code::RateLimited => FailureClass::Transient(Scope::Concurrency),
         // Not about the file: server.url leads elsewhere.
         Code::NotFound | Code::MethodNotAllowed => FailureClass::Transient(Scope::Gateway),
-        Code::StoreUnavailable | Code::Overloaded | Code::DatabaseUnavailable => {
+        Code::StoreUnavailable | Code::Overloaded | Code::DatabaseUnavailable | Code::Frozen => {
             FailureClass::Transient(Scope::Gateway)
         }
         Code::TooSlow | Code::Superseded | Code::Internal | Code::StoreRefused => {
@@ -123,6 +123,7 @@ mod tests {
             (500,      Code::Internal,          file,             file),
             (502,      Code::StoreRefused,      file,             file),
             (503,      Code::Overloaded,        gateway,          file),
+            (503,      Code::Frozen,            gateway,          file),
             (507,      Code::Quota,             Deferred,         file),
             (599,      Code::Unknown,           file,             file),
         ];

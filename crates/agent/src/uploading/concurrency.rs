@@ -46,7 +46,7 @@ impl Concurrency {
         }
     }
 
-    /// Takes a refusal of an upload that started at `epoch`. Returns true if the limit is lower
+    /// Applies a refusal of an upload that started at `epoch`. Returns true if the limit is lower
     /// now.
     pub fn refused(&mut self, epoch: u64) -> bool {
         if epoch != self.epoch || self.limit == 1 {

@@ -2,15 +2,17 @@
 //! and checked not to have changed meanwhile.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read as _, Seek};
 use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
 use futures::Stream;
+use futures::future::join_all;
 use md5::{Digest, Md5};
 use rustix::fs::fdatasync;
 use rustix::io::Errno;
 use s3up_core::{RemotePath, Sha256, Sha256Digest};
+use s3up_writeback::write_pages;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
@@ -22,14 +24,17 @@ use super::stable_copy::{CopyError, Spool};
 use super::task::{UploadMode, UploadTask};
 use crate::clock;
 use crate::files::confined_fs::{self, Root};
-use crate::files::filesystem::Filesystem;
+use crate::files::filesystem::{Filesystem, WriteBack};
 use crate::files::identity::Identity;
+use crate::files::watch::WatchIndex;
 use crate::states::decide::{KnownFile, PendingReason};
 use crate::states::problem::ProblemKind;
 
 /// Age of the last change after which no page is dirty any more. The kernel writes
 /// back after half a minute by default; a busy or sleeping disk takes longer.
 const DIRTY_NS_MAX: i64 = 10 * 60 * 1_000_000_000;
+/// Number of files of a batch that one thread reads. More threads keep the disk busy.
+const READ_ON_ONE_THREAD: usize = 16;
 /// Size of the read buffer for hashing.
 const HASH_BYTES: usize = 1 << 20;
 /// Size of the pieces in which a long file is sent.
@@ -53,6 +58,9 @@ pub(super) enum Content {
     Long { opened: OpenFile, sha256: Sha256Digest },
 }
 
+/// A file that was read: its content, where it is stored, and why it is sent.
+pub(super) type Read = (Content, RemotePath, PendingReason);
+
 /// Opens the file, checks that it still has to be uploaded, and hashes it, on a
 /// thread that may wait for the disk.
 pub(super) async fn read(
@@ -60,31 +68,81 @@ pub(super) async fn read(
     local_path: String,
     known: KnownFile,
     spool: Spool,
-) -> Result<(Content, RemotePath, PendingReason), Outcome> {
+) -> Result<Read, Outcome> {
     let task = task.clone();
     let read = tokio::task::spawn_blocking(move || {
-        let mut opened = open(&task)?;
-        let OpenFile { identity, filesystem, .. } = opened;
-        let (remote_path, reason) =
-            check_still_pending(&task, identity, filesystem, local_path, &known)?;
-        write_back(&opened, &task)?;
-        copy(&mut opened, task.mode, &spool)?;
-        Ok((hash(opened, task.mode)?, remote_path, reason))
+        read_now(&task, &open_root(&task)?, local_path, &known, &spool)
     });
     read.await.unwrap_or_else(|_| Err(Outcome::panicked()))
 }
 
-fn open(task: &UploadTask) -> Result<OpenFile, Outcome> {
+/// Reads many files, as [`read`] does with one, on some threads that may wait for the disk.
+pub(super) async fn read_all(
+    tasks: &[UploadTask],
+    local_paths: Vec<String>,
+    known: Vec<KnownFile>,
+    spool: Spool,
+) -> Vec<Result<Read, Outcome>> {
+    let mut files = local_paths.into_iter().zip(known);
+    let threads = tasks.chunks(READ_ON_ONE_THREAD).map(|tasks| {
+        let files: Vec<_> = files.by_ref().take(tasks.len()).collect();
+        let (count, tasks, spool) = (tasks.len(), tasks.to_vec(), spool.clone());
+        let read = tokio::task::spawn_blocking(move || read_all_now(&tasks, files, &spool));
+        async move {
+            let panicked = |_| (0..count).map(|_| Err(Outcome::panicked())).collect();
+            read.await.unwrap_or_else(panicked)
+        }
+    });
+    join_all(threads).await.into_iter().flatten().collect()
+}
+
+fn read_all_now(
+    tasks: &[UploadTask],
+    files: Vec<(String, KnownFile)>,
+    spool: &Spool,
+) -> Vec<Result<Read, Outcome>> {
+    let mut last: Option<(WatchIndex, Root)> = None;
+    let read = tasks.iter().zip(files).map(|(task, (local_path, known))| {
+        // Neighbours are mostly of one watch, whose root is opened once.
+        let (index, root) = match last.take() {
+            Some((index, root)) if index == task.watch.index => (index, root),
+            Some(_) | None => (task.watch.index, open_root(task)?),
+        };
+        let (_, root) = last.insert((index, root));
+        read_now(task, root, local_path, &known, spool)
+    });
+    read.collect()
+}
+
+fn read_now(
+    task: &UploadTask,
+    root: &Root,
+    local_path: String,
+    known: &KnownFile,
+    spool: &Spool,
+) -> Result<Read, Outcome> {
+    let mut opened = open(task, root)?;
+    let OpenFile { identity, filesystem, .. } = opened;
+    let (remote_path, reason) = check_still_pending(task, identity, filesystem, local_path, known)?;
+    write_back(&opened, task)?;
+    copy(&mut opened, task.mode, spool)?;
+    Ok((hash(opened, task.mode)?, remote_path, reason))
+}
+
+fn open_root(task: &UploadTask) -> Result<Root, Outcome> {
     // Without its root the whole watch is gone or forbidden. The next scan reports
     // that, or finds this file again.
-    let root = Root::open(&task.watch.root).map_err(|err| {
+    Root::open(&task.watch.root).map_err(|err| {
         if confined_fs::is_exhausted(&err) {
             return unreadable(&err);
         }
         let root = &task.watch.root;
         Outcome::NotObserved { reason: format!("open watched directory {root:?}: {err}") }
-    })?;
-    let (file, stat) = root.file(&task.path).map_err(|err| not_opened(task, &root, &err))?;
+    })
+}
+
+fn open(task: &UploadTask, root: &Root) -> Result<OpenFile, Outcome> {
+    let (file, stat) = root.file(&task.path).map_err(|err| not_opened(task, root, &err))?;
     if !confined_fs::is_regular(&stat) {
         return Err(Outcome::skipped(SkippedAs::Excluded));
     }
@@ -135,11 +193,15 @@ fn write_back(opened: &OpenFile, task: &UploadTask) -> Result<(), Outcome> {
     if age > DIRTY_NS_MAX {
         return Ok(());
     }
-    match fdatasync(&opened.file) {
+    let written = match opened.filesystem.write_back {
+        WriteBack::Pages => write_pages(&opened.file),
+        WriteBack::Sync => fdatasync(&opened.file).map_err(io::Error::from),
+    };
+    match written.map_err(|err| (Errno::from_io_error(&err), err)) {
         // Some filesystems in user space do not support it, and a read-only one has
         // nothing to write back.
-        Ok(()) | Err(Errno::INVAL | Errno::NOSYS | Errno::ROFS | Errno::OPNOTSUPP) => {}
-        Err(err) => return Err(unreadable(&err.into())),
+        Ok(()) | Err((Some(Errno::INVAL | Errno::NOSYS | Errno::ROFS | Errno::OPNOTSUPP), _)) => {}
+        Err((_, err)) => return Err(unreadable(&err)),
     }
     match task.mode {
         UploadMode::Settled | UploadMode::Copy if changed_since(opened) => Err(Outcome::Changed),

@@ -19,6 +19,15 @@ use crate::uploading::task::UploadMode;
 
 /// Maximum size of a short file, which is read into memory and sent from there.
 pub const SHORT_BYTES_MAX: u64 = 8 * MIB;
+/// Maximum size of a file that is sent in a batch. A longer one gains nothing there.
+pub const BATCHED_BYTES_MAX: u64 = 256 << 10;
+/// Maximum number of batches at a time. The gateway stores some files of each at the same time, so
+/// more would only take memory.
+pub const BATCHES_MAX: usize = 4;
+/// Maximum number of files of one batch. Each of them is open until its answer.
+const BATCH_FILES_MAX: usize = 64;
+/// Maximum number of bytes of one batch, which are in memory.
+const BATCH_BYTES_MAX: u64 = 4 * MIB;
 
 /// A file to upload, as it was when it settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,12 +61,16 @@ impl Failures {
 pub struct LaneLimits {
     pub short: usize,
     pub long: usize,
+    /// Maximum number of batches; 0: each file is sent by itself.
+    pub batches: usize,
     /// Maximum size of a short file.
     pub short_bytes_max: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Lane {
+    /// Files that can be sent in a batch.
+    Batch,
     Short,
     Long,
 }
@@ -80,6 +93,10 @@ pub struct Queue<K> {
     delayed: BTreeMap<(Instant, u64), Job<K>>,
     slots: HashMap<K, Slot>,
     running: BTreeMap<Lane, usize>,
+    /// Number of files that are being uploaded in the batch of another one.
+    batched: usize,
+    /// False while each file is sent by itself.
+    sends_batches: bool,
     changed: BTreeMap<K, Writes>,
 }
 
@@ -88,6 +105,8 @@ enum Slot {
     Ready(Lane, u64),
     Delayed(Instant, u64),
     Uploading(Lane),
+    /// The file is being uploaded in the batch of another one, which counts as one upload.
+    Batched,
     /// The upload is over, and its result is not in the database yet.
     Recording,
 }
@@ -101,6 +120,8 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
             delayed: BTreeMap::new(),
             slots: HashMap::new(),
             running: BTreeMap::new(),
+            batched: 0,
+            sends_batches: true,
             changed: BTreeMap::new(),
         }
     }
@@ -114,8 +135,13 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         self.slots.is_empty()
     }
 
-    /// Returns the number of running uploads.
+    /// Returns the number of files that are being uploaded.
     pub fn uploading_count(&self) -> usize {
+        self.running_count() + self.batched
+    }
+
+    /// Returns the number of running uploads. A batch is one.
+    fn running_count(&self) -> usize {
         self.running.values().sum()
     }
 
@@ -125,7 +151,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
             ChangeTarget::InFlight => return,
             ChangeTarget::NotInFlight(writes) => job.writes = writes,
         }
-        let lane = self.lane(job.identity.size);
+        let lane = self.lane(&job);
         let turn = self.take_turn();
         self.slots.insert(job.key.clone(), Slot::Ready(lane, turn));
         self.ready.insert((lane, turn), job);
@@ -142,11 +168,11 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         self.delayed.insert((at, turn), job);
     }
 
-    /// Takes a change of the file: it has to settle again.
+    /// Marks the file as changed: it has to settle again.
     pub fn note_change(&mut self, key: &K, event: Writes) -> ChangeTarget {
         let removed = match self.slots.get(key) {
             None => None,
-            Some(Slot::Uploading(_) | Slot::Recording) => {
+            Some(Slot::Uploading(_) | Slot::Batched | Slot::Recording) => {
                 self.changed.entry(key.clone()).or_default().add(event);
                 return ChangeTarget::InFlight;
             }
@@ -184,20 +210,56 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     /// Returns the next file that may start, short ones first. At most `limit` uploads run, and a
     /// long file leaves one of them to the short ones, if there is more than one.
     pub fn start_next(&mut self, limit: usize) -> Option<Job<K>> {
-        let running = self.uploading_count();
+        if self.running_count() >= limit {
+            return None;
+        }
         let long_max = (limit - 1).max(1);
-        let lane = [Lane::Short, Lane::Long].into_iter().find(|lane| {
-            let room = match lane {
-                Lane::Short => running < limit,
-                Lane::Long => running < limit && self.running_in(Lane::Long) < long_max,
-            };
-            room && self.may_start(*lane)
-        })?;
+        let short = [Lane::Batch, Lane::Short].into_iter().filter(|lane| self.may_start(*lane));
+        let lane = match short.min_by_key(|lane| self.first(*lane)) {
+            Some(lane) => lane,
+            None if self.running_in(Lane::Long) < long_max && self.may_start(Lane::Long) => {
+                Lane::Long
+            }
+            None => return None,
+        };
         let turn = self.first(lane)?;
         let job = self.ready.remove(&(lane, turn))?;
         self.slots.insert(job.key.clone(), Slot::Uploading(lane));
         *self.running.entry(lane).or_default() += 1;
         Some(job)
+    }
+
+    /// Says whether short files are sent in batches from now on.
+    pub fn send_batches(&mut self, sends_batches: bool) {
+        self.sends_batches = sends_batches;
+    }
+
+    /// Starts more files in the batch of `job`, which was just started: its share of those that wait,
+    /// if the other batches start as well.
+    pub fn start_batch(&mut self, job: &Job<K>) -> Vec<Job<K>> {
+        let mut batch = Vec::new();
+        let is_in_lane = matches!(self.slots.get(&job.key), Some(Slot::Uploading(Lane::Batch)));
+        if !is_in_lane || !self.sends_batches {
+            return batch;
+        }
+        let batches = 1 + self.limits.batches.saturating_sub(self.running_in(Lane::Batch));
+        let all = BATCH_FILES_MAX * batches;
+        let waiting =
+            self.ready.range((Lane::Batch, 0)..=(Lane::Batch, u64::MAX)).take(all).count();
+        let files_max = (1 + waiting).div_ceil(batches).min(BATCH_FILES_MAX);
+        let mut bytes = job.identity.size;
+        while 1 + batch.len() < files_max
+            && let Some(turn) = self.first(Lane::Batch)
+            && let Some(next) = self.ready.get(&(Lane::Batch, turn))
+            && bytes + next.identity.size <= BATCH_BYTES_MAX
+            && let Some(next) = self.ready.remove(&(Lane::Batch, turn))
+        {
+            bytes += next.identity.size;
+            self.slots.insert(next.key.clone(), Slot::Batched);
+            self.batched += 1;
+            batch.push(next);
+        }
+        batch
     }
 
     /// Returns when the next delayed file may start.
@@ -219,14 +281,20 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     }
 
     fn leave_lane(&mut self, key: &K) {
-        if let Some(Slot::Uploading(lane)) = self.slots.get(key) {
-            let running = self.running.entry(*lane).or_default();
-            *running = running.saturating_sub(1);
+        match self.slots.get(key) {
+            Some(Slot::Uploading(lane)) => {
+                let running = self.running.entry(*lane).or_default();
+                *running = running.saturating_sub(1);
+            }
+            Some(Slot::Batched) => self.batched -= 1,
+            Some(Slot::Ready(..) | Slot::Delayed(..) | Slot::Recording) | None => {}
         }
     }
 
     fn may_start(&self, lane: Lane) -> bool {
         let limit = match lane {
+            Lane::Batch if self.sends_batches => self.limits.batches,
+            Lane::Batch => self.limits.short,
             Lane::Short => self.limits.short,
             Lane::Long => self.limits.long,
         };
@@ -241,8 +309,15 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         self.ready.range((lane, 0)..=(lane, u64::MAX)).next().map(|((_, turn), _)| *turn)
     }
 
-    fn lane(&self, bytes: u64) -> Lane {
-        if bytes <= self.limits.short_bytes_max { Lane::Short } else { Lane::Long }
+    /// A file that failed before is sent by itself: it may be what its batch failed by.
+    fn lane(&self, job: &Job<K>) -> Lane {
+        let bytes = job.identity.size;
+        let is_plain = job.mode == UploadMode::Settled && job.failures.count == 0;
+        match bytes {
+            0..=BATCHED_BYTES_MAX if is_plain && self.limits.batches > 0 => Lane::Batch,
+            _ if bytes <= self.limits.short_bytes_max => Lane::Short,
+            _ => Lane::Long,
+        }
     }
 
     fn take_turn(&mut self) -> u64 {

@@ -12,6 +12,7 @@
 use s3up_core::wire::UploadResponse;
 use s3up_core::{Code, RemotePath, error_chain};
 
+use super::batch_switch::BatchSwitch;
 use super::classify::{FailureClass, Scope, classify};
 use super::content::{self, Content};
 use super::outcome::{Outcome, SkippedAs};
@@ -20,7 +21,7 @@ use super::stable_copy::Spool;
 use super::task::{UploadMode, UploadTask};
 use crate::clock;
 use crate::database::{Change, Reader, Upload};
-use crate::files::writes::Writer;
+use crate::files::writes::LastWriter;
 use crate::gateway::client::{BodyStart, Completeness, GatewayClient, PatchRequest, PutRequest};
 use crate::gateway::error::GatewayError;
 use crate::states::decide::{FileRow, KnownFile, PendingReason};
@@ -32,6 +33,37 @@ pub struct Uploader {
     pub gateway: GatewayClient,
     pub reader: Reader,
     pub spool: Spool,
+    pub batches: BatchSwitch,
+}
+
+/// A file that was read and has to be stored.
+#[derive(Debug)]
+pub(super) struct FileToSend {
+    pub content: Content,
+    pub upload: Upload,
+    pub reason: PendingReason,
+    /// The row of the file, if there is one.
+    pub row: Option<FileRow>,
+}
+
+impl FileToSend {
+    pub(super) fn new(
+        local_path: String,
+        row: Option<FileRow>,
+        (content, remote_path, reason): (Content, RemotePath, PendingReason),
+    ) -> FileToSend {
+        let upload = Upload {
+            local_path,
+            identity: content.identity(),
+            sha256: content.sha256(),
+            mode: Some(content.mode()),
+            version_id: None,
+            at: clock::wall_seconds(),
+            sent: false,
+            remote_path,
+        };
+        FileToSend { content, upload, reason, row }
+    }
 }
 
 impl Uploader {
@@ -44,20 +76,17 @@ impl Uploader {
         let local_path = task.watch.local_path(&task.path);
         let known = self.known(&local_path).await?;
         let row = known.row.clone();
-        let (content, remote_path, reason) = {
-            let spool = self.spool.clone();
-            content::read(task, local_path.clone(), known, spool).await?
-        };
-        let mut upload = Upload {
-            local_path,
-            identity: content.identity(),
-            sha256: content.sha256(),
-            mode: Some(content.mode()),
-            version_id: None,
-            at: clock::wall_seconds(),
-            sent: false,
-            remote_path,
-        };
+        let read = content::read(task, local_path.clone(), known, self.spool.clone()).await?;
+        self.store(task, FileToSend::new(local_path, row, read)).await
+    }
+
+    /// Stores a file that was read, with as few requests as possible.
+    pub(super) async fn store(
+        &self,
+        task: &UploadTask,
+        file: FileToSend,
+    ) -> Result<Outcome, Outcome> {
+        let FileToSend { content, mut upload, reason, row } = file;
         // The row is no evidence of what S3 has now: the answer to a later upload may have been lost.
         if !has_content(row.as_ref(), &upload) {
             return self.send(task, content, upload, reason).await;
@@ -98,7 +127,7 @@ impl Uploader {
         &self,
         task: &UploadTask,
         content: Content,
-        mut upload: Upload,
+        upload: Upload,
         reason: PendingReason,
     ) -> Result<Outcome, Outcome> {
         let path = upload.remote_path.clone();
@@ -106,7 +135,7 @@ impl Uploader {
             && task.mode != UploadMode::Hot
             && let Some(version_id) = self.version_at_gateway(&path, &content).await?
         {
-            upload.version_id = version_id;
+            let upload = Upload { version_id, ..upload };
             return Ok(stored(upload, false, &content));
         }
         // What failed or was refused before is probably refused again, by its head alone.
@@ -132,16 +161,7 @@ impl Uploader {
             Ok(answer) => answer,
             Err(err) => return Err(failed(&err, &content, task.mode)),
         };
-        check_content(&answer, &content)?;
-        upload.version_id = answer.version_id;
-        upload.sent = !answer.unchanged;
-        upload.at = clock::wall_seconds();
-        Ok(match task.mode {
-            UploadMode::Hot if !content.is_copy() => hot(),
-            UploadMode::Settled | UploadMode::Copy | UploadMode::Hot => {
-                stored(upload, !answer.unchanged, &content)
-            }
-        })
+        Ok(stored_as_answered(task, FileToSend { content, upload, reason, row: None }, &answer))
     }
 
     /// Tells the gateway the mtime and the mode of a file whose content it has.
@@ -196,6 +216,27 @@ impl Uploader {
     }
 }
 
+/// Returns the outcome of a file to which the gateway answered that it is stored.
+pub(super) fn stored_as_answered(
+    task: &UploadTask,
+    file: FileToSend,
+    answer: &UploadResponse,
+) -> Outcome {
+    let FileToSend { content, mut upload, .. } = file;
+    if let Err(outcome) = check_content(answer, &content) {
+        return outcome;
+    }
+    upload.version_id.clone_from(&answer.version_id);
+    upload.sent = !answer.unchanged;
+    upload.at = clock::wall_seconds();
+    match task.mode {
+        UploadMode::Hot if !content.is_copy() => hot(),
+        UploadMode::Settled | UploadMode::Copy | UploadMode::Hot => {
+            stored(upload, !answer.unchanged, &content)
+        }
+    }
+}
+
 /// Answer of the gateway to a change of metadata.
 enum MetadataAnswer {
     Updated {
@@ -208,7 +249,7 @@ enum MetadataAnswer {
 }
 
 /// True if the row has the size and the content of the file.
-fn has_content(row: Option<&FileRow>, upload: &Upload) -> bool {
+pub(super) fn has_content(row: Option<&FileRow>, upload: &Upload) -> bool {
     row.is_some_and(|row| {
         row.remote_path == upload.remote_path.as_str()
             && row.size == upload.identity.size
@@ -247,10 +288,10 @@ fn is_call_refused(err: &GatewayError) -> bool {
 }
 
 /// A file whose writer was not seen closing it may get more content.
-fn completeness(task: &UploadTask) -> Completeness {
+pub(super) fn completeness(task: &UploadTask) -> Completeness {
     match (task.mode, task.writes.writer) {
-        (UploadMode::Hot, _) | (_, Writer::Open) => Completeness::Hot,
-        (UploadMode::Settled | UploadMode::Copy, Writer::Unknown | Writer::Closed) => {
+        (UploadMode::Hot, _) | (_, LastWriter::Open) => Completeness::Hot,
+        (UploadMode::Settled | UploadMode::Copy, LastWriter::Unknown | LastWriter::Closed) => {
             Completeness::Settled
         }
     }
@@ -262,7 +303,7 @@ fn hot() -> Outcome {
 }
 
 /// Turns the error of a call into the outcome for the file.
-fn failed(err: &GatewayError, content: &Content, mode: UploadMode) -> Outcome {
+pub(super) fn failed(err: &GatewayError, content: &Content, mode: UploadMode) -> Outcome {
     let reason = error_chain(err);
     let hint = RetryHint { retry_after: err.retry_after(), slow: false };
     match classify(err) {

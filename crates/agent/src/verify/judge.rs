@@ -67,7 +67,7 @@ impl fmt::Display for Finding {
             Finding::DeletedAndLost(verdict) => write!(
                 f,
                 "deleted by cleanup, and the gateway does not have it as it was: expected Unchanged, \
-                 found {verdict:?}; look at its older versions (s3up list PATH --versions)"
+                 found {verdict:?}; check its older versions (s3up list PATH --versions)"
             ),
             Finding::NotCompared(verdict) => {
                 write!(f, "expected a verdict of the gateway, found {verdict:?}")

@@ -11,7 +11,7 @@ use s3up_testkit::{SmallDisk, btrfs_or_skip};
 use crate::fixture::{Host, World, noise, until};
 use crate::process::Process;
 
-const FILES: usize = 300;
+const FILES: usize = 1000;
 /// Slow enough that the watch goes away while uploads run.
 const LATENCY: Duration = Duration::from_millis(30);
 

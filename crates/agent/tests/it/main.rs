@@ -4,6 +4,7 @@
 mod account;
 mod agent_page;
 mod baseline;
+mod batches;
 mod cleanup;
 mod cleanup_doubts;
 mod commands;
@@ -17,6 +18,7 @@ mod fixture;
 mod get;
 mod help;
 mod hot_files;
+mod init;
 mod listing;
 mod lost_database;
 mod lying;

@@ -4,7 +4,7 @@ use crate::fixture::{Host, KEY, World, noise, until};
 use crate::process::Process;
 
 #[tokio::test]
-async fn status_tells_of_a_gateway_that_is_away_and_of_a_refused_key() {
+async fn status_shows_an_unavailable_gateway_and_a_refused_key() {
     let mut world = World::start().await;
     let mut host = Host::new(&world.url());
     host.write("file", "1");
@@ -13,16 +13,16 @@ async fn status_tells_of_a_gateway_that_is_away_and_of_a_refused_key() {
 
     world.gateway_down().await;
     host.write("other", "2");
-    let away = check(&host, &[], 1, "PROBLEM: gateway: away since ").await;
-    assert!(away.contains("cannot reach the gateway"), "{away}");
+    let unavailable = check(&host, &[], 1, "PROBLEM: gateway: unavailable since ").await;
+    assert!(unavailable.contains("cannot reach the gateway"), "{unavailable}");
     let text = Process::output(&host, &["status"]).await.stdout;
     assert!(
-        text.contains("\ngateway: away since 2") && text.contains("\noldest pending: "),
+        text.contains("\ngateway: unavailable since 2") && text.contains("\noldest pending: "),
         "{text}"
     );
     let json: serde_json::Value =
         serde_json::from_str(&Process::output(&host, &["status", "--json"]).await.stdout).unwrap();
-    assert_eq!(json["gateway"]["status"], "away");
+    assert_eq!(json["gateway"]["status"], "unavailable");
     check(&host, &["--max-age", "0s"], 1, "1 file, the oldest since ").await;
     world.gateway_up().await;
     check(&host, &[], 0, "OK: 2 files protected").await;

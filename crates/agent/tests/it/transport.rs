@@ -13,6 +13,7 @@ use s3up::gateway::client::GatewayClient;
 use s3up::gateway::error::GatewayError;
 use s3up::states::decide::{FilePolicy, RetryProblems, UploadExisting};
 use s3up::states::problem::ProblemKind;
+use s3up::uploading::batch_switch::BatchSwitch;
 use s3up::uploading::outcome::{Outcome, SkippedAs};
 use s3up::uploading::task::{UploadMode, UploadTask};
 use s3up::uploading::upload::Uploader;
@@ -266,7 +267,8 @@ async fn upload_task(server: &Server, content: &[u8]) -> (Uploader, UploadTask, 
         root: None,
     };
     let spool = agent.config.spool;
-    (Uploader { gateway: agent.gateway, reader: agent.database.reader, spool }, task, host)
+    let batches = BatchSwitch::default();
+    (Uploader { gateway: agent.gateway, reader: agent.database.reader, spool, batches }, task, host)
 }
 
 struct Server(TcpListener);

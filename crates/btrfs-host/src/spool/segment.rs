@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, checksum};
 
 use super::dir::{PIECE_BYTES, Spool, SpoolError};
-use super::space::Space;
+use super::space::SpoolSpace;
 
 /// Space is freed file by file: many files free it sooner, few need fewer descriptors.
 const SEGMENTS: u64 = 64;
@@ -27,7 +27,7 @@ pub struct Segment {
 struct UsedSpace {
     /// Only the writer changes this.
     bytes: AtomicUsize,
-    space: Space,
+    space: SpoolSpace,
 }
 
 /// Bytes that wait in a segment.
@@ -48,7 +48,7 @@ pub fn segment_bytes(limit_bytes: u64) -> u64 {
 }
 
 impl Segment {
-    fn create(spool: &Spool, space: &Space) -> Result<Segment, SpoolError> {
+    fn create(spool: &Spool, space: &SpoolSpace) -> Result<Segment, SpoolError> {
         let file = tempfile::tempfile_in(&spool.directory)
             .map_err(|source| SpoolError::Create { directory: spool.directory.clone(), source })?;
         space.opened();
@@ -77,7 +77,7 @@ impl Drop for UsedSpace {
 pub fn append(
     spool: &Arc<Spool>,
     segment: Option<Arc<Segment>>,
-    space: &Space,
+    space: &SpoolSpace,
     bytes: &[u8],
 ) -> Result<(Arc<Segment>, Piece), SpoolError> {
     let segment = match segment {
@@ -144,7 +144,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path().to_owned();
         let spool = Arc::new(Spool { directory, limit_bytes: 4 * MIB });
-        let space = Space::new(4 * MIB);
+        let space = SpoolSpace::new(4 * MIB);
         let (segment, piece) = append(&spool, None, &space, &[7; 1000]).unwrap();
         let (_, whole) = append(&spool, Some(segment.clone()), &space, &[8; 1000]).unwrap();
         segment.file.write_all_at(&[9], 500).unwrap();

@@ -10,37 +10,37 @@ use tokio::io::{AsyncRead, ReadBuf};
 use crate::send::SendStream;
 use crate::spool::{Spool, SpoolReader};
 
-pub enum Source {
+pub enum BackupStream {
     Straight(Box<SendStream>),
     Spooled(SpoolReader<SendStream>),
 }
 
-impl Source {
-    pub fn new(stream: SendStream, spool: Option<&Spool>) -> Source {
+impl BackupStream {
+    pub fn new(stream: SendStream, spool: Option<&Spool>) -> BackupStream {
         match spool {
-            None => Source::Straight(Box::new(stream)),
-            Some(spool) => Source::Spooled(spool.start(stream)),
+            None => BackupStream::Straight(Box::new(stream)),
+            Some(spool) => BackupStream::Spooled(spool.start(stream)),
         }
     }
 
     /// See [`SendStream::stop`].
     pub async fn stop(self) -> Option<StreamSummary> {
         match self {
-            Source::Straight(stream) => stream.stop().await,
-            Source::Spooled(spooled) => spooled.end().await?.stop().await,
+            BackupStream::Straight(stream) => stream.stop().await,
+            BackupStream::Spooled(spooled) => spooled.end().await?.stop().await,
         }
     }
 }
 
-impl AsyncRead for Source {
+impl AsyncRead for BackupStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Source::Straight(stream) => Pin::new(stream).poll_read(cx, buf),
-            Source::Spooled(spooled) => Pin::new(spooled).poll_read(cx, buf),
+            BackupStream::Straight(stream) => Pin::new(stream).poll_read(cx, buf),
+            BackupStream::Spooled(spooled) => Pin::new(spooled).poll_read(cx, buf),
         }
     }
 }

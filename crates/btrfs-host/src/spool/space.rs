@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, watch};
 /// The space of one spool. Bytes are reserved before they are written, and released
 /// together with their file.
 #[derive(Clone)]
-pub struct Space {
+pub struct SpoolSpace {
     shared: Arc<Shared>,
 }
 
@@ -20,12 +20,12 @@ struct Shared {
     live: watch::Sender<usize>,
 }
 
-impl Space {
-    pub fn new(limit_bytes: u64) -> Space {
+impl SpoolSpace {
+    pub fn new(limit_bytes: u64) -> SpoolSpace {
         let limit = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
         let limit = limit.min(Semaphore::MAX_PERMITS);
         let shared = Shared { limit, free: Semaphore::new(limit), live: watch::Sender::new(0) };
-        Space { shared: Arc::new(shared) }
+        SpoolSpace { shared: Arc::new(shared) }
     }
 
     /// Waits until the bytes of a piece are free, and reserves them.

@@ -1,7 +1,7 @@
 //! Decides what becomes of a backup that failed: pure.
 
 use s3up_repository::publish::PublishError;
-use s3up_store::{Kind as StoreKind, UploadError};
+use s3up_store::{StoreErrorKind, UploadError};
 
 use crate::backup::error::Failure;
 use crate::plan::resume::Resumption;
@@ -24,22 +24,22 @@ pub fn after_failure(
 ) -> AfterFailure {
     let of_store = |err: &UploadError| match err {
         UploadError::Store(err) => match err.kind {
-            StoreKind::Precondition | StoreKind::Corrupt => AfterFailure::StartOver,
-            StoreKind::Permanent | StoreKind::NotImplemented => after_refusal(work),
-            StoreKind::NotFound
-            | StoreKind::NoUpload
-            | StoreKind::ExpiredCredentials
-            | StoreKind::Quota
-            | StoreKind::NoBucket
-            | StoreKind::BadCredentials
-            | StoreKind::NoCredentials
-            | StoreKind::Denied
-            | StoreKind::WrongRegion
-            | StoreKind::ClockSkew
-            | StoreKind::TooLong
-            | StoreKind::Archived
-            | StoreKind::Transient
-            | StoreKind::Unreadable => AfterFailure::KeepForResume,
+            StoreErrorKind::Precondition | StoreErrorKind::Corrupt => AfterFailure::StartOver,
+            StoreErrorKind::Permanent | StoreErrorKind::NotImplemented => after_refusal(work),
+            StoreErrorKind::NotFound
+            | StoreErrorKind::NoUpload
+            | StoreErrorKind::ExpiredCredentials
+            | StoreErrorKind::Quota
+            | StoreErrorKind::NoBucket
+            | StoreErrorKind::BadCredentials
+            | StoreErrorKind::NoCredentials
+            | StoreErrorKind::Denied
+            | StoreErrorKind::WrongRegion
+            | StoreErrorKind::ClockSkew
+            | StoreErrorKind::TooLong
+            | StoreErrorKind::Archived
+            | StoreErrorKind::Transient
+            | StoreErrorKind::Unreadable => AfterFailure::KeepForResume,
         },
         UploadError::ForeignChunk { .. } => AfterFailure::StartOver,
         UploadError::Source { .. }
@@ -126,7 +126,7 @@ mod tests {
         let upload = |kind| Failure::Upload(store(kind));
         let publish = |kind| Failure::Publish(PublishError::Upload(store(kind)));
         let unknown = || {
-            let source = store(StoreKind::Transient);
+            let source = store(StoreErrorKind::Transient);
             Failure::Publish(PublishError::Unknown { key: key("p"), source })
         };
         let conflict = || Failure::Publish(PublishError::Conflict { key: key("p"), source: None });
@@ -145,15 +145,15 @@ mod tests {
             ("a signal",            stopped(),                        Resumption::Fresh,  5,    KeepForResume),
             ("before anything",     stopped(),                        Resumption::Fresh,  0,    Discard),
             ("to be published",     stopped(),                        complete(),  0,    KeepForResume),
-            ("network is away",     upload(StoreKind::Transient),     Resumption::Fresh,  5,    KeepForResume),
-            ("access was revoked",  upload(StoreKind::Denied),        resume(),    5,    KeepForResume),
-            ("at the manifest",     publish(StoreKind::Transient),    Resumption::Fresh,  5,    KeepForResume),
-            ("another host's key",   upload(StoreKind::Precondition),  Resumption::Fresh,  5,    Discard),
-            ("was resumed",         upload(StoreKind::Precondition),  resume(),    5,    StartOver),
-            ("not what was sent",   upload(StoreKind::Corrupt),       resume(),    5,    StartOver),
-            ("one part too many",   upload(StoreKind::Permanent),     Resumption::Fresh,  5,    KeepForResume),
-            ("the first part",      upload(StoreKind::Permanent),     Resumption::Fresh,  0,    Discard),
-            ("refused twice",       upload(StoreKind::Permanent),     resume(),    5,    StartOver),
+            ("network is away",     upload(StoreErrorKind::Transient),     Resumption::Fresh,  5,    KeepForResume),
+            ("access was revoked",  upload(StoreErrorKind::Denied),        resume(),    5,    KeepForResume),
+            ("at the manifest",     publish(StoreErrorKind::Transient),    Resumption::Fresh,  5,    KeepForResume),
+            ("another host's key",   upload(StoreErrorKind::Precondition),  Resumption::Fresh,  5,    Discard),
+            ("was resumed",         upload(StoreErrorKind::Precondition),  resume(),    5,    StartOver),
+            ("not what was sent",   upload(StoreErrorKind::Corrupt),       resume(),    5,    StartOver),
+            ("one part too many",   upload(StoreErrorKind::Permanent),     Resumption::Fresh,  5,    KeepForResume),
+            ("the first part",      upload(StoreErrorKind::Permanent),     Resumption::Fresh,  0,    Discard),
+            ("refused twice",       upload(StoreErrorKind::Permanent),     resume(),    5,    StartOver),
             ("differs for ever",    differs(),                        resume(),    5,    StartOver),
             ("maybe published",     unknown(),                        Resumption::Fresh,  0,    KeepForResume),
             ("another host",        conflict(),                       Resumption::Fresh,  5,    Discard),

@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use btrfs_host::attributes::Attributes;
+use btrfs_host::attributes::AttributeSearch;
 use btrfs_host::compressed::Form;
 use btrfs_host::forecast::ForecastStream;
 use btrfs_host::received_source;
@@ -17,9 +17,9 @@ use btrfs_sendstream::Forecast;
 use s3up_core::{Size, error_chain};
 use s3up_repository::chain::Chain;
 use s3up_repository::manifest::CHUNK_COUNT_MAX;
-use s3up_repository::names::Kind;
+use s3up_repository::names::BackupKind;
 
-use super::context::{Backup, Job};
+use super::context::{Backup, BackupJob};
 use super::upload::parent_of;
 use crate::backup::error::Failure;
 use crate::forecast::used_bytes;
@@ -35,14 +35,14 @@ const EARLIER_MAX: usize = 3;
 
 impl Backup {
     /// Logs the forecast, and warns of what the stream will not contain.
-    pub(super) async fn before_upload(&self, job: &Job<'_>) -> Result<(), Failure> {
+    pub(super) async fn before_upload(&self, job: &BackupJob<'_>) -> Result<(), Failure> {
         let name = &job.subvolume.name;
         nested::warn(&self.btrfs, job.subvolume, &self.options.covered).await;
         received_source::warn(&self.btrfs, name.as_str(), &job.subvolume.path).await;
         let snapshot = self.snapshot_dir().path_of(&job.backup);
         let parent = parent_of(job).0.map(|parent| self.snapshot_dir().path_of(parent));
-        let looking = self.look_ahead(name.as_str(), &snapshot, parent.as_deref());
-        match tokio::time::timeout(FORECAST_TIME_MAX, looking).await {
+        let searching = self.forecast_and_search(name.as_str(), &snapshot, parent.as_deref());
+        match tokio::time::timeout(FORECAST_TIME_MAX, searching).await {
             Ok(Ok(forecast)) => {
                 self.log_forecast(job, &forecast);
                 self.check_chunk_count(&forecast)?;
@@ -77,31 +77,31 @@ impl Backup {
     }
 
     /// Reads the stream without data once, for both: the forecast and the search.
-    async fn look_ahead(
+    async fn forecast_and_search(
         &self,
         subvolume: &str,
         snapshot: &Path,
         parent: Option<&Path>,
     ) -> Result<Forecast, SendError> {
         let mut stream = ForecastStream::start(&self.btrfs, snapshot, parent, self.form)?;
-        let mut attributes = Attributes::new(snapshot, parent, self.clock.start());
+        let mut attributes = AttributeSearch::new(snapshot, parent, self.clock.start());
         while let Some(paths) = stream.next_paths().await? {
             if paths.is_empty() {
                 continue;
             }
-            let looking = tokio::task::spawn_blocking(move || {
-                attributes.look(&paths);
+            let searching = tokio::task::spawn_blocking(move || {
+                attributes.examine(&paths);
                 attributes
             });
             let command = "search for attributes".to_owned();
-            let looked = looking.await.map_err(std::io::Error::other);
-            attributes = looked.map_err(|source| SendError::Read { command, source })?;
+            let searched = searching.await.map_err(std::io::Error::other);
+            attributes = searched.map_err(|source| SendError::Read { command, source })?;
         }
         attributes.warn(subvolume);
         stream.finish().await
     }
 
-    fn log_forecast(&self, job: &Job<'_>, forecast: &Forecast) {
+    fn log_forecast(&self, job: &BackupJob<'_>, forecast: &Forecast) {
         let bytes = forecast.stream_bytes;
         let is_limit = self.form == Form::Compressed;
         let earlier = job.observed.published.chain();
@@ -150,12 +150,12 @@ fn is_certain_to_exceed(forecast_bytes: u64, chunk_bytes: u64) -> bool {
 }
 
 /// Returns the sizes of the newest backups of this kind in the chain, newest first.
-fn earlier_bytes(chain: &Chain, kind: Kind) -> Vec<u64> {
+fn earlier_bytes(chain: &Chain, kind: BackupKind) -> Vec<u64> {
     let of_kind = chain.entries().iter().rev().filter(|entry| entry.manifest.kind == kind);
     of_kind.map(|entry| entry.manifest.total_bytes).take(EARLIER_MAX).collect()
 }
 
-fn sentence(kind: Kind, bytes: u64, is_limit: bool, earlier: &[u64]) -> String {
+fn sentence(kind: BackupKind, bytes: u64, is_limit: bool, earlier: &[u64]) -> String {
     let limit = if is_limit { "at most " } else { "" };
     let mut text = format!("this {kind} will send {limit}{}", Size(bytes));
     if !earlier.is_empty() {
@@ -190,9 +190,9 @@ mod tests {
     fn the_forecast_stands_beside_the_last_backups() {
         #[rustfmt::skip]
         let cases = [
-            (Kind::Full,        false, &[][..],              "this full will send 2.0 KiB"),
-            (Kind::Incremental, false, &[1024, 300 << 20][..], "this incremental will send 2.0 KiB; the last of its kind, newest first: 1.0 KiB, 300 MiB"),
-            (Kind::Full,        true,  &[][..],              "this full will send at most 2.0 KiB"),
+            (BackupKind::Full,        false, &[][..],              "this full will send 2.0 KiB"),
+            (BackupKind::Incremental, false, &[1024, 300 << 20][..], "this incremental will send 2.0 KiB; the last of its kind, newest first: 1.0 KiB, 300 MiB"),
+            (BackupKind::Full,        true,  &[][..],              "this full will send at most 2.0 KiB"),
         ];
         for (kind, is_limit, earlier, want) in cases {
             assert_eq!(sentence(kind, 2048, is_limit, earlier), want);

@@ -4,7 +4,7 @@ use btrfs_host::identity::SnapshotIdentity;
 use btrfs_sendstream::{Parent, StreamSummary};
 use s3up_repository::names::SnapshotName;
 
-use crate::plan::decide::Step;
+use crate::plan::decide::BackupStep;
 
 /// The reason why a stream is not the one that was planned.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +22,7 @@ fn shown(parent: &Option<SnapshotIdentity>) -> String {
 /// Checks that the stream holds this snapshot and is based on the planned parent.
 pub fn check(
     backup: &SnapshotName,
-    step: &Step,
+    step: &BackupStep,
     facts: &StreamSummary,
 ) -> Result<(), StreamMismatch> {
     if facts.snapshot.name != backup.to_string().as_bytes() {
@@ -30,8 +30,8 @@ pub fn check(
         return Err(StreamMismatch::Name { expected: backup.clone(), found });
     }
     let expected = match step {
-        Step::Full(_) => None,
-        Step::Incremental { identity, .. } => Some(identity.clone()),
+        BackupStep::Full(_) => None,
+        BackupStep::Incremental { identity, .. } => Some(identity.clone()),
     };
     let found = facts
         .snapshot

@@ -1,4 +1,4 @@
-//! The types [`Backup`] and [`Job`], which every step of a backup run works with.
+//! The types [`Backup`] and [`BackupJob`], which every step of a backup run works with.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ use super::observe::Observed;
 use super::planner;
 use crate::origin::HostIdentity;
 use crate::plan::Plan;
-use crate::plan::decide::{Decision, Step};
+use crate::plan::decide::{BackupStep, Decision};
 use crate::plan::observed::StreamSettings;
 use crate::plan::resume::Resumption;
 use crate::plan::schedule::{NextDue, Schedule};
@@ -67,11 +67,11 @@ pub struct Backup {
 }
 
 /// A subvolume that is due, with everything that its backup needs.
-pub(super) struct Job<'a> {
+pub(super) struct BackupJob<'a> {
     pub(super) subvolume: &'a Subvolume,
     pub(super) observed: Observed,
     pub(super) lineage: Lineage,
-    pub(super) step: Step,
+    pub(super) step: BackupStep,
     pub(super) backup: SnapshotName,
     /// Snapshot of the incremental that follows an interrupted backup.
     pub(super) follow_up: Option<SnapshotName>,
@@ -85,13 +85,13 @@ pub(super) struct Job<'a> {
 
 impl Backup {
     /// Returns the journal of a backup, if it can be used.
-    pub(super) async fn journal(&self, job: &Job<'_>) -> Option<Journal> {
+    pub(super) async fn journal(&self, job: &BackupJob<'_>) -> Option<Journal> {
         let path = self.records.journal(&job.backup);
         Journal::read(&path, &self.options.location, &job.backup, &job.run).await.ok()
     }
 
     /// Returns the journal header of a backup that starts now.
-    pub(super) fn header(&self, job: &Job<'_>) -> Header {
+    pub(super) fn header(&self, job: &BackupJob<'_>) -> Header {
         let chain = job.observed.published.chain();
         let base = chain.map(|chain| chain.newest().key.as_str().to_owned());
         let BackupOptions { location, settings, .. } = &self.options;
@@ -100,13 +100,13 @@ impl Backup {
     }
 
     /// All objects of a backup carry the run that started it.
-    pub(super) fn bucket_of(&self, job: &Job<'_>) -> Bucket {
+    pub(super) fn bucket_of(&self, job: &BackupJob<'_>) -> Bucket {
         let mut bucket = self.bucket.clone();
         bucket.metadata.insert(RUN_METADATA.to_owned(), job.run.as_str().to_owned());
         bucket
     }
 
-    pub(super) fn cleanup(&self, job: &Job<'_>) -> Cleanup<'_> {
+    pub(super) fn cleanup(&self, job: &BackupJob<'_>) -> Cleanup<'_> {
         let chain = job.observed.published.chain();
         Cleanup {
             bucket: &self.bucket,
@@ -132,17 +132,17 @@ impl Backup {
     }
 }
 
-impl<'s> Job<'s> {
+impl<'s> BackupJob<'s> {
     /// Returns the job of a subvolume that is due.
     ///
     /// # Errors
     ///
     /// The subvolume is not due: its name, and when it will be.
     pub(super) fn of(
-        planned: planner::Job<'s>,
+        planned: planner::PlannedSubvolume<'s>,
         run: &RunId,
-    ) -> Result<Job<'s>, (SubvolumeName, NextDue)> {
-        let planner::Job { subvolume, observed, lineage, plan } = planned;
+    ) -> Result<BackupJob<'s>, (SubvolumeName, NextDue)> {
+        let planner::PlannedSubvolume { subvolume, observed, lineage, plan } = planned;
         match plan {
             Plan {
                 decision: Decision::Due(step),
@@ -155,7 +155,7 @@ impl<'s> Job<'s> {
             } => {
                 let run = work.run().unwrap_or(run).clone();
                 let unplanned = unplanned.map(|unplanned| unplanned.reason);
-                Ok(Job {
+                Ok(BackupJob {
                     subvolume,
                     observed,
                     lineage,

@@ -4,17 +4,17 @@
 use s3up_repository::names::{SnapshotName, Subvolume};
 use s3up_repository::stamp::Stamp;
 
-use super::context::{Backup, BackupOptions, Job};
+use super::context::{Backup, BackupJob, BackupOptions};
 use crate::backup::error::Failure;
 use crate::backup::observe::{self, Observed};
-use crate::plan::decide::{self, Step, WhyNow};
+use crate::plan::decide::{self, BackupStep, IncrementalReason};
 use crate::plan::resume::Resumption;
-use crate::snapshots::record::State;
+use crate::snapshots::record::SnapshotState;
 
 impl Backup {
     /// Sends and publishes one job. If that finishes the interrupted backup of an earlier
     /// run, what changed since follows as an incremental.
-    pub(super) async fn back_up(&self, job: Job<'_>) -> Result<SnapshotName, Failure> {
+    pub(super) async fn back_up(&self, job: BackupJob<'_>) -> Result<SnapshotName, Failure> {
         let (subvolume, next_due) = (job.subvolume, job.next_due);
         let (lineage, follow_up) = (job.lineage.clone(), job.follow_up.clone());
         let finished = self.finish(job).await;
@@ -35,7 +35,7 @@ impl Backup {
         let (run, work) = (self.run.clone(), Resumption::Fresh);
         let name = &subvolume.name;
         tracing::info!(event = "backup_planned", subvolume = %name, "{step}");
-        let job = Job {
+        let job = BackupJob {
             subvolume,
             observed,
             lineage,
@@ -51,7 +51,10 @@ impl Backup {
     }
 
     /// Returns the step that bases an incremental on the backup that was just published.
-    async fn observe_follow_up(&self, subvolume: &Subvolume) -> Result<(Observed, Step), Failure> {
+    async fn observe_follow_up(
+        &self,
+        subvolume: &Subvolume,
+    ) -> Result<(Observed, BackupStep), Failure> {
         let BackupOptions { layout, base_dir, .. } = &self.options;
         let observing = observe::observe(&self.bucket, layout, &self.btrfs, base_dir, subvolume);
         let observed = tokio::select! {
@@ -62,17 +65,17 @@ impl Backup {
         let parent = chain.map(|chain| decide::on_parent(chain, &observed.parent));
         match parent {
             Some(Ok((parent, identity, proof))) => {
-                let why = WhyNow::AfterInterrupted;
-                Ok((observed, Step::Incremental { parent, identity, proof, why }))
+                let reason = IncrementalReason::AfterInterrupted;
+                Ok((observed, BackupStep::Incremental { parent, identity, proof, reason }))
             }
-            Some(Err(why)) => Err(Failure::FollowUp { reason: why.to_string() }),
+            Some(Err(reason)) => Err(Failure::FollowUp { reason: reason.to_string() }),
             None => Err(Failure::FollowUp { reason: "its chain cannot be read".to_owned() }),
         }
     }
 
     /// Returns the same job with a new snapshot of the subvolume as it was when this run
     /// began.
-    pub(super) async fn restart<'s>(&self, job: Job<'s>) -> Result<Job<'s>, Failure> {
+    pub(super) async fn restart<'s>(&self, job: BackupJob<'s>) -> Result<BackupJob<'s>, Failure> {
         let dir = self.snapshot_dir();
         let last = job.follow_up.as_ref().map_or(job.backup.stamp, |follow_up| follow_up.stamp);
         let stamp = Stamp::at(self.now()).after(Some(last.max(job.backup.stamp)));
@@ -81,11 +84,11 @@ impl Backup {
             Some(follow_up) => dir.path_of(follow_up),
             None => job.subvolume.path.clone(),
         };
-        let backup = dir.make(&from, &backup, &self.run, State::Begun).await?;
+        let backup = dir.make(&from, &backup, &self.run, SnapshotState::Begun).await?;
         if let Some(follow_up) = &job.follow_up {
             dir.remove(follow_up).await;
         }
         let (work, run) = (Resumption::Fresh, self.run.clone());
-        Ok(Job { backup, work, run, follow_up: None, ..job })
+        Ok(BackupJob { backup, work, run, follow_up: None, ..job })
     }
 }

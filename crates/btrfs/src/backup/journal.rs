@@ -19,7 +19,7 @@ use s3up_repository::names::SnapshotName;
 use s3up_store::{AlreadyUploaded, ProgressEvent, UploadedPart};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::observed::{JournalFacts, StreamSettings, Unusable};
+use crate::plan::observed::{JournalFacts, StreamSettings, UnusableJournal};
 use crate::snapshots::record::RunId;
 
 /// The only format of journals so far.
@@ -59,7 +59,7 @@ pub struct Journal {
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "lowercase")]
-pub(super) enum Line {
+pub(super) enum JournalLine {
     Header(Header),
     Snapshot(SnapshotIdentity),
     Begun {
@@ -103,14 +103,14 @@ impl Journal {
         location: &RepositoryLocation,
         snapshot: &SnapshotName,
         run: &RunId,
-    ) -> Result<Journal, Unusable> {
+    ) -> Result<Journal, UnusableJournal> {
         let path = path.to_owned();
         let reading = tokio::task::spawn_blocking(move || open(&path));
         let journal = reading.await.map_err(|err| unreadable(&err))??;
         let Header { location: header_location, snapshot: of, run: by, .. } = &journal.header;
         match header_location == location && *of == snapshot.to_string() && by == run {
             true => Ok(journal),
-            false => Err(Unusable::Other),
+            false => Err(UnusableJournal::Other),
         }
     }
 
@@ -125,23 +125,23 @@ impl Journal {
         }
     }
 
-    fn take(&mut self, line: Line) {
+    fn take(&mut self, line: JournalLine) {
         match line {
             // A header is valid only on the first line.
-            Line::Header(_) => {}
-            Line::Snapshot(identity) => self.identity = Some(identity),
-            Line::Begun { chunk, upload_id } => {
+            JournalLine::Header(_) => {}
+            JournalLine::Snapshot(identity) => self.identity = Some(identity),
+            JournalLine::Begun { chunk, upload_id } => {
                 self.acknowledged_bytes -= self.bytes_of(chunk);
                 ProgressEvent::UploadStarted { chunk, upload_id }.apply_to(&mut self.known);
             }
-            Line::Part { chunk, number, len, sha256, etag } => {
+            JournalLine::Part { chunk, number, len, sha256, etag } => {
                 self.acknowledged_bytes += len;
                 let known = self.known.get(&chunk).and_then(|chunk| chunk.parts.get(&number));
                 self.acknowledged_bytes -= known.map_or(0, |part| part.len);
                 let part = UploadedPart { len, sha256, etag };
                 ProgressEvent::PartUploaded { chunk, number, part }.apply_to(&mut self.known);
             }
-            Line::Completed { chunk, etag, bytes } => {
+            JournalLine::Completed { chunk, etag, bytes } => {
                 // A chunk that fits into one part was not a multipart upload and has no
                 // parts.
                 if self.bytes_of(chunk) == 0 {
@@ -149,7 +149,7 @@ impl Journal {
                 }
                 ProgressEvent::ChunkCompleted { chunk, etag, bytes }.apply_to(&mut self.known);
             }
-            Line::Forgotten { chunk } => {
+            JournalLine::Forgotten { chunk } => {
                 let forgotten = self.known.split_off(&chunk);
                 let bytes = forgotten.values().flat_map(|chunk| chunk.parts.values());
                 let bytes: u64 = bytes.map(|part| part.len).sum();
@@ -164,9 +164,9 @@ impl Journal {
     }
 }
 
-fn open(path: &Path) -> Result<Journal, Unusable> {
+fn open(path: &Path) -> Result<Journal, UnusableJournal> {
     let file = match File::open(path) {
-        Err(err) if err.kind() == io::ErrorKind::NotFound => return Err(Unusable::Missing),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Err(UnusableJournal::Missing),
         file => file.map_err(|err| unreadable(&err))?,
     };
     let modified = file.metadata().and_then(|file| file.modified());
@@ -175,12 +175,12 @@ fn open(path: &Path) -> Result<Journal, Unusable> {
     parse(BufReader::new(file), at)
 }
 
-fn unreadable(err: &dyn fmt::Display) -> Unusable {
-    Unusable::Unreadable { reason: err.to_string() }
+fn unreadable(err: &dyn fmt::Display) -> UnusableJournal {
+    UnusableJournal::Unreadable { reason: err.to_string() }
 }
 
 /// Reads lines until one is invalid.
-fn parse(mut lines: impl BufRead, at: Timestamp) -> Result<Journal, Unusable> {
+fn parse(mut lines: impl BufRead, at: Timestamp) -> Result<Journal, UnusableJournal> {
     let mut journal: Option<Journal> = None;
     let mut good_bytes = 0;
     loop {
@@ -189,9 +189,9 @@ fn parse(mut lines: impl BufRead, at: Timestamp) -> Result<Journal, Unusable> {
         let read = bounded.read_until(b'\n', &mut line);
         read.map_err(|err| unreadable(&err))?;
         let decoded = decode(&line);
-        let no_header = |what: &str| Err(Unusable::NoHeader { what: what.to_owned() });
+        let no_header = |what: &str| Err(UnusableJournal::NoHeader { what: what.to_owned() });
         match (&mut journal, decoded) {
-            (None, Some(Line::Header(header))) if header.version == VERSION => {
+            (None, Some(JournalLine::Header(header))) if header.version == VERSION => {
                 journal = Some(Journal {
                     header,
                     identity: None,
@@ -201,7 +201,7 @@ fn parse(mut lines: impl BufRead, at: Timestamp) -> Result<Journal, Unusable> {
                     good_bytes: 0,
                 });
             }
-            (None, Some(Line::Header(_))) => return no_header("it has another version"),
+            (None, Some(JournalLine::Header(_))) => return no_header("it has another version"),
             (None, _) => return no_header("its first line is damaged"),
             (Some(journal), Some(line)) => journal.take(line),
             (Some(_), None) => break,
@@ -209,17 +209,17 @@ fn parse(mut lines: impl BufRead, at: Timestamp) -> Result<Journal, Unusable> {
         good_bytes += line.len() as u64;
     }
     let journal = journal.map(|journal| Journal { good_bytes, ..journal });
-    journal.ok_or_else(|| Unusable::NoHeader { what: "it is empty".to_owned() })
+    journal.ok_or_else(|| UnusableJournal::NoHeader { what: "it is empty".to_owned() })
 }
 
-pub(super) fn encode(line: &Line, into: &mut Vec<u8>) {
+pub(super) fn encode(line: &JournalLine, into: &mut Vec<u8>) {
     let json = serde_json::to_string(line).expect("plain data is always JSON");
     let checksum = Sha256Digest::of(json.as_bytes()).to_string();
     writeln!(into, "{} {json}", &checksum[..CHECKSUM_LEN]).expect("memory takes what is written");
 }
 
 /// `None` if the line is torn or not from us.
-fn decode(line: &[u8]) -> Option<Line> {
+fn decode(line: &[u8]) -> Option<JournalLine> {
     let text = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
     let (checksum, json) = text.split_once(' ')?;
     let is_right = Sha256Digest::of(json.as_bytes()).to_string().get(..CHECKSUM_LEN)? == checksum;

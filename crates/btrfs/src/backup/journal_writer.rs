@@ -14,35 +14,35 @@ use s3up_store::{ProgressEvent, UploadedPart};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::journal::{Header, Line, encode};
+use super::journal::{Header, JournalLine, encode};
 
 /// More than arrive while a slow disk writes one line.
 const WAITING_MAX: usize = 1024;
 /// Time to wait for the disk at the end of an upload.
 const FINISH_TIME_MAX: Duration = Duration::from_secs(10);
 
-pub struct Writer {
+pub struct JournalWriter {
     sender: mpsc::Sender<ProgressEvent>,
     writing: JoinHandle<()>,
     path: PathBuf,
 }
 
-impl Writer {
+impl JournalWriter {
     /// Creates a journal and replaces any other.
-    pub async fn begin(path: &Path, header: &Header, named: Named) -> io::Result<Writer> {
-        let (of_task, header) = (path.to_owned(), Line::Header(header.clone()));
+    pub async fn begin(path: &Path, header: &Header, named: Named) -> io::Result<JournalWriter> {
+        let (of_task, header) = (path.to_owned(), JournalLine::Header(header.clone()));
         let file = off_the_runtime(move || create(&of_task, header)).await?;
-        Ok(Writer::on(file, path, named))
+        Ok(JournalWriter::on(file, path, named))
     }
 
     /// Continues a journal whose first `good_bytes` are valid.
-    pub async fn resume(path: &Path, good_bytes: u64, named: Named) -> io::Result<Writer> {
+    pub async fn resume(path: &Path, good_bytes: u64, named: Named) -> io::Result<JournalWriter> {
         let of_task = path.to_owned();
         let file = off_the_runtime(move || open(&of_task, good_bytes)).await?;
-        Ok(Writer::on(file, path, named))
+        Ok(JournalWriter::on(file, path, named))
     }
 
-    fn on(file: File, path: &Path, named: Named) -> Writer {
+    fn on(file: File, path: &Path, named: Named) -> JournalWriter {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let of_task = path.to_owned();
         let writing = tokio::task::spawn_blocking(move || {
@@ -56,7 +56,7 @@ impl Writer {
                 );
             }
         });
-        Writer { sender, writing, path: path.to_owned() }
+        JournalWriter { sender, writing, path: path.to_owned() }
     }
 
     pub fn sender(&self) -> mpsc::Sender<ProgressEvent> {
@@ -65,7 +65,7 @@ impl Writer {
 
     /// Returns once everything that was sent to the writer is on disk.
     pub async fn finish(self) {
-        let Writer { sender, writing, path } = self;
+        let JournalWriter { sender, writing, path } = self;
         drop(sender);
         if tokio::time::timeout(FINISH_TIME_MAX, writing).await.is_err() {
             let path = path.display();
@@ -77,7 +77,7 @@ impl Writer {
 /// Notes that `chunk` and all later ones are no longer valid.
 pub async fn forget_from(path: &Path, good_bytes: u64, chunk: u64) -> io::Result<()> {
     let path = path.to_owned();
-    let forget = move || append(&mut open(&path, good_bytes)?, &[Line::Forgotten { chunk }]);
+    let forget = move || append(&mut open(&path, good_bytes)?, &[JournalLine::Forgotten { chunk }]);
     off_the_runtime(forget).await
 }
 
@@ -87,7 +87,7 @@ async fn off_the_runtime<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-fn create(path: &Path, header: Line) -> io::Result<File> {
+fn create(path: &Path, header: JournalLine) -> io::Result<File> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(directory)?;
     let mut file = File::create(path)?;
@@ -113,7 +113,7 @@ fn write(
         let mut lines = Vec::with_capacity(batch.len() + 1);
         // The stream names its snapshot before S3 can acknowledge any of it.
         if let (false, Some(identity)) = (is_named, named.get()) {
-            lines.push(Line::Snapshot(identity.clone()));
+            lines.push(JournalLine::Snapshot(identity.clone()));
             is_named = true;
         }
         lines.extend(batch.drain(..).map(line));
@@ -122,7 +122,7 @@ fn write(
     Ok(())
 }
 
-fn append(file: &mut File, lines: &[Line]) -> io::Result<()> {
+fn append(file: &mut File, lines: &[JournalLine]) -> io::Result<()> {
     let mut text = Vec::new();
     for line in lines {
         encode(line, &mut text);
@@ -131,14 +131,16 @@ fn append(file: &mut File, lines: &[Line]) -> io::Result<()> {
     file.sync_data()
 }
 
-fn line(acknowledged: ProgressEvent) -> Line {
+fn line(acknowledged: ProgressEvent) -> JournalLine {
     match acknowledged {
-        ProgressEvent::UploadStarted { chunk, upload_id } => Line::Begun { chunk, upload_id },
+        ProgressEvent::UploadStarted { chunk, upload_id } => {
+            JournalLine::Begun { chunk, upload_id }
+        }
         ProgressEvent::PartUploaded { chunk, number, part: UploadedPart { len, sha256, etag } } => {
-            Line::Part { chunk, number, len, sha256, etag }
+            JournalLine::Part { chunk, number, len, sha256, etag }
         }
         ProgressEvent::ChunkCompleted { chunk, etag, bytes } => {
-            Line::Completed { chunk, etag, bytes }
+            JournalLine::Completed { chunk, etag, bytes }
         }
     }
 }
@@ -160,7 +162,7 @@ mod tests {
         let begun = |chunk| ProgressEvent::UploadStarted { chunk, upload_id: "id".to_owned() };
         let lines = |path: &Path| fs::read_to_string(path).unwrap().lines().count();
 
-        let writer = Writer::begin(&path, &header, Arc::clone(&named)).await.unwrap();
+        let writer = JournalWriter::begin(&path, &header, Arc::clone(&named)).await.unwrap();
         named.set(SnapshotIdentity { uuid: "u".to_owned(), ctransid: 1 }).unwrap();
         writer.sender().send(begun(0)).await.unwrap();
         writer.finish().await;
@@ -168,7 +170,7 @@ mod tests {
         let good_bytes = fs::metadata(&path).unwrap().len();
         fs::write(&path, [fs::read(&path).unwrap(), b"torn".to_vec()].concat()).unwrap();
 
-        let writer = Writer::resume(&path, good_bytes, Named::default()).await.unwrap();
+        let writer = JournalWriter::resume(&path, good_bytes, Named::default()).await.unwrap();
         writer.sender().send(begun(1)).await.unwrap();
         writer.finish().await;
 

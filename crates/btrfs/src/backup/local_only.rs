@@ -1,18 +1,18 @@
 //! Local snapshots, made by `backup --no-s3`: they stay on this host and are never
 //! sent.
 //!
-//! Their records say so ([`State::Local`]), so that no later run takes one for the
+//! Their records say so ([`SnapshotState::Local`]), so that no later run takes one for the
 //! snapshot of an interrupted backup. The newest `snapshots.retain` of them are kept.
 //! They never serve as a parent: that is the snapshot that the newest manifest names.
 
 use jiff::Timestamp;
-use s3up_repository::names::{Kind, SnapshotName, Subvolume, SubvolumeName};
+use s3up_repository::names::{BackupKind, SnapshotName, Subvolume, SubvolumeName};
 use s3up_repository::stamp::Stamp;
 
 use crate::backup::error::Failure;
 use crate::snapshots::cleanup;
 use crate::snapshots::dir::{SnapshotDir, snapshots_in};
-use crate::snapshots::record::{RunId, State};
+use crate::snapshots::record::{RunId, SnapshotState};
 use s3up_cli::ShutdownSignal;
 
 /// The result of `backup --no-s3`: snapshots that were made, and failures.
@@ -67,6 +67,6 @@ async fn make(
     let last = on_disk.chain(recorded).map(|snapshot| snapshot.stamp).max();
     let stamp = Stamp::at(now).after(last);
     // A local snapshot needs no parent, so its name says full.
-    let snapshot = SnapshotName { subvolume: name.clone(), stamp, kind: Kind::Full };
-    Ok(snapshot_dir.make(&subvolume.path, &snapshot, run, State::Local).await?)
+    let snapshot = SnapshotName { subvolume: name.clone(), stamp, kind: BackupKind::Full };
+    Ok(snapshot_dir.make(&subvolume.path, &snapshot, run, SnapshotState::Local).await?)
 }

@@ -3,7 +3,7 @@
 
 use btrfs_host::identity::SnapshotIdentity;
 use s3up_core::error_chain;
-use s3up_repository::audit::{self, AuditError, Expected};
+use s3up_repository::audit::{self, AuditError, ExpectedSettings};
 use s3up_repository::chain::ChainEntry;
 use s3up_repository::documents::{Bucket, BucketError};
 use s3up_repository::names::SnapshotName;
@@ -55,7 +55,8 @@ impl Planner<'_> {
             );
             Ok(None)
         };
-        let checked = match audit::check(self.bucket, key.clone(), &Expected::Nothing).await {
+        let checked = match audit::check(self.bucket, key.clone(), &ExpectedSettings::Nothing).await
+        {
             Ok(checked) => checked,
             Err(AuditError::Store(err)) => return Err(err),
         };

@@ -9,7 +9,7 @@ use jiff::Zoned;
 use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
-use s3up_repository::names::{Kind, SnapshotName, Subvolume, SubvolumeName};
+use s3up_repository::names::{BackupKind, SnapshotName, Subvolume, SubvolumeName};
 use s3up_repository::origin::{self, Adopt, Lineage, Origin, Relation};
 use s3up_repository::stamp::{Stamp, seconds};
 
@@ -17,7 +17,7 @@ use crate::backup::error::Failure;
 use crate::backup::observe::{self, ObserveError, Observed};
 use crate::origin::HostIdentity;
 use crate::plan::Plan;
-use crate::plan::decide::{self, Decision, Step, Trigger, Why};
+use crate::plan::decide::{self, BackupStep, Decision, FullReason, Trigger};
 use crate::plan::observed::{StreamSettings, newest_begun};
 use crate::plan::resume::{self, PlannedBackup, ResumePlan, Resumption};
 use crate::plan::schedule::Schedule;
@@ -44,7 +44,7 @@ pub struct Planner<'a> {
 
 /// A subvolume, what was observed of it, and its plan.
 #[derive(Debug)]
-pub struct Job<'s> {
+pub struct PlannedSubvolume<'s> {
     pub subvolume: &'s Subvolume,
     pub observed: Observed,
     pub lineage: Lineage,
@@ -53,16 +53,16 @@ pub struct Job<'s> {
 
 /// The interrupted backup of an earlier run.
 enum InterruptedWork {
-    Nothing,
-    Resumed(ResumePlan),
-    /// No backup is due, so it waits.
-    Waits(SnapshotName),
+    None,
+    Resumable(ResumePlan),
+    /// No backup is due, so it stays as it is until one is.
+    Deferred(SnapshotName),
 }
 
 /// The plans of one run.
 #[derive(Debug, Default)]
 pub struct RunPlan<'s> {
-    pub jobs: Vec<Job<'s>>,
+    pub jobs: Vec<PlannedSubvolume<'s>>,
     /// Subvolumes that could not be observed.
     pub failed: Vec<(SubvolumeName, Failure)>,
 }
@@ -82,7 +82,7 @@ impl<'s> RunPlan<'s> {
 
     /// Returns whether a full is to be made or resumed.
     pub fn has_full(&self) -> bool {
-        self.jobs.iter().any(|job| matches!(job.plan.decision, Decision::Due(Step::Full(_))))
+        self.jobs.iter().any(|job| matches!(job.plan.decision, Decision::Due(BackupStep::Full(_))))
     }
 }
 
@@ -112,7 +112,7 @@ impl Planner<'_> {
         subvolume: &'s Subvolume,
         trigger: Trigger,
         now: &Zoned,
-    ) -> Result<Job<'s>, Failure> {
+    ) -> Result<PlannedSubvolume<'s>, Failure> {
         let name = &subvolume.name;
         let Planner { bucket, layout, btrfs, base_dir, schedule, .. } = self;
         let observed = observe::observe(bucket, layout, btrfs, base_dir, subvolume).await?;
@@ -124,32 +124,33 @@ impl Planner<'_> {
             decide::decide(trigger, schedule, now, &observed.published, &observed.parent);
         let mut unplanned = Unplanned::of(&decision, &observed.published);
         if relation == Relation::Adopted && unplanned.take().is_some() {
-            decision = Decision::Due(Step::Full(Why::Adopted));
+            decision = Decision::Due(BackupStep::Full(FullReason::Adopted));
         }
         let is_due = matches!(decision, Decision::Due(_));
         let (mut follow_up, mut waiting) = (None, None);
-        let (snapshot, work) = match self.found(name, &observed, trigger, &decision, now).await? {
-            InterruptedWork::Resumed(ResumePlan { backup, step, work }) => {
-                if is_due {
-                    let kind = Kind::Incremental;
-                    follow_up = Some(self.new_snapshot(name, &observed, kind, now)?);
-                }
-                decision = Decision::Due(step);
-                (Some(backup), work)
-            }
-            found @ (InterruptedWork::Waits(_) | InterruptedWork::Nothing) => {
-                if let InterruptedWork::Waits(backup) = found {
-                    waiting = Some(backup);
-                }
-                let snapshot = match &decision {
-                    Decision::Due(step) => {
-                        Some(self.new_snapshot(name, &observed, step.kind(), now)?)
+        let (snapshot, work) =
+            match self.interrupted_work(name, &observed, trigger, &decision, now).await? {
+                InterruptedWork::Resumable(ResumePlan { backup, step, work }) => {
+                    if is_due {
+                        let kind = BackupKind::Incremental;
+                        follow_up = Some(self.new_snapshot(name, &observed, kind, now)?);
                     }
-                    Decision::NotDue => None,
-                };
-                (snapshot, Resumption::Fresh)
-            }
-        };
+                    decision = Decision::Due(step);
+                    (Some(backup), work)
+                }
+                work @ (InterruptedWork::Deferred(_) | InterruptedWork::None) => {
+                    if let InterruptedWork::Deferred(backup) = work {
+                        waiting = Some(backup);
+                    }
+                    let snapshot = match &decision {
+                        Decision::Due(step) => {
+                            Some(self.new_snapshot(name, &observed, step.kind(), now)?)
+                        }
+                        Decision::NotDue => None,
+                    };
+                    (snapshot, Resumption::Fresh)
+                }
+            };
         let plan = Plan {
             subvolume: name.clone(),
             last_at: decide::last_at(&observed.published),
@@ -168,14 +169,14 @@ impl Planner<'_> {
         {
             return Err(Failure::UnplannedFull { unplanned: Box::new(unplanned.clone()) });
         }
-        Ok(Job { subvolume, observed, lineage, plan })
+        Ok(PlannedSubvolume { subvolume, observed, lineage, plan })
     }
 
     fn new_snapshot(
         &self,
         name: &SubvolumeName,
         observed: &Observed,
-        kind: Kind,
+        kind: BackupKind,
         now: &Zoned,
     ) -> Result<SnapshotName, Failure> {
         let stamp = Stamp::at(now.timestamp()).after(self.last_stamp(name, observed)?);
@@ -183,7 +184,7 @@ impl Planner<'_> {
     }
 
     /// Returns what is to be done with the interrupted backup of an earlier run.
-    async fn found(
+    async fn interrupted_work(
         &self,
         name: &SubvolumeName,
         observed: &Observed,
@@ -195,10 +196,10 @@ impl Planner<'_> {
         let chain = observed.published.chain();
         let has_journal = |backup: &SnapshotName| self.records.journal(backup).exists();
         let Some((backup, record)) = newest_begun(&records, chain, has_journal) else {
-            return Ok(InterruptedWork::Nothing);
+            return Ok(InterruptedWork::None);
         };
-        let found = self.observe_interrupted(backup, &record.run).await;
-        let found = found.map_err(ObserveError::from)?;
+        let interrupted = self.observe_interrupted(backup, &record.run).await;
+        let interrupted = interrupted.map_err(ObserveError::from)?;
         let newest = chain.map(|chain| chain.newest());
         let now = PlannedBackup {
             time: now.timestamp(),
@@ -208,9 +209,9 @@ impl Planner<'_> {
             newest: newest.map(|entry| (&entry.key, entry.manifest.created_at.time())),
             parent: chain.and_then(|chain| decide::on_parent(chain, &observed.parent).ok()),
         };
-        match resume::decide(&now, &found) {
-            None => Ok(InterruptedWork::Waits(backup.clone())),
-            Some(Ok(resumed)) => Ok(InterruptedWork::Resumed(resumed)),
+        match resume::decide(&now, &interrupted) {
+            None => Ok(InterruptedWork::Deferred(backup.clone())),
+            Some(Ok(plan)) => Ok(InterruptedWork::Resumable(plan)),
             Some(Err(reason)) => {
                 tracing::info!(
                     event = "backup_not_resumed",
@@ -218,7 +219,7 @@ impl Planner<'_> {
                     %backup,
                     "not resuming the interrupted backup, starting over: {reason}"
                 );
-                Ok(InterruptedWork::Nothing)
+                Ok(InterruptedWork::None)
             }
         }
     }

@@ -10,14 +10,14 @@ use crate::status::last_runs::{LastRun, LastRuns, RunStatus};
 
 /// Result of a run.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct RunReport {
     pub published: Vec<SnapshotName>,
     pub not_due: Vec<SubvolumeName>,
     pub failed: Vec<(SubvolumeName, Failure)>,
     pub stopped: Option<Signal>,
 }
 
-impl Report {
+impl RunReport {
     pub(super) fn add(
         &mut self,
         name: SubvolumeName,

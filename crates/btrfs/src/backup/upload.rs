@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use btrfs_host::send::{Named, SendError, SendStream};
 use btrfs_host::spool::SpoolError;
-use btrfs_host::spool::source::Source;
+use btrfs_host::spool::source::BackupStream;
 use btrfs_host::{long_paths, read_errors};
 use s3up_core::{Key, Throughput, error_chain};
 use s3up_repository::manifest::CHUNK_COUNT_MAX;
@@ -21,13 +21,13 @@ use s3up_store::{
 };
 use tokio::sync::mpsc;
 
-use super::context::{Backup, Job};
+use super::context::{Backup, BackupJob};
 use crate::backup::check_stream;
 use crate::backup::error::Failure;
-use crate::backup::journal_writer::{self, Writer};
+use crate::backup::journal_writer::{self, JournalWriter};
 use crate::backup::resend::{self, Resend, SENDS_MAX};
 use crate::backup::unreceivable;
-use crate::plan::decide::Step;
+use crate::plan::decide::BackupStep;
 use crate::plan::observed::{ParentProof, StreamSettings};
 use crate::plan::resume::Resumption;
 use crate::snapshots::cleanup::{CreatedBy, RemovalOutcome};
@@ -37,7 +37,7 @@ impl Backup {
     ///
     /// A `btrfs send` that was frozen and thawed writes a corrupt stream and still
     /// exits with 0; the next attempt succeeds.
-    pub(super) async fn send_until_sound(&self, job: &Job<'_>) -> Result<(), Failure> {
+    pub(super) async fn send_until_sound(&self, job: &BackupJob<'_>) -> Result<(), Failure> {
         let (mut sent, mut last) = (1, None);
         loop {
             let Err(failure) = self.send_and_publish(job, sent).await else { return Ok(()) };
@@ -63,8 +63,8 @@ impl Backup {
         }
     }
 
-    /// Logs what the error of `btrfs send` does not tell.
-    async fn explain(&self, job: &Job<'_>, failure: &Failure) {
+    /// Logs what the error of `btrfs send` does not say.
+    async fn explain(&self, job: &BackupJob<'_>, failure: &Failure) {
         let Failure::Send(err) = failure else { return };
         let (name, snapshot) =
             (job.subvolume.name.as_str(), self.snapshot_dir().path_of(&job.backup));
@@ -78,14 +78,14 @@ impl Backup {
 
     /// Returns whether the snapshot can be sent again. Without a journal it is unknown
     /// what is in the bucket, so that is removed first.
-    async fn prepare_replay(&self, job: &Job<'_>) -> bool {
+    async fn prepare_replay(&self, job: &BackupJob<'_>) -> bool {
         self.journal(job).await.is_some()
             || self.cleanup(job).clear(&job.backup, &job.run, CreatedBy::ThisRun).await
                 == RemovalOutcome::Removed
     }
 
     /// Removes a chunk of a different stream, and all later ones.
-    async fn forget_from(&self, job: &Job<'_>, chunk: u64) -> bool {
+    async fn forget_from(&self, job: &BackupJob<'_>, chunk: u64) -> bool {
         let kept = (0..chunk).map(|number| self.layout().chunk(&job.backup, number)).collect();
         if !self.cleanup(job).clear_others(&job.backup, &job.run, &kept).await {
             return false;
@@ -103,7 +103,7 @@ impl Backup {
     }
 
     /// Sends and publishes, as attempt number `sent` of this run.
-    async fn send_and_publish(&self, job: &Job<'_>, sent: u32) -> Result<(), Failure> {
+    async fn send_and_publish(&self, job: &BackupJob<'_>, sent: u32) -> Result<(), Failure> {
         let (began, started_at) = (self.clock.start(), Stamp::at(self.now()));
         let snapshot = self.snapshot_dir().path_of(&job.backup);
         let (parent, parent_manifest) = parent_of(job);
@@ -111,7 +111,7 @@ impl Backup {
         let stream = SendStream::start(&self.btrfs, &snapshot, parent.as_deref(), self.form)?;
         let is_again = sent > 1 || job.work != Resumption::Fresh;
         let journal = self.open_journal(job, stream.named(), is_again).await;
-        let mut stream = Source::new(stream, self.options.spool.as_ref());
+        let mut stream = BackupStream::new(stream, self.options.spool.as_ref());
         let uploaded = self.upload(job, &mut stream, journal).await;
         let facts = stream.stop().await;
         let chunks = uploaded?;
@@ -124,8 +124,8 @@ impl Backup {
             snapshot_path: snapshot.to_string_lossy().into_owned(),
             parent_manifest: parent_manifest.as_ref(),
             parent_received: match &job.step {
-                Step::Incremental { proof, .. } => *proof == ParentProof::Received,
-                Step::Full(_) => false,
+                BackupStep::Incremental { proof, .. } => *proof == ParentProof::Received,
+                BackupStep::Full(_) => false,
             },
             facts: &facts,
             node_bytes,
@@ -162,16 +162,16 @@ impl Backup {
 
     /// Continues the journal of the backup or creates one. Without a journal the backup
     /// is sent all the same.
-    async fn open_journal(&self, job: &Job<'_>, named: Named, is_again: bool) -> OpenJournal {
+    async fn open_journal(&self, job: &BackupJob<'_>, named: Named, is_again: bool) -> OpenJournal {
         let path = self.records.journal(&job.backup);
         let (known, writer) = match self.journal(job).await {
             Some(journal) => {
-                let writer = Writer::resume(&path, journal.good_bytes, named).await;
+                let writer = JournalWriter::resume(&path, journal.good_bytes, named).await;
                 (Some(journal.known), writer)
             }
             None => {
                 let known = is_again.then(AlreadyUploaded::new);
-                (known, Writer::begin(&path, &self.header(job), named).await)
+                (known, JournalWriter::begin(&path, &self.header(job), named).await)
             }
         };
         let writer = writer.map_err(|err| {
@@ -187,8 +187,8 @@ impl Backup {
 
     async fn upload(
         &self,
-        job: &Job<'_>,
-        stream: &mut Source,
+        job: &BackupJob<'_>,
+        stream: &mut BackupStream,
         journal: OpenJournal,
     ) -> Result<Vec<Chunk>, Failure> {
         let StreamSettings { chunk_bytes, part_bytes, storage_class, .. } = &self.options.settings;
@@ -212,7 +212,7 @@ impl Backup {
             match (known, &writer) {
                 (None, None) => store.upload_chunks(&put, stream).await,
                 (known, writer) => {
-                    let tx = writer.as_ref().map_or_else(no_journal, Writer::sender);
+                    let tx = writer.as_ref().map_or_else(no_journal, JournalWriter::sender);
                     store
                         .upload_chunks_resumable(
                             &put,
@@ -237,19 +237,19 @@ impl Backup {
 /// The known parts of a stream before it is sent, and the writer of its journal.
 struct OpenJournal {
     known: Option<AlreadyUploaded>,
-    writer: Option<Writer>,
+    writer: Option<JournalWriter>,
 }
 
 fn no_journal() -> mpsc::Sender<ProgressEvent> {
     mpsc::channel(1).0
 }
 
-pub(super) fn parent_of<'j>(job: &'j Job<'_>) -> (Option<&'j SnapshotName>, Option<Key>) {
+pub(super) fn parent_of<'j>(job: &'j BackupJob<'_>) -> (Option<&'j SnapshotName>, Option<Key>) {
     match (&job.step, &job.observed.published) {
-        (Step::Incremental { parent, .. }, Published::Chain(chain)) => {
+        (BackupStep::Incremental { parent, .. }, Published::Chain(chain)) => {
             (Some(parent), Some(chain.newest().key.clone()))
         }
-        (Step::Full(_) | Step::Incremental { .. }, _) => (None, None),
+        (BackupStep::Full(_) | BackupStep::Incremental { .. }, _) => (None, None),
     }
 }
 
@@ -266,7 +266,7 @@ fn first_cause(err: UploadError) -> Failure {
     }
 }
 
-fn log_uploaded(job: &Job<'_>, bytes: u64, chunks: usize, elapsed: Duration) {
+fn log_uploaded(job: &BackupJob<'_>, bytes: u64, chunks: usize, elapsed: Duration) {
     tracing::info!(
         event = "backup_metrics",
         subvolume = %job.subvolume.name,

@@ -12,11 +12,11 @@ const GOOD_ENOUGH: f64 = 0.9;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Suggestion {
     pub concurrency: usize,
-    pub why: Why,
+    pub why: SuggestionReason,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Why {
+pub enum SuggestionReason {
     /// There was no upload to compare.
     NothingMeasured,
     /// The upload is faster than `btrfs send`.
@@ -42,42 +42,45 @@ pub fn suggest(measured: &[Measurement]) -> Suggestion {
         .map(|(_, found)| *found)
         .max_by(|one, other| rate(*one).total_cmp(&rate(*other)));
     let Some(best) = best else {
-        return Suggestion { concurrency: 1, why: Why::NothingMeasured };
+        return Suggestion { concurrency: 1, why: SuggestionReason::NothingMeasured };
     };
     for (concurrency, upload) in &uploads {
         let (concurrency, upload) = (*concurrency, *upload);
         if let Some(send) = send
             && rate(upload) >= rate(send)
         {
-            return Suggestion { concurrency, why: Why::SendIsSlower { send, upload } };
+            return Suggestion {
+                concurrency,
+                why: SuggestionReason::SendIsSlower { send, upload },
+            };
         }
         if rate(upload) >= GOOD_ENOUGH * rate(best) {
             let is_last = uploads.last().is_some_and(|(last, _)| *last == concurrency);
             let why = if is_last && uploads.len() > 1 {
-                Why::StillFaster { upload }
+                SuggestionReason::StillFaster { upload }
             } else {
-                Why::NoFasterBeyond { upload, best }
+                SuggestionReason::NoFasterBeyond { upload, best }
             };
             return Suggestion { concurrency, why };
         }
     }
-    Suggestion { concurrency: 1, why: Why::NothingMeasured }
+    Suggestion { concurrency: 1, why: SuggestionReason::NothingMeasured }
 }
 
 impl fmt::Display for Suggestion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3.concurrency = {}: ", self.concurrency)?;
         match self.why {
-            Why::NothingMeasured => f.write_str("nothing was measured"),
-            Why::SendIsSlower { send, upload } => {
+            SuggestionReason::NothingMeasured => f.write_str("nothing was measured"),
+            SuggestionReason::SendIsSlower { send, upload } => {
                 write!(f, "uploads at {upload}, faster than `btrfs send` ({send})")
             }
-            Why::NoFasterBeyond { upload, best } => write!(
+            SuggestionReason::NoFasterBeyond { upload, best } => write!(
                 f,
                 "uploads at {upload}; a higher concurrency is hardly faster (best: {best}) and \
                  needs more memory"
             ),
-            Why::StillFaster { upload } => write!(
+            SuggestionReason::StillFaster { upload } => write!(
                 f,
                 "uploads at {upload}, the highest concurrency tested is the fastest; test more \
                  with --concurrency"

@@ -3,12 +3,14 @@
 
 use std::path::PathBuf;
 
+use btrfs_to_s3::prices::Dollars;
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use s3up_cli::{LogArgs, ShellFilesCommand};
 
 use super::bucket_commands::BucketCommand;
 use super::drill::DrillArgs;
 use super::help;
+use super::init::InitArgs;
 
 const SET: &str = "set";
 
@@ -73,6 +75,17 @@ pub enum Command {
         /// temporary snapshot that is deleted again
         #[arg(long, verbatim_doc_comment, help_heading = help::OUTPUT)]
         bytes: bool,
+        /// With --bytes: exit with 1 if the backups would cost
+        /// more than DOLLARS by [prices], stored for one month
+        /// or the minimum time of their class
+        #[arg(
+            long,
+            value_name = "DOLLARS",
+            requires = "bytes",
+            verbatim_doc_comment,
+            help_heading = help::OUTPUT
+        )]
+        max_cost: Option<Dollars>,
         /// Print JSON
         #[arg(long, help_heading = help::OUTPUT)]
         json: bool,
@@ -204,6 +217,16 @@ pub enum Command {
             value_parser = clap::value_parser!(u32).range(1..)
         )]
         older_than: Option<u32>,
+        /// Delete nothing if the charge for early deletion is
+        /// more than DOLLARS by [prices]
+        #[arg(
+            long,
+            value_name = "DOLLARS",
+            conflicts_with = "orphans",
+            verbatim_doc_comment,
+            help_heading = help::MODE
+        )]
+        max_cost: Option<Dollars>,
         /// Also prune backups that another host made
         #[arg(long, conflicts_with = "orphans", help_heading = help::MODE)]
         adopt: bool,
@@ -226,6 +249,9 @@ pub enum Command {
 pub enum AnyCommand {
     #[command(flatten)]
     OnHost(Command),
+    /// Write a first configuration file and check it
+    #[command(after_help = help::INIT)]
+    Init(InitArgs),
     #[command(flatten)]
     InBucket(BucketCommand),
     #[command(flatten)]

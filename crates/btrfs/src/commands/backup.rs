@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use btrfs_host::compressed::Form;
 use btrfs_to_s3::backup::error::Failure;
 use btrfs_to_s3::backup::local_only::{self, LocalSnapshots};
-use btrfs_to_s3::backup::{Backup, BackupOptions, Report};
+use btrfs_to_s3::backup::{Backup, BackupOptions, RunReport};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::notify::{self, RunResult};
 use btrfs_to_s3::plan::decide::Trigger;
@@ -86,8 +86,8 @@ async fn back_up(
     if report.published.is_empty() && report.failed.is_empty() && std::io::stderr().is_terminal() {
         tracing::info!(event = "nothing_due", "no backup is due; `plan` says when the next one is");
     }
-    let Report { published, not_due, failed, .. } = report;
-    exit_of(Operation::BackUp, published.len() + not_due.len(), failed)
+    let RunReport { published, not_due, failed, .. } = report;
+    exit_of(SubvolumeAction::BackUp, published.len() + not_due.len(), failed)
 }
 
 /// Checks the paths and the bucket, and builds everything that a backup needs. If no
@@ -135,7 +135,7 @@ async fn prepare<'c>(
 fn no_subvolume(Usable { failed, .. }: Usable<'_>) -> anyhow::Error {
     let failed =
         failed.into_iter().map(|(subvolume, err)| (subvolume.name.clone(), Failure::from(err)));
-    match exit_of(Operation::BackUp, 0, failed.collect()) {
+    match exit_of(SubvolumeAction::BackUp, 0, failed.collect()) {
         Err(err) => err,
         Ok(_) => anyhow!("no subvolume was selected"),
     }
@@ -178,7 +178,7 @@ fn log_upload_limits(config: &Config) {
 }
 
 /// Prunes. If it is killed or stopped, the next run continues.
-async fn prune_after(config: &Config, backup: &Backup, report: &Report) {
+async fn prune_after(config: &Config, backup: &Backup, report: &RunReport) {
     let published: Vec<_> =
         report.published.iter().map(|snapshot| snapshot.subvolume.clone()).collect();
     let names = prune::to_prune(config, &published);
@@ -215,45 +215,46 @@ pub async fn run_without_s3(config: &Config, names: &[String]) -> anyhow::Result
     let LocalSnapshots { snapshots, mut failed } = made.context("choose a name for this run")?;
     let unusable = unusable.into_iter();
     failed.extend(unusable.map(|(subvolume, err)| (subvolume.name.clone(), Failure::from(err))));
-    exit_of(Operation::Snapshot, snapshots.len(), failed)
+    exit_of(SubvolumeAction::Snapshot, snapshots.len(), failed)
 }
 
-/// The operation of a command on each subvolume.
+/// The action of a command on each subvolume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
+pub enum SubvolumeAction {
     BackUp,
     Plan,
     Snapshot,
 }
 
-impl Operation {
-    fn words(self) -> &'static str {
+impl SubvolumeAction {
+    /// Returns the verb for a message.
+    fn verb(self) -> &'static str {
         match self {
-            Operation::BackUp => "back up",
-            Operation::Plan => "plan",
-            Operation::Snapshot => "snapshot",
+            SubvolumeAction::BackUp => "back up",
+            SubvolumeAction::Plan => "plan",
+            SubvolumeAction::Snapshot => "snapshot",
         }
     }
 }
 
 /// Returns the exit code for `done` subvolumes and the `failed` ones.
 pub fn exit_of(
-    operation: Operation,
+    action: SubvolumeAction,
     done: usize,
     mut failed: Vec<(SubvolumeName, Failure)>,
 ) -> anyhow::Result<Exit> {
-    let words = operation.words();
-    let event = match operation {
-        Operation::BackUp => "backup_failed",
-        Operation::Plan => "plan_failed",
-        Operation::Snapshot => "snapshot_failed",
+    let verb = action.verb();
+    let event = match action {
+        SubvolumeAction::BackUp => "backup_failed",
+        SubvolumeAction::Plan => "plan_failed",
+        SubvolumeAction::Snapshot => "snapshot_failed",
     };
     let count = done + failed.len();
     let stopped = failed.iter().find_map(|(_, failure)| stop_of(failure));
     if count == 1 && failed.len() == 1 && stopped.is_none() {
         let (name, failure) = failed.remove(0);
         let exit = if is_refusal(&failure) { Exit::Usage } else { Exit::Failed };
-        return Err(exit.with(anyhow!(failure).context(format!("{words} {name}"))));
+        return Err(exit.with(anyhow!(failure).context(format!("{verb} {name}"))));
     }
     let all_refused = failed.iter().all(|(_, failure)| is_refusal(failure));
     let names: Vec<_> = failed.iter().map(|(name, _)| name.as_str()).collect();
@@ -262,7 +263,7 @@ pub fn exit_of(
         let error = format!("{:#}", anyhow!(failure));
         tracing::error!(event, subvolume = %name, "{error}");
     }
-    let what = format!("{words}: {done} of {count} subvolumes done, failed: {names}");
+    let what = format!("{verb}: {done} of {count} subvolumes done, failed: {names}");
     match (stopped, names.is_empty(), done) {
         (Some(stop), _, _) => Err(Exit::from(stop).with(anyhow!("stopped by a signal: {what}"))),
         (None, true, _) => Ok(Exit::Done),

@@ -2,10 +2,11 @@
 
 use anyhow::{Context, anyhow};
 use btrfs_to_s3::benchmark::{Benchmark, BenchmarkError};
-use btrfs_to_s3::config::{CONCURRENCY_MAX, Config, is_storage_class};
+use btrfs_to_s3::config::{CONCURRENCY_MAX, Config};
 use btrfs_to_s3::snapshots::dir::snapshots_in;
 use btrfs_to_s3::snapshots::record::RunId;
 use s3up_cli::{Exit, ShutdownSignal};
+use s3up_core::storage_class::StorageClass;
 use s3up_core::{Count, Size};
 
 use super::lock::lock;
@@ -14,14 +15,18 @@ use super::{CLOCK, Output, connect, find_btrfs, log_start, need_root, print, sel
 use crate::commands::show::json;
 
 /// The arguments as typed.
-pub struct Request {
+pub struct BenchmarkRequest {
     pub subvolume: Option<String>,
     pub bytes: u64,
     pub concurrencies: Vec<usize>,
     pub storage_class: String,
 }
 
-pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::Result<Exit> {
+pub async fn run(
+    config: &Config,
+    request: BenchmarkRequest,
+    output: Output,
+) -> anyhow::Result<Exit> {
     log_start("benchmark");
     let shutdown = ShutdownSignal::listen();
     check(&request).map_err(|err| Exit::Usage.with(err))?;
@@ -67,8 +72,8 @@ fn failed(err: BenchmarkError) -> anyhow::Error {
     anyhow!(err).context("benchmark")
 }
 
-fn check(request: &Request) -> anyhow::Result<()> {
-    let Request { bytes, concurrencies, storage_class, .. } = request;
+fn check(request: &BenchmarkRequest) -> anyhow::Result<()> {
+    let BenchmarkRequest { bytes, concurrencies, storage_class, .. } = request;
     if *bytes == 0 {
         return Err(anyhow!("--bytes: expected at least 1"));
     }
@@ -76,7 +81,7 @@ fn check(request: &Request) -> anyhow::Result<()> {
     if concurrencies.is_empty() || !concurrencies.iter().all(is_good) {
         return Err(anyhow!("--concurrency: expected numbers from 1 to {CONCURRENCY_MAX}"));
     }
-    if !is_storage_class(storage_class) {
+    if StorageClass::find(storage_class).is_none() {
         return Err(anyhow!("--storage-class: unknown storage class {storage_class:?}"));
     }
     Ok(())
@@ -97,8 +102,8 @@ fn newest_snapshot(config: &Config, name: &str) -> anyhow::Result<std::path::Pat
 }
 
 /// Says what will be uploaded, before anything is.
-fn log_uploads(request: &Request, prefix: &str) {
-    let Request { bytes, concurrencies, storage_class, .. } = request;
+fn log_uploads(request: &BenchmarkRequest, prefix: &str) {
+    let BenchmarkRequest { bytes, concurrencies, storage_class, .. } = request;
     let uploads = concurrencies.len() as u64;
     let total = bytes.saturating_mul(uploads);
     tracing::info!(
@@ -113,7 +118,7 @@ fn log_uploads(request: &Request, prefix: &str) {
     );
 }
 
-fn warn_of_cost(request: &Request) {
+fn warn_of_cost(request: &BenchmarkRequest) {
     let class = &request.storage_class;
     if class != "STANDARD" && class != "EXPRESS_ONEZONE" && class != "REDUCED_REDUNDANCY" {
         tracing::warn!(

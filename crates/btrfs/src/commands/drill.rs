@@ -8,7 +8,6 @@ use btrfs_to_s3::compare::{CompareOptions, Extent};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::drill::scratch::{Scratch, ScratchError, Tools};
 use btrfs_to_s3::drill::{Drill, DrillError, DrillResult};
-use btrfs_to_s3::lock::LockError;
 use btrfs_to_s3::restore::Restore;
 use btrfs_to_s3::restore::error::RestoreError;
 use btrfs_to_s3::restore::select_backup::{BackupSelector, ChainReader};
@@ -17,7 +16,7 @@ use clap::Args;
 use s3up_cli::{Exit, ShutdownSignal, Signal};
 use s3up_core::Count;
 use s3up_repository::names::{Subvolume, SubvolumeName};
-use s3up_repository::thaw::{Mode, RequiredObjects, Thaw};
+use s3up_repository::thaw::{RequiredObjects, Thaw, ThawMode};
 
 use super::confirm::{confirm_thaw, is_interactive};
 use super::retry_hint::{later, thaw_with};
@@ -26,7 +25,7 @@ use super::{
     CLOCK, Output, connect, find_btrfs, help, log_start, need_root, now, output, print, select,
     stopped_by,
 };
-use crate::commands::show::drill::{DrillLine, Outcome, to_table};
+use crate::commands::show::drill::{DrillLine, DrillOutcome, to_table};
 use crate::commands::show::json;
 
 #[derive(Args)]
@@ -134,7 +133,7 @@ async fn ask(restore: &Restore<'_>, subvolumes: &[&Subvolume]) -> anyhow::Result
                 Err(_) => None,
             };
             let Some(wanted) = wanted else { continue };
-            if let Ok(thawed) = thaw.run(&wanted, Mode::Observe).await {
+            if let Ok(thawed) = thaw.run(&wanted, ThawMode::Observe).await {
                 count += thawed.state.to_request.len();
             }
         }
@@ -153,12 +152,12 @@ async fn ask(restore: &Restore<'_>, subvolumes: &[&Subvolume]) -> anyhow::Result
 }
 
 impl DrillArgs {
-    fn mode(&self, config: &Config) -> Mode {
+    fn mode(&self, config: &Config) -> ThawMode {
         if !self.wait_restore {
-            return Mode::Observe;
+            return ThawMode::Observe;
         }
         let at_most = self.restore_timeout.map_or(config.restore.timeout, Duration::from_secs);
-        Mode::Wait { at_most }
+        ThawMode::Wait { at_most }
     }
 }
 
@@ -173,13 +172,13 @@ async fn one(config: &Config, drill: &Drill<'_>, name: &SubvolumeName) -> (Drill
         Err(err) => {
             let (outcome, ended) = match &err {
                 DrillError::Restore(RestoreError::Stopped(stop)) => {
-                    (Outcome::Stopped, DrillEnd::Stopped(*stop))
+                    (DrillOutcome::Stopped, DrillEnd::Stopped(*stop))
                 }
                 DrillError::Restore(RestoreError::Archived { .. }) => {
-                    (Outcome::Archived, DrillEnd::Archived)
+                    (DrillOutcome::Archived, DrillEnd::Archived)
                 }
                 DrillError::Restore(_) | DrillError::Scratch(_) | DrillError::NoSpace { .. } => {
-                    (Outcome::Failed, DrillEnd::Failed)
+                    (DrillOutcome::Failed, DrillEnd::Failed)
                 }
             };
             let error = format!("{:#}", anyhow!(err));
@@ -212,7 +211,7 @@ fn log_good(name: &SubvolumeName, drilled: &DrillResult) {
 }
 
 /// Returns the exit code. A failed drill outweighs an archived backup.
-fn verdict(ends: &[(&str, DrillEnd)], mode: Mode) -> anyhow::Result<Exit> {
+fn verdict(ends: &[(&str, DrillEnd)], mode: ThawMode) -> anyhow::Result<Exit> {
     let names = |is: fn(&DrillEnd) -> bool| {
         let names = ends.iter().filter(|(_, ended)| is(ended)).map(|(name, _)| *name);
         names.collect::<Vec<_>>()
@@ -226,7 +225,7 @@ fn verdict(ends: &[(&str, DrillEnd)], mode: Mode) -> anyhow::Result<Exit> {
     }
     if !archived.is_empty() {
         let names = archived.join(", ");
-        if mode == Mode::Observe {
+        if mode == ThawMode::Observe {
             let what = format!("drill: some chunks of {names} are archived");
             return Err(thaw_with(&what, "--wait-restore"));
         }
@@ -236,6 +235,6 @@ fn verdict(ends: &[(&str, DrillEnd)], mode: Mode) -> anyhow::Result<Exit> {
 }
 
 fn exit_of(err: ScratchError) -> anyhow::Error {
-    let is_held = matches!(err, ScratchError::Lock(LockError::Held { .. }));
-    if is_held { Exit::Locked.with(err) } else { err.into() }
+    let is_busy = matches!(err, ScratchError::Busy { .. });
+    if is_busy { Exit::Locked.with(err) } else { err.into() }
 }

@@ -4,11 +4,11 @@ use anyhow::{Context, anyhow};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::estimate::{Estimate, estimate};
 use btrfs_to_s3::forecast::{ForecastError, Forecaster};
-use btrfs_to_s3::snapshots::record::{Record, Records, State};
+use btrfs_to_s3::snapshots::record::{Records, SnapshotRecord, SnapshotState};
 use jiff::Span;
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::error_chain;
-use s3up_repository::names::{Kind, SnapshotName, Subvolume};
+use s3up_repository::names::{BackupKind, SnapshotName, Subvolume};
 
 use super::{Output, find_btrfs, need_root, now, print, select, stopped_by, stream_form};
 use crate::commands::show::estimate::{EstimateLine, ForecastOf, to_table};
@@ -78,7 +78,7 @@ async fn forecast_all(
         match forecaster.of_now(subvolume, parent.as_deref()).await {
             Ok(found) => {
                 line.forecast = Some(ForecastOf {
-                    kind: if parent.is_some() { Kind::Incremental } else { Kind::Full },
+                    kind: if parent.is_some() { BackupKind::Incremental } else { BackupKind::Full },
                     parent: published.map(|parent| parent.to_string()),
                     bytes: found.stream_bytes,
                     at_most: forecaster.is_limit(),
@@ -97,10 +97,10 @@ async fn forecast_all(
 
 /// Returns the snapshot that an incremental would probably be based on.
 fn newest_published(
-    records: &[(SnapshotName, Record)],
+    records: &[(SnapshotName, SnapshotRecord)],
     base_dir: &std::path::Path,
 ) -> Option<SnapshotName> {
-    let published = records.iter().filter(|(_, record)| record.state == State::Published);
+    let published = records.iter().filter(|(_, record)| record.state == SnapshotState::Published);
     let there = published.filter(|(name, _)| base_dir.join(name.to_string()).is_dir());
     there.map(|(name, _)| name).max_by_key(|name| name.stamp).cloned()
 }

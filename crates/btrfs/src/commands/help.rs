@@ -3,6 +3,7 @@
 //! Help fits 80 columns; a test holds it to that, and to the golden files in `tests/golden/help`.
 
 pub const GLOBAL: &str = "Global options";
+pub const REPOSITORY: &str = "Bucket";
 pub const SELECTION: &str = "Selection";
 pub const MODE: &str = "Mode";
 pub const OUTPUT: &str = "Output";
@@ -45,6 +46,16 @@ Examples:
 
   # For a script
   btrfs-to-s3 plan --subvolume data --json";
+
+pub const INIT: &str = "\
+Asks on a terminal for what no option says, writes the file of --config with
+mode 0600, and checks it as `doctor` does. A file that exists is not touched.
+The S3 credentials come from the environment.
+
+Examples:
+  btrfs-to-s3 init
+
+  btrfs-to-s3 init --subvolume /srv/data --bucket backups --region us-east-1";
 
 pub const STATUS: &str = "\
 Examples:

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use btrfs_to_s3::config::Config;
+use btrfs_to_s3::prices::{DeletedObject, Dollars, NoPrice, Prices, PruneCost};
+use jiff::Timestamp;
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::Size;
 use s3up_repository::catalogue::Catalogue;
@@ -15,28 +17,39 @@ use s3up_repository::prune::pending::PendingDeletions;
 use s3up_repository::prune::{Prune, PruneCounts, PruneError, SubvolumePrune};
 use s3up_repository::retention::PrunePlan;
 
+use super::cost::CostLimit;
 use super::lock::lock;
 use super::{CLOCK, Output, connect, log_start, now, print, select, stopped_by};
+use crate::commands::show::cost::{Priced, PruneCostLine};
 use crate::commands::show::json;
-pub use crate::commands::show::prune::Operation;
+pub use crate::commands::show::prune::PruneMode;
 use crate::commands::show::prune::{Deletion, OldVersions, PruneLine, to_lines, to_table};
 
 /// A backup does not wait longer than this; the next run prunes as well.
 const RETRY_FOR_AFTER_BACKUP: Duration = Duration::from_secs(300);
 
+/// The arguments as typed.
+#[derive(Clone, Copy, Debug)]
+pub struct PruneRequest {
+    pub mode: PruneMode,
+    pub adopt: Adopt,
+    /// Limit of the charge for early deletion.
+    pub limit: CostLimit,
+}
+
 /// Prints what is deleted and kept, and deletes.
 pub async fn run(
     config: &Config,
-    (operation, adopt): (Operation, Adopt),
+    PruneRequest { mode, adopt, limit }: PruneRequest,
     names: &[String],
     output: Output,
 ) -> anyhow::Result<Exit> {
-    if operation == Operation::Delete {
+    if mode == PruneMode::Delete {
         log_start("prune");
     }
     let shutdown = ShutdownSignal::listen();
     let subvolumes = select(config, names)?;
-    let _lock = if operation == Operation::Delete { Some(lock(config)?) } else { None };
+    let _lock = if mode == PruneMode::Delete { Some(lock(config)?) } else { None };
     let bucket = connect(&config.bucket, &shutdown).await?;
     let mut prune = prune_of(config, &bucket);
     prune.retention.adopts = adopt == Adopt::Yes;
@@ -48,15 +61,24 @@ pub async fn run(
             planned = prune.plan(&subvolume.name, &pending, now) => planned?,
             stop = shutdown.wait() => return Err(stopped_by(stop)),
         };
-        lines.push(PruneLine::of(&subvolume.name, &planned.plan));
+        let priced = Priced::of(config.bucket.prices.as_ref(), |prices| {
+            cost(&planned, prices, now).map(PruneCostLine::from)
+        });
+        lines.push(PruneLine::of(&subvolume.name, &planned.plan, priced));
         all.push(planned);
     }
     print(&match output {
-        Output::Table => to_table(&lines, operation),
+        Output::Table => to_table(&lines, mode),
         Output::Json => json(&lines),
     })?;
     warn_of_versions(&bucket, all.iter().map(|planned| planned.plan.bytes()).sum());
-    if operation == Operation::Print {
+    limit.check(config.bucket.prices.as_ref(), |prices| {
+        let costs = all.iter().map(|planned| cost(planned, prices, now));
+        costs
+            .map(|cost| cost.map(|cost| cost.early))
+            .try_fold(Dollars::default(), |sum, cost| Ok(sum + cost?))
+    })?;
+    if mode == PruneMode::Print {
         return Ok(Exit::Done);
     }
     for planned in &all {
@@ -66,6 +88,23 @@ pub async fn run(
         }
     }
     Ok(Exit::Done)
+}
+
+/// Returns what deleting the objects of a plan saves and costs.
+fn cost(
+    SubvolumePrune { catalogue, plan }: &SubvolumePrune,
+    prices: &Prices,
+    now: Timestamp,
+) -> Result<PruneCost, NoPrice> {
+    let manifests = plan.steps.iter().map(|step| &step.manifest);
+    let objects = manifests.chain(plan.objects());
+    let objects = objects.filter_map(|key| catalogue.objects.get(key.as_str()));
+    let deleted = objects.map(|object| DeletedObject {
+        class: &object.class,
+        bytes: object.size,
+        modified_at: object.modified_at,
+    });
+    prices.prune(deleted, now)
 }
 
 /// Prunes after a backup. Every failure is only a warning, because the backup is safe.
@@ -204,16 +243,16 @@ fn warn_of_versions(bucket: &Bucket, bytes: u64) {
 /// `prune --orphans`: deletes objects that no manifest names, and nothing else.
 pub async fn run_orphans(
     config: &Config,
-    operation: Operation,
+    mode: PruneMode,
     names: &[String],
     older_than_days: u32,
 ) -> anyhow::Result<Exit> {
-    if operation == Operation::Delete {
+    if mode == PruneMode::Delete {
         log_start("prune");
     }
     let shutdown = ShutdownSignal::listen();
     let subvolumes = select(config, names)?;
-    let _lock = if operation == Operation::Delete { Some(lock(config)?) } else { None };
+    let _lock = if mode == PruneMode::Delete { Some(lock(config)?) } else { None };
     let bucket = connect(&config.bucket, &shutdown).await?;
     let layout = &config.bucket.layout;
     let mut blocked = Vec::new();
@@ -233,7 +272,7 @@ pub async fn run_orphans(
         };
         print(&to_lines(&found.keys))?;
         warn_of_versions(&bucket, found.bytes);
-        if operation == Operation::Delete {
+        if mode == PruneMode::Delete {
             let left = bucket.store.delete_many(&found.keys, bucket.retry_for).await?;
             let count = left.len();
             if let Some(first) = left.into_iter().next() {
@@ -241,7 +280,7 @@ pub async fn run_orphans(
             }
         }
         tracing::info!(
-            event = if operation == Operation::Delete { "orphans_deleted" } else { "orphans_found" },
+            event = if mode == PruneMode::Delete { "orphans_deleted" } else { "orphans_found" },
             subvolume = %name,
             objects = found.keys.len(),
             too_young = found.young,

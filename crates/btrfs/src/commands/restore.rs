@@ -5,20 +5,24 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use btrfs_to_s3::compare::Extent;
+use btrfs_to_s3::restore::cost::{CostTerms, RestoreCost};
 use btrfs_to_s3::restore::error::RestoreError;
-use btrfs_to_s3::restore::request::{Keep, Request};
+use btrfs_to_s3::restore::preview::Preview;
+use btrfs_to_s3::restore::request::{Keep, RestoreRequest};
 use btrfs_to_s3::restore::{Restore, RestoreResult};
 use btrfs_to_s3::snapshots::record::Records;
 use clap::Args;
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::{Count, Size, Throughput, error_chain};
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::thaw::Mode;
+use s3up_repository::thaw::{ThawMode, ThawTerms};
 
 use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
 use super::confirm::confirm_thaw;
+use super::cost::CostLimit;
 use super::retry_hint::later;
+use super::show::cost::{Priced, RestoreCostLine};
 use super::show::progress::bars;
 use super::show::restore::{PreviewLine, to_table};
 use super::thaw::WaitingArgs;
@@ -88,12 +92,28 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
     };
     if args.dry_run {
         let preview = restore.preview(&request).await.map_err(exit_of)?;
-        return print(&match output(args.json) {
-            Output::Table => to_table(&preview),
-            Output::Json => json(&PreviewLine::of(&preview)),
+        let terms = cost_terms(access);
+        let cost = Priced::of(access.bucket.prices.as_ref(), |prices| {
+            Ok(RestoreCostLine::of(&RestoreCost::of(&preview, prices, terms)?, terms))
         });
+        print(&match output(args.json) {
+            Output::Table => to_table(&preview, cost.as_ref()),
+            Output::Json => json(&PreviewLine::of(&preview, cost.as_ref())),
+        })?;
+        check_cost(&preview, access, args.waiting.limit())?;
+        return Ok(Exit::Done);
     }
-    if args.waiting.asks() && restore.mode != Mode::Observe {
+    if args.waiting.limit().0.is_some() && restore.mode != ThawMode::Observe {
+        let preview = match restore.preview(&request).await {
+            Err(RestoreError::Archived { .. }) => {
+                let why = "the manifests are archived; run `thaw --documents` first";
+                return args.waiting.limit().refuse_unknown(why).map(|()| Exit::Failed);
+            }
+            preview => preview.map_err(exit_of)?,
+        };
+        check_cost(&preview, access, args.waiting.limit())?;
+    }
+    if args.waiting.asks() && restore.mode != ThawMode::Observe {
         ask(&restore, &request).await?;
     }
     log_start("restore");
@@ -107,8 +127,20 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
     Ok(Exit::Done)
 }
 
+fn cost_terms(access: &BucketAccess) -> CostTerms {
+    let ThawTerms { tier, days, .. } = access.restore.terms;
+    CostTerms { tier, days, part_bytes: access.bucket.part_bytes }
+}
+
+/// Fails if a restore costs more than its limit.
+fn check_cost(preview: &Preview, access: &BucketAccess, limit: CostLimit) -> anyhow::Result<()> {
+    limit.check(access.bucket.prices.as_ref(), |prices| {
+        RestoreCost::of(preview, prices, cost_terms(access)).map(|cost| cost.total())
+    })
+}
+
 /// Asks before anything is thawed. Other failures are those of the restore, which reports them.
-async fn ask(restore: &Restore<'_>, request: &Request) -> anyhow::Result<()> {
+async fn ask(restore: &Restore<'_>, request: &RestoreRequest) -> anyhow::Result<()> {
     let what = match restore.preview(request).await {
         Ok(preview) => {
             let requests: usize = preview.thaw.iter().map(|archived| archived.requests).sum();
@@ -127,14 +159,14 @@ async fn ask(restore: &Restore<'_>, request: &Request) -> anyhow::Result<()> {
 }
 
 impl RestoreArgs {
-    fn request(&self, access: &BucketAccess) -> anyhow::Result<Request> {
+    fn request(&self, access: &BucketAccess) -> anyhow::Result<RestoreRequest> {
         let (subvolume, wanted) = self.which.parse()?;
         let keep = if self.no_keep_parent { Keep::No } else { keep_for(access, &subvolume) };
         let target = match &self.target {
             Some(target) => target.clone(),
             None => default_target(access, &subvolume)?,
         };
-        Ok(Request { subvolume, target, wanted, keep })
+        Ok(RestoreRequest { subvolume, target, wanted, keep })
     }
 }
 
@@ -162,7 +194,7 @@ fn keep_for(access: &BucketAccess, subvolume: &SubvolumeName) -> Keep {
     }
 }
 
-fn log_restored(request: &Request, restored: &RestoreResult) {
+fn log_restored(request: &RestoreRequest, restored: &RestoreResult) {
     let RestoreResult { manifest, backups, total_bytes, elapsed, proof, parent: _ } = restored;
     tracing::info!(
         event = "restore_metrics",
@@ -184,7 +216,7 @@ fn log_restored(request: &Request, restored: &RestoreResult) {
     );
 }
 
-fn log_failed(request: &Request, err: &RestoreError) {
+fn log_failed(request: &RestoreRequest, err: &RestoreError) {
     let (subvolume, target) = (&request.subvolume, request.target.display());
     let error = error_chain(err);
     if let RestoreError::Archived { .. } = err {

@@ -1,6 +1,7 @@
 //! Formats the outputs of commands as tables, lines and JSON, and draws progress bars.
 
 pub mod benchmark;
+pub mod cost;
 pub mod drill;
 pub mod estimate;
 pub mod list;

@@ -101,10 +101,10 @@ pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
     });
     let checked: Vec<_> = checked.collect();
     let mut problems = problems(&checked, now.timestamp());
-    let looked = nested_problems(config, &subvolumes).await;
-    problems.extend(looked.iter().flatten().cloned());
+    let nested = nested_problems(config, &subvolumes).await;
+    problems.extend(nested.iter().flatten().cloned());
     let mut line = line(&checked, &problems);
-    if looked.is_none() && problems.is_empty() {
+    if nested.is_none() && problems.is_empty() {
         line = format!("{}; nested subvolumes not checked, which requires root\n", line.trim_end());
     }
     print(&line)?;
@@ -137,7 +137,7 @@ async fn nested_problems(config: &Config, subvolumes: &[&Subvolume]) -> Option<V
     Some(found)
 }
 
-/// Returns the program, if this process may look at snapshots with it.
+/// Returns the program, if this process may examine snapshots with it.
 fn btrfs_if_root() -> Option<Btrfs> {
     need_root().ok()?;
     find_btrfs().ok()

@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use btrfs_to_s3::status::last_verified::{LastVerified, LastVerifies};
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::Count;
-use s3up_repository::audit::Expected;
+use s3up_repository::audit::ExpectedSettings;
 use s3up_repository::verify::{Depth, Verify};
 
 use super::bucket_args::BucketAccess;
@@ -26,7 +26,7 @@ pub async fn run(
     let verify = Verify {
         bucket: &bucket,
         layout: &access.bucket.layout,
-        expected: Expected::ClassAndEncryption {
+        expected: ExpectedSettings::ClassAndEncryption {
             sse: settings.sse.clone(),
             profile: settings.profile,
         },

@@ -23,7 +23,7 @@ const NOFOLLOW: i32 = OFlags::NOFOLLOW.bits() as i32;
 pub struct Dir(File);
 
 /// A name that both trees have.
-pub struct Entry<'a> {
+pub struct EntryPair<'a> {
     pub name: &'a OsStr,
     pub dirs: (&'a Dir, &'a Dir),
     pub source: Metadata,
@@ -46,7 +46,7 @@ impl Dir {
     }
 
     /// Returns the metadata of an entry; `None` if there is no such name.
-    pub fn look(&self, name: &OsStr) -> io::Result<Option<Metadata>> {
+    pub fn metadata(&self, name: &OsStr) -> io::Result<Option<Metadata>> {
         match fs::symlink_metadata(self.path(name)) {
             Ok(metadata) => Ok(Some(metadata)),
             Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -60,7 +60,7 @@ impl Dir {
     }
 }
 
-impl Entry<'_> {
+impl EntryPair<'_> {
     /// Returns all differences except in content and names. If the kinds differ, returns only
     /// that.
     pub fn differences(&self) -> Vec<Mismatch> {

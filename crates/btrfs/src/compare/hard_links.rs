@@ -26,7 +26,7 @@ struct SeenInode {
 
 /// The result of meeting one name of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
+pub enum NameMatch {
     /// No other name of this file was met before.
     First,
     /// Another name was met, with the same file in the restored tree.
@@ -38,9 +38,9 @@ pub enum Name {
 impl HardLinks {
     /// Takes one name of a source inode, which has `names` of them, and the restored inode under
     /// the same name.
-    pub fn meet(&mut self, source: u64, restored: u64, names: u64) -> Name {
+    pub fn meet(&mut self, source: u64, restored: u64, names: u64) -> NameMatch {
         if names < 2 {
-            return Name::First;
+            return NameMatch::First;
         }
         if let Some(seen) = self.seen.get_mut(&source) {
             let is_same = seen.restored == restored;
@@ -48,14 +48,14 @@ impl HardLinks {
             if seen.names_left == 0 {
                 self.seen.remove(&source);
             }
-            return if is_same { Name::Again } else { Name::Other };
+            return if is_same { NameMatch::Again } else { NameMatch::Other };
         }
         if self.seen.len() >= LINKED_MAX {
             self.forgotten = true;
         } else {
             self.seen.insert(source, SeenInode { restored, names_left: names - 1 });
         }
-        Name::First
+        NameMatch::First
     }
 }
 
@@ -69,14 +69,14 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             // source, restored, names, is
-            (1, 11, 1, Name::First),
-            (2, 12, 3, Name::First),
-            (2, 12, 3, Name::Again),
-            (3, 13, 2, Name::First),
-            (3, 12, 2, Name::Other),
-            (2, 12, 3, Name::Again),
+            (1, 11, 1, NameMatch::First),
+            (2, 12, 3, NameMatch::First),
+            (2, 12, 3, NameMatch::Again),
+            (3, 13, 2, NameMatch::First),
+            (3, 12, 2, NameMatch::Other),
+            (2, 12, 3, NameMatch::Again),
             // All names were met, so the inode may belong to another file now.
-            (2, 14, 2, Name::First),
+            (2, 14, 2, NameMatch::First),
         ];
         for (source, restored, names, want) in cases {
             assert_eq!(links.meet(source, restored, names), want, "{source} {restored}");
@@ -88,7 +88,7 @@ mod tests {
     fn an_inode_beyond_the_limit_is_reported() {
         let mut links = HardLinks::default();
         for n in 0..=LINKED_MAX as u64 {
-            assert_eq!(links.meet(n, n, 2), Name::First);
+            assert_eq!(links.meet(n, n, 2), NameMatch::First);
         }
         assert!(links.forgotten);
     }

@@ -11,7 +11,7 @@ use s3up_core::{Count, Size, error_chain};
 use s3up_repository::manifest::Manifest;
 
 use super::hard_links::LINKED_MAX;
-use super::request::{Extent, Request, RestoredTree, SampleLimits};
+use super::request::{CompareRequest, Extent, RestoredTree, SampleLimits};
 use super::result::{CompareError, Comparison};
 use super::run::compare;
 use s3up_cli::ShutdownSignal;
@@ -22,7 +22,7 @@ const SAMPLE_BYTES_MAX: u64 = 16 << 30;
 
 /// The snapshot that a backup was made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum SnapshotSource {
     Here(PathBuf),
     /// The source is not on this host, or has changed.
     NotHere {
@@ -38,7 +38,7 @@ pub enum Proof {
         extent: Extent,
         compared: Comparison,
     },
-    /// By the checksums of each part, each command and the whole stream only.
+    /// Verified by the checksums of each part, each command and the whole stream only.
     Stream {
         why: String,
     },
@@ -55,21 +55,25 @@ pub struct CompareOptions {
 
 /// Finds the snapshot of a manifest. It counts as the source only if `btrfs send` would still
 /// give it the same UUID and ctransid.
-pub async fn find_source(btrfs: &Btrfs, manifest: &Manifest, base_dir: Option<&Path>) -> Source {
+pub async fn find_source(
+    btrfs: &Btrfs,
+    manifest: &Manifest,
+    base_dir: Option<&Path>,
+) -> SnapshotSource {
     let snapshot = &manifest.snapshot;
     let (Some(uuid), Some(ctransid)) = (snapshot.uuid.clone(), snapshot.ctransid) else {
         let why = "the manifest does not identify the snapshot that was sent".to_owned();
-        return Source::NotHere { why };
+        return SnapshotSource::NotHere { why };
     };
     let wanted = SnapshotIdentity { uuid, ctransid };
     let mut why = format!("the source snapshot {:?} is not on this host", snapshot.path);
     for path in candidate_paths(manifest, base_dir) {
         match is_source(btrfs, &path, &wanted).await {
-            Ok(()) => return Source::Here(path),
+            Ok(()) => return SnapshotSource::Here(path),
             Err(reason) => why = format!("{path:?} has changed since it was sent: {reason}"),
         }
     }
-    Source::NotHere { why }
+    SnapshotSource::NotHere { why }
 }
 
 /// Returns the existing directories that may be the snapshot of a manifest.
@@ -125,10 +129,10 @@ impl CompareOptions {
             stop = shutdown.wait() => return Err(CompareError::Stopped(stop)),
         };
         match source {
-            Source::NotHere { why } => Ok(Proof::Stream { why }),
-            Source::Here(source) => {
+            SnapshotSource::NotHere { why } => Ok(Proof::Stream { why }),
+            SnapshotSource::Here(source) => {
                 let (from, progress) = (source.clone(), progress.clone());
-                let request = Request { source: from, restored, sample, progress };
+                let request = CompareRequest { source: from, restored, sample, progress };
                 let compared = compare(request, shutdown).await?;
                 Ok(Proof::Compared { source, extent: self.extent, compared })
             }

@@ -16,7 +16,7 @@ pub enum Extent {
 }
 
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct CompareRequest {
     /// A read-only snapshot.
     pub source: PathBuf,
     pub restored: RestoredTree,

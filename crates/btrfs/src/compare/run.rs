@@ -10,10 +10,10 @@ use std::thread;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::content::{self, Pair};
-use super::request::Request;
+use super::request::CompareRequest;
 use super::result::{CompareError, Comparison, Shared};
 use super::sample::{Pick, Sample};
-use super::walk::Walk;
+use super::walk::PairedWalk;
 use s3up_cli::ShutdownSignal;
 
 /// Maximum number of threads. More do not make a disk faster.
@@ -23,7 +23,7 @@ const WAITING_MAX: usize = 32;
 
 /// Compares two trees on threads, until it is done or the program is stopped.
 pub async fn compare(
-    request: Request,
+    request: CompareRequest,
     shutdown: &ShutdownSignal,
 ) -> Result<Comparison, CompareError> {
     let stop = Arc::new(AtomicBool::new(false));
@@ -49,7 +49,7 @@ impl Drop for StopsWhenDropped {
 }
 
 pub(super) fn compare_now(
-    request: &Request,
+    request: &CompareRequest,
     stop: &AtomicBool,
 ) -> Result<Comparison, CompareError> {
     allow_many_files();
@@ -75,7 +75,7 @@ pub(super) fn compare_now(
         for _ in 0..threads {
             scope.spawn(|| content::compare_all(&waiting, file_bytes_max, &shared));
         }
-        let mut walk = Walk::begin(request, &shared, pick)?;
+        let mut walk = PairedWalk::begin(request, &shared, pick)?;
         walk.run(&to_threads);
         // The threads end once the channel is closed.
         drop(to_threads);

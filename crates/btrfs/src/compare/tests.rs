@@ -68,7 +68,7 @@ fn to_come(path: &Path) -> RestoredTree {
 fn compared(source: &Path, restored: &Path, files_max: Option<u64>) -> Comparison {
     let (source, restored) = (source.into(), to_come(restored));
     let sample = files_max.map(|files_max| SampleLimits { files_max, bytes_max: u64::MAX });
-    let request = Request { source, restored, sample, progress: ProgressSink::silent() };
+    let request = CompareRequest { source, restored, sample, progress: ProgressSink::silent() };
     compare_now(&request, &AtomicBool::new(false)).expect("a comparison")
 }
 
@@ -194,7 +194,7 @@ fn the_root_is_compared_with_the_time_that_it_will_get() {
         [(gets(one.path()), None), (unknown, None), (gets(other.path()), Some(now.as_str()))];
     for (restored, want) in cases {
         let (source, progress) = (one.path().into(), ProgressSink::silent());
-        let request = Request { source, restored, sample: None, progress };
+        let request = CompareRequest { source, restored, sample: None, progress };
         let found = compare_now(&request, &AtomicBool::new(false)).unwrap().differences;
         assert_eq!(found.count, u64::from(want.is_some()), "{found}");
         assert!(found.to_string().contains(want.unwrap_or_default()), "{found}");
@@ -299,7 +299,7 @@ fn a_sample_has_a_limit_in_bytes_and_spreads_it() {
     let sampled = |restored: &Path, bytes_max| {
         let (source, progress) = (one.path().into(), ProgressSink::silent());
         let sample = Some(SampleLimits { files_max: 10, bytes_max });
-        let request = Request { source, restored: to_come(restored), sample, progress };
+        let request = CompareRequest { source, restored: to_come(restored), sample, progress };
         compare_now(&request, &AtomicBool::new(false)).unwrap()
     };
 
@@ -319,7 +319,7 @@ fn a_stopped_comparison_reads_no_file() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("a"), "a").unwrap();
     let (source, progress) = (root.path().into(), ProgressSink::silent());
-    let request = Request {
+    let request = CompareRequest {
         source,
         restored: to_come(root.path()),
         sample: Some(SampleLimits { files_max: 1, bytes_max: 1 }),
@@ -338,7 +338,7 @@ fn a_missing_tree_is_an_error() {
         let restored = RestoredTree { path: restored.into(), root_times: None };
         let (source, progress) = (source.into(), ProgressSink::silent());
         let sample = files_max.map(|files_max| SampleLimits { files_max, bytes_max: 1 });
-        let request = Request { source, restored, sample, progress };
+        let request = CompareRequest { source, restored, sample, progress };
         compare_now(&request, &AtomicBool::new(false)).unwrap_err().to_string()
     };
     let none = Path::new("/no/such");

@@ -16,9 +16,9 @@ use btrfs_host::root_times::RootTimes;
 
 use super::content::Pair;
 use super::difference::Mismatch;
-use super::entry::{Dir, Entry, in_restored, in_source};
-use super::hard_links::{HardLinks, Name};
-use super::request::Request;
+use super::entry::{Dir, EntryPair, in_restored, in_source};
+use super::hard_links::{HardLinks, NameMatch};
+use super::request::CompareRequest;
 use super::result::{CompareError, Comparison, Shared};
 use super::sample::Pick;
 
@@ -26,7 +26,7 @@ use super::sample::Pick;
 /// (BTRFS_EMPTY_SUBVOL_DIR_OBJECTID in the kernel's btrfs_tree.h).
 const EMPTY_SUBVOLUME_INODE: u64 = 2;
 
-pub struct Walk<'a> {
+pub struct PairedWalk<'a> {
     shared: &'a Shared<'a>,
     pick: Pick,
     device: u64,
@@ -45,13 +45,13 @@ struct Level {
     met: u64,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> PairedWalk<'a> {
     /// Opens and compares both roots.
     pub fn begin(
-        request: &Request,
+        request: &CompareRequest,
         shared: &'a Shared<'a>,
         pick: Pick,
-    ) -> Result<Walk<'a>, CompareError> {
+    ) -> Result<PairedWalk<'a>, CompareError> {
         let open = |path: &Path| {
             let directory = Dir::open(path);
             directory.map_err(|source| CompareError::Io { path: path.to_owned(), source })
@@ -60,11 +60,14 @@ impl<'a> Walk<'a> {
         let itself = OsStr::new(".");
         let look = |directory: &Dir, path: &Path| {
             let io = |source| CompareError::Io { path: path.to_owned(), source };
-            directory.look(itself).map_err(io)?.ok_or_else(|| io(io::ErrorKind::NotFound.into()))
+            directory
+                .metadata(itself)
+                .map_err(io)?
+                .ok_or_else(|| io(io::ErrorKind::NotFound.into()))
         };
         let roots = (look(&source, &request.source)?, look(&restored, &request.restored.path)?);
         let device = roots.0.dev();
-        let mut walk = Walk {
+        let mut walk = PairedWalk {
             shared,
             pick,
             device,
@@ -74,7 +77,7 @@ impl<'a> Walk<'a> {
         };
         walk.compared.entries += 1;
         let dirs = (&source, &restored);
-        let root = Entry { name: itself, dirs, source: roots.0, restored: roots.1 };
+        let root = EntryPair { name: itself, dirs, source: roots.0, restored: roots.1 };
         for mismatch in root_differences(&root, request.restored.root_times) {
             shared.differ(PathBuf::new(), mismatch);
         }
@@ -124,7 +127,7 @@ impl<'a> Walk<'a> {
         path: &Path,
         to_threads: &SyncSender<Pair>,
     ) -> Result<Option<(Dir, Dir)>, Mismatch> {
-        let source = level.source.look(name).map_err(|error| in_source(&error))?;
+        let source = level.source.metadata(name).map_err(|error| in_source(&error))?;
         // The source is read-only, so no name disappears while it is read.
         let source = source.ok_or_else(|| in_source(&io::ErrorKind::NotFound.into()))?;
         if self.is_nested_subvolume(&source) {
@@ -132,11 +135,11 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         self.compared.entries += 1;
-        let restored = level.restored.look(name).map_err(|error| in_restored(&error))?;
+        let restored = level.restored.metadata(name).map_err(|error| in_restored(&error))?;
         let restored = restored.ok_or(Mismatch::Missing)?;
         level.met += 1;
         let dirs = (&level.source, &level.restored);
-        let entry = Entry { name, dirs, source, restored };
+        let entry = EntryPair { name, dirs, source, restored };
         for mismatch in entry.differences() {
             self.shared.differ(path.to_owned(), mismatch);
         }
@@ -159,15 +162,15 @@ impl<'a> Walk<'a> {
     /// its first name.
     fn file(
         &mut self,
-        entry: &Entry<'_>,
+        entry: &EntryPair<'_>,
         path: &Path,
         to_threads: &SyncSender<Pair>,
     ) -> Result<(), Mismatch> {
         let (source, restored) = (&entry.source, &entry.restored);
         match self.links.meet(source.ino(), restored.ino(), source.nlink()) {
-            Name::First => {}
-            Name::Again => return Ok(()),
-            Name::Other => return Err(Mismatch::OtherFile),
+            NameMatch::First => {}
+            NameMatch::Again => return Ok(()),
+            NameMatch::Other => return Err(Mismatch::OtherFile),
         }
         if !source.is_file() || !restored.is_file() {
             return Ok(());
@@ -202,7 +205,7 @@ impl<'a> Walk<'a> {
     fn name_additional(&self, level: &Level) -> io::Result<()> {
         for entry in level.restored.names()? {
             let name = entry?.file_name();
-            let source = level.source.look(&name)?;
+            let source = level.source.metadata(&name)?;
             if source.is_none_or(|found| self.is_nested_subvolume(&found)) {
                 self.shared.differ(level.path.join(name), Mismatch::Additional);
             }
@@ -213,7 +216,7 @@ impl<'a> Walk<'a> {
 
 /// Compares the roots. The time of a received root is that of its last new entry, so the time
 /// that it will get is compared instead.
-fn root_differences(root: &Entry<'_>, times: Option<RootTimes>) -> Vec<Mismatch> {
+fn root_differences(root: &EntryPair<'_>, times: Option<RootTimes>) -> Vec<Mismatch> {
     let mut found = root.differences();
     found.retain(|mismatch| !matches!(mismatch, Mismatch::Modified { .. }));
     let source = (root.source.mtime(), root.source.mtime_nsec());

@@ -8,14 +8,16 @@ use btrfs_host::compressed::Form;
 use s3up_cli::config::{ConfigError, LoadedConfig, Setting, Source};
 use s3up_core::KeyPrefix;
 use s3up_core::part::{self, MIB, PART_BYTES_MAX, PART_BYTES_MIN, PART_COUNT_MAX};
-use s3up_core::wire::is_archive_class;
+use s3up_core::storage_class::{StorageClass, is_archive_class, storage_class_names};
 use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
 use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Timeouts};
 
+use super::prices::prices;
 use super::raw;
 use super::restore::{RestoreConfig, restore};
 use crate::plan::observed::StreamSettings;
+use crate::prices::Prices;
 
 const CHUNK_BYTES: u64 = 200 << 30;
 const PART_BYTES: u64 = 32 * MIB;
@@ -27,18 +29,6 @@ const RETRY_HOURS: f64 = 6.0;
 const RETRY_HOURS_MAX: f64 = 31.0 * 24.0;
 const CLASS_CHUNKS: &str = "DEEP_ARCHIVE";
 const CLASS_MANIFEST: &str = "STANDARD";
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html>
-const CLASSES: [&str; 9] = [
-    "STANDARD",
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "GLACIER_IR",
-    "GLACIER",
-    "DEEP_ARCHIVE",
-    "REDUCED_REDUNDANCY",
-    "EXPRESS_ONEZONE",
-];
 /// Buffer size for reading and verifying manifests and pointers.
 const DOCUMENTS_BYTES: u64 = 16 * MIB;
 
@@ -56,10 +46,8 @@ pub struct BucketConfig {
     pub class_chunks: String,
     pub class_manifest: String,
     pub retry_for: Duration,
-}
-
-pub fn is_storage_class(class: &str) -> bool {
-    CLASSES.contains(&class)
+    /// `None` if nothing is known of the prices of this server.
+    pub prices: Option<Prices>,
 }
 
 impl BucketConfig {
@@ -70,7 +58,7 @@ impl BucketConfig {
         let (file, text) = (Path::new("the command line.toml"), "[s3]\n");
         let LoadedConfig { raw, source }: LoadedConfig<raw::WithoutFile> =
             s3up_cli::config::parse_with(file, text, settings, &|_| None)?;
-        Ok((bucket(&raw.s3, &source)?, restore(&raw.restore, &source)?))
+        Ok((bucket(&raw.s3, &raw.prices, &source)?, restore(&raw.restore, &source)?))
     }
 
     /// Returns the location to which state files of this host belong.
@@ -118,7 +106,11 @@ fn budget_bytes(part_bytes: u64, chunk_bytes: u64, concurrency: usize) -> u64 {
     buffers.saturating_add(DOCUMENTS_BYTES)
 }
 
-pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, ConfigError> {
+pub(super) fn bucket(
+    raw: &raw::S3,
+    raw_prices: &raw::Prices,
+    source: &Source,
+) -> Result<BucketConfig, ConfigError> {
     let prefix = KeyPrefix::parse(&raw.prefix).map_err(|err| source.invalid("s3.prefix", err))?;
     let chunk_bytes = raw.chunk_size_bytes.unwrap_or(CHUNK_BYTES);
     if chunk_bytes == 0 {
@@ -157,6 +149,7 @@ pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, Con
         class_chunks: class("s3.storage_class_chunks", &raw.storage_class_chunks, CLASS_CHUNKS)?,
         class_manifest,
         retry_for: Duration::from_secs_f64(retry_hours * 3600.0),
+        prices: prices(raw_prices, raw.endpoint.is_none(), source)?,
     })
 }
 
@@ -191,8 +184,9 @@ fn class_of(
     source: &Source,
 ) -> Result<String, ConfigError> {
     let class = class.as_deref().unwrap_or(default);
-    if !CLASSES.contains(&class) {
-        let what = format!("expected one of {}, found {class:?}", CLASSES.join(", "));
+    if StorageClass::find(class).is_none() {
+        let names = storage_class_names(|_| true);
+        let what = format!("expected one of {names}, found {class:?}");
         return Err(source.invalid(key, what));
     }
     Ok(class.to_owned())

@@ -179,4 +179,17 @@ pub(super) const KEYS: &[Key] = &[
         "an existing directory with room for the streams of a chain",
         "Directory of the scratch filesystem of `drill`. If it is set, `status --check` fails \
          without a good drill in the last 62 days."),
+    key("prices.source", Value("AWS us-east-1, 2025-06"), "text", "required with `s3.endpoint`, if any price is set",
+        "Where the prices come from, for example the region and the month. It is printed beside each cost. \
+         The defaults of all prices are the list prices of AWS; they are not looked up."),
+    key("prices.transfer_gib", Value("0.09"), "dollars", "required with `s3.endpoint`, if any price is set",
+        "Download of a GiB to this host. `0` in the region of the bucket."),
+    key("prices.get_1000", Value("0.0004"), "dollars", "required with `s3.endpoint`, if any price is set",
+        "1,000 GET requests. A restore makes one for each part."),
+    key("prices.put_1000", Value("0.005"), "dollars", "required with `s3.endpoint`, if any price is set",
+        "1,000 requests that upload a part."),
+    key("prices.classes", Unset, "dollars, by class", "`{ CLASS = { gib_month, put_1000, read_gib, thaw_TIER_gib, thaw_TIER_1000 } }`",
+        "Prices of storage classes: a GiB for a month, 1,000 objects, to read a GiB, to thaw a GiB, and \
+         1,000 requests to thaw, where `TIER` is `standard`, `bulk` or `expedited`. On AWS, what is not \
+         set has the list price."),
 ];

@@ -34,6 +34,7 @@ fn keys() -> BTreeSet<String> {
 fn defaults() -> BTreeMap<&'static str, String> {
     let config = parse(LEAST).unwrap();
     let bucket = &config.bucket;
+    let prices = bucket.prices.as_ref().expect("the prices of AWS");
     let path = |path: &Path| path.display().to_string();
     BTreeMap::from([
         ("global.log_level", "info".to_owned()),
@@ -65,6 +66,10 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("restore.restore_tier", config.restore.terms.tier.as_str().to_owned()),
         ("restore.thaw_days", config.restore.terms.days.to_string()),
         ("send.compressed", config.stream_form.compressed.as_str().to_owned()),
+        ("prices.source", prices.source.clone()),
+        ("prices.transfer_gib", prices.transfer_gib.to_string()),
+        ("prices.get_1000", prices.get_1000.to_string()),
+        ("prices.put_1000", prices.put_1000.to_string()),
         ("send.protocol", format!("{:?}", config.stream_form.protocol).to_lowercase()),
     ])
 }

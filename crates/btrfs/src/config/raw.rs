@@ -1,5 +1,6 @@
 //! The configuration as it is written in the file.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use s3up_cli::config::AbsolutePath;
@@ -31,6 +32,8 @@ pub struct Raw {
     pub notify: Notify,
     #[serde(default)]
     pub drill: Drill,
+    #[serde(default)]
+    pub prices: Prices,
 }
 
 /// The part of the configuration that commands accept without a file.
@@ -39,6 +42,8 @@ pub struct WithoutFile {
     pub s3: S3,
     #[serde(default)]
     pub restore: Restore,
+    #[serde(default)]
+    pub prices: Prices,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -135,6 +140,29 @@ pub struct Notify {
 #[derive(Debug, Default, Deserialize)]
 pub struct Drill {
     pub scratch_dir: Option<AbsolutePath>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Prices {
+    pub source: Option<String>,
+    pub transfer_gib: Option<f64>,
+    pub get_1000: Option<f64>,
+    pub put_1000: Option<f64>,
+    pub classes: Option<BTreeMap<String, ClassPrices>>,
+}
+
+/// The prices of one storage class, `{ gib_month = 0.01, … }`.
+#[derive(Debug, Default, Deserialize)]
+pub struct ClassPrices {
+    pub gib_month: Option<f64>,
+    pub put_1000: Option<f64>,
+    pub read_gib: Option<f64>,
+    pub thaw_standard_gib: Option<f64>,
+    pub thaw_standard_1000: Option<f64>,
+    pub thaw_bulk_gib: Option<f64>,
+    pub thaw_bulk_1000: Option<f64>,
+    pub thaw_expedited_gib: Option<f64>,
+    pub thaw_expedited_1000: Option<f64>,
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use s3up_cli::config::{ConfigError, Source};
-use s3up_repository::thaw::{Mode, Terms};
+use s3up_repository::thaw::{ThawMode, ThawTerms};
 use s3up_store::Tier;
 
 use super::raw;
@@ -26,13 +26,13 @@ pub struct RestoreConfig {
     pub sample_max_files: u64,
     pub waits: bool,
     pub timeout: Duration,
-    pub terms: Terms,
+    pub terms: ThawTerms,
 }
 
 impl RestoreConfig {
     /// Returns what to do about archived chunks.
-    pub fn mode(&self) -> Mode {
-        if self.waits { Mode::Wait { at_most: self.timeout } } else { Mode::Request }
+    pub fn mode(&self) -> ThawMode {
+        if self.waits { ThawMode::Wait { at_most: self.timeout } } else { ThawMode::Request }
     }
 }
 
@@ -43,7 +43,7 @@ impl Default for RestoreConfig {
             sample_max_files: SAMPLE_MAX_FILES,
             waits: true,
             timeout: TIMEOUT,
-            terms: Terms { tier: Tier::Standard, days: THAW_DAYS, speeds_up: false },
+            terms: ThawTerms { tier: Tier::Standard, days: THAW_DAYS, speeds_up: false },
         }
     }
 }
@@ -78,6 +78,6 @@ pub(super) fn restore(raw: &raw::Restore, source: &Source) -> Result<RestoreConf
         sample_max_files,
         waits: raw.wait_for_restore.unwrap_or(default.waits),
         timeout: raw.restore_timeout_seconds.map_or(default.timeout, Duration::from_secs),
-        terms: Terms { tier, days, speeds_up: false },
+        terms: ThawTerms { tier, days, speeds_up: false },
     })
 }

@@ -12,6 +12,7 @@ use s3up_repository::retention::MinAge;
 use s3up_store::{Profile, Sse};
 
 use super::Config;
+use crate::prices::{ClassPrices, Prices, ThawPrice, list_prices};
 
 /// Sections with their keys.
 struct Toml(String);
@@ -191,5 +192,49 @@ impl Config {
             Some(dir) => toml.path("scratch_dir", dir),
             None => toml.unset("scratch_dir", "no drills"),
         };
+        prices(toml.section("prices"), self.bucket.prices.as_ref());
     }
+}
+
+/// Writes the price table; of the classes only those that are not in the list of AWS.
+fn prices(toml: &mut Toml, prices: Option<&Prices>) {
+    let Some(prices) = prices else {
+        for key in ["source", "transfer_gib", "get_1000", "put_1000", "classes"] {
+            toml.unset(key, "no prices are known for this server");
+        }
+        return;
+    };
+    toml.text("source", &prices.source)
+        .value("transfer_gib", prices.transfer_gib)
+        .value("get_1000", prices.get_1000)
+        .value("put_1000", prices.put_1000);
+    let list = list_prices();
+    let set = prices.classes.iter().filter(|(name, class)| list.classes.get(*name) != Some(class));
+    let set: Vec<_> = set.map(|(name, class)| format!("{name} = {}", inline(class))).collect();
+    match set.is_empty() {
+        true => toml.unset("classes", &format!("the prices of {}", list.source)),
+        false => toml.value("classes", format_args!("{{ {} }}", set.join(", "))),
+    };
+}
+
+/// Formats the prices of a class as an inline table.
+fn inline(class: &ClassPrices) -> String {
+    let mut pairs = vec![
+        ("gib_month".to_owned(), class.gib_month),
+        ("put_1000".to_owned(), class.put_1000),
+        ("read_gib".to_owned(), class.read_gib),
+    ];
+    let thaws = [
+        ("standard", class.thaw_standard),
+        ("bulk", class.thaw_bulk),
+        ("expedited", class.thaw_expedited),
+    ];
+    for (tier, thaw) in thaws {
+        if let Some(ThawPrice { gib, request_1000 }) = thaw {
+            pairs.push((format!("thaw_{tier}_gib"), gib));
+            pairs.push((format!("thaw_{tier}_1000"), request_1000));
+        }
+    }
+    let pairs: Vec<_> = pairs.into_iter().map(|(key, price)| format!("{key} = {price}")).collect();
+    format!("{{ {} }}", pairs.join(", "))
 }

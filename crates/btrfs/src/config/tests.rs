@@ -222,6 +222,17 @@ fn the_output_of_check_config_is_a_configuration() {
 }
 
 #[test]
+fn the_examples_of_the_documents_are_valid() {
+    let examples = s3up_testkit::golden::examples("toml", "");
+    assert!(examples.len() >= 3, "{examples:?}");
+    for (page, text) in examples {
+        if let Err(err) = parse(&text) {
+            panic!("{page}: {err}: {text}");
+        }
+    }
+}
+
+#[test]
 fn the_example_of_the_package_is_valid() {
     let text = include_str!("../../../../packaging/examples/btrfs-to-s3.toml");
     assert_eq!(parse(text).unwrap().subvolumes.len(), 1);

@@ -18,6 +18,7 @@ use rustix::mount::{UnmountFlags, unmount};
 use s3up_core::Clock;
 
 use crate::lock::{Lock, LockError};
+use crate::removal::ignore_missing;
 
 const DIR_NAME: &str = ".btrfs-to-s3-drill";
 const LOCK: &str = "lock";
@@ -58,7 +59,9 @@ pub enum ScratchError {
         "{path:?} was not created by btrfs-to-s3; check what it is, then move it away and retry"
     )]
     Foreign { path: PathBuf },
-    #[error("another drill is running")]
+    #[error("another drill is running in {directory:?}: process {holder}; wait until it ends")]
+    Busy { directory: PathBuf, holder: String },
+    #[error("lock the scratch directory of drills")]
     Lock(#[source] LockError),
     #[error("remove the scratch filesystem {path:?}")]
     Clear { path: PathBuf, source: io::Error },
@@ -92,7 +95,12 @@ impl Scratch {
         if !found.is_dir() || !is_own || found.mode() & 0o077 != 0 {
             return Err(ScratchError::Foreign { path: directory });
         }
-        let lock = Lock::take(&directory.join(LOCK)).map_err(ScratchError::Lock)?;
+        let lock = Lock::take(&directory.join(LOCK)).map_err(|err| match err {
+            LockError::Held { holder, .. } => {
+                ScratchError::Busy { directory: directory.clone(), holder }
+            }
+            err @ (LockError::Foreign { .. } | LockError::Io { .. }) => ScratchError::Lock(err),
+        })?;
         Ok(Scratch { directory, tools, clock, _lock: lock })
     }
 
@@ -130,8 +138,9 @@ impl Scratch {
     pub async fn clear(&self) -> Result<(), ScratchError> {
         let (image, mount) = (self.directory.join(IMAGE), self.directory.join(MOUNT));
         self.unmount(&mount).await?;
-        allow_missing(&mount, fs::remove_dir(&mount))?;
-        allow_missing(&image, fs::remove_file(&image))
+        let fail = |path| move |source| ScratchError::Clear { path, source };
+        ignore_missing(fs::remove_dir(&mount)).map_err(fail(mount))?;
+        ignore_missing(fs::remove_file(&image)).map_err(fail(image))
     }
 
     async fn unmount(&self, mount: &Path) -> Result<(), ScratchError> {
@@ -171,15 +180,6 @@ fn image_bytes(stream_bytes: u64) -> u64 {
     stream_bytes.saturating_mul(2).saturating_add(IMAGE_BYTES_MIN)
 }
 
-fn allow_missing(path: &Path, removed: io::Result<()>) -> Result<(), ScratchError> {
-    match removed {
-        Err(err) if err.kind() != io::ErrorKind::NotFound => {
-            Err(ScratchError::Clear { path: path.to_owned(), source: err })
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -200,7 +200,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let open = || Scratch::open(directory.path(), tools(), CLOCK);
         let first = open().unwrap();
-        assert!(matches!(open(), Err(ScratchError::Lock(LockError::Held { .. }))));
+        assert!(matches!(open(), Err(ScratchError::Busy { .. })));
         drop(first);
 
         let ours = directory.path().join(DIR_NAME);

@@ -9,7 +9,7 @@ use btrfs_host::identity::SnapshotIdentity;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use s3up_repository::chain::Chain;
-use s3up_repository::names::{Kind, SnapshotName};
+use s3up_repository::names::{BackupKind, SnapshotName};
 use s3up_repository::origin::ParentHere;
 use s3up_repository::published::Published;
 
@@ -20,7 +20,7 @@ use crate::plan::schedule::{NextDue, Schedule};
 /// clock, so its real age is unknown.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
-/// The reason why a run looks at a subvolume.
+/// The reason why a run considers a subvolume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// The timer fired; the schedule decides.
@@ -32,26 +32,26 @@ pub enum Trigger {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    Due(Step),
+    Due(BackupStep),
     NotDue,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    Full(Why),
+pub enum BackupStep {
+    Full(FullReason),
     /// Based on the snapshot of the newest published backup.
     Incremental {
         parent: SnapshotName,
         /// Identity that `btrfs send` will write for the parent.
         identity: SnapshotIdentity,
         proof: ParentProof,
-        why: WhyNow,
+        reason: IncrementalReason,
     },
 }
 
 /// The reason why a full is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum FullReason {
     FirstBackup,
     Requested,
     /// An earlier run started this full and was interrupted.
@@ -104,7 +104,7 @@ pub enum Why {
 
 /// The reason why an incremental is made now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WhyNow {
+pub enum IncrementalReason {
     Requested,
     /// An earlier run started this incremental and was interrupted.
     Interrupted,
@@ -136,77 +136,81 @@ pub fn decide(
     on_disk: &ParentOnDisk,
 ) -> Decision {
     let chain = match (trigger, published) {
-        (_, Published::Nothing) => return full(Why::FirstBackup),
-        (Trigger::Full, _) => return full(Why::Requested),
+        (_, Published::Nothing) => return full(FullReason::FirstBackup),
+        (Trigger::Full, _) => return full(FullReason::Requested),
         (_, Published::ManifestMissing { key }) => {
-            return full(Why::ManifestMissing { key: key.clone() });
+            return full(FullReason::ManifestMissing { key: key.clone() });
         }
         (_, Published::Broken { reason }) => {
-            return full(Why::ChainBroken { reason: reason.clone() });
+            return full(FullReason::ChainBroken { reason: reason.clone() });
         }
         (Trigger::Scheduled | Trigger::Now, Published::Chain(chain)) => chain,
     };
-    if let Some(why) = full_is_due(schedule, now, chain) {
-        return full(why);
+    if let Some(reason) = full_is_due(schedule, now, chain) {
+        return full(reason);
     }
     let due = match trigger {
-        Trigger::Now | Trigger::Full => Some(WhyNow::Requested),
+        Trigger::Now | Trigger::Full => Some(IncrementalReason::Requested),
         Trigger::Scheduled => incremental_is_due(schedule, now, chain),
     };
     match (on_parent(chain, on_disk), due) {
-        (Err(why), None) if may_pass(&why) => Decision::NotDue,
-        (Err(why), _) => full(why),
+        (Err(reason), None) if may_pass(&reason) => Decision::NotDue,
+        (Err(reason), _) => full(reason),
         (Ok(_), None) => Decision::NotDue,
-        (Ok((parent, identity, proof)), Some(why)) => {
-            Decision::Due(Step::Incremental { parent, identity, proof, why })
+        (Ok((parent, identity, proof)), Some(reason)) => {
+            Decision::Due(BackupStep::Incremental { parent, identity, proof, reason })
         }
     }
 }
 
-fn full(why: Why) -> Decision {
-    Decision::Due(Step::Full(why))
+fn full(reason: FullReason) -> Decision {
+    Decision::Due(BackupStep::Full(reason))
 }
 
-fn full_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option<Why> {
+fn full_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option<FullReason> {
     let full_at = chain.full().manifest.made_at();
     let since = schedule.full_due_at(full_at, now.time_zone());
     let days = schedule.full_every_days;
     if full_at.duration_since(now.timestamp()) > CLOCK_TOLERANCE {
-        return Some(Why::ClockWentBack { full_at });
+        return Some(FullReason::ClockWentBack { full_at });
     }
-    (since <= now.timestamp()).then_some(Why::Due { full_at, since, days })
+    (since <= now.timestamp()).then_some(FullReason::Due { full_at, since, days })
 }
 
-fn incremental_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option<WhyNow> {
+fn incremental_is_due(
+    schedule: &Schedule,
+    now: &Zoned,
+    chain: &Chain,
+) -> Option<IncrementalReason> {
     let last_at = chain.newest().manifest.made_at();
     let since = schedule.incremental_due_at(last_at, now.time_zone());
     let days = schedule.incremental_every_days;
     if last_at > now.timestamp() {
-        return Some(WhyNow::ClockWentBack { last_at });
+        return Some(IncrementalReason::ClockWentBack { last_at });
     }
-    (since <= now.timestamp()).then_some(WhyNow::Due { last_at, since, days })
+    (since <= now.timestamp()).then_some(IncrementalReason::Due { last_at, since, days })
 }
 
 /// Returns the parent of an incremental, or the reason why there is none.
 pub fn on_parent(
     chain: &Chain,
     on_disk: &ParentOnDisk,
-) -> Result<(SnapshotName, SnapshotIdentity, ParentProof), Why> {
+) -> Result<(SnapshotName, SnapshotIdentity, ParentProof), FullReason> {
     let Some(parent) = parent_of(chain) else {
         let name = chain.newest().manifest.snapshot.name.clone();
-        return Err(Why::ParentUnknown { name });
+        return Err(FullReason::ParentUnknown { name });
     };
-    let expected = || expected(chain).ok_or(Why::ParentUnproven { parent: parent.clone() });
+    let expected = || expected(chain).ok_or(FullReason::ParentUnproven { parent: parent.clone() });
     match on_disk {
-        ParentOnDisk::Missing => Err(Why::ParentMissing { parent }),
-        ParentOnDisk::Writable => Err(Why::ParentWritable { parent }),
+        ParentOnDisk::Missing => Err(FullReason::ParentMissing { parent }),
+        ParentOnDisk::Writable => Err(FullReason::ParentWritable { parent }),
         ParentOnDisk::Unreadable { reason } => {
             let reason = reason.clone();
-            Err(Why::ParentUnreadable { parent, reason })
+            Err(FullReason::ParentUnreadable { parent, reason })
         }
         ParentOnDisk::Found(found) => match expected()? {
             expected if expected == *found => Ok((parent, expected, ParentProof::Sent)),
-            expected => Err(Why::ParentChanged { parent, expected, found: found.clone() }),
+            expected => Err(FullReason::ParentChanged { parent, expected, found: found.clone() }),
         },
         ParentOnDisk::Received(found) => {
             let expected = expected()?;
@@ -229,10 +233,10 @@ fn on_received(
     parent: SnapshotName,
     expected: SnapshotIdentity,
     found: &ReceivedSnapshot,
-) -> Result<(SnapshotName, SnapshotIdentity, ParentProof), Why> {
+) -> Result<(SnapshotName, SnapshotIdentity, ParentProof), FullReason> {
     let ReceivedSnapshot { identity, send_transid, made_transid } = found;
     if identity.ctransid > *made_transid {
-        return Err(Why::ParentTouched { parent });
+        return Err(FullReason::ParentTouched { parent });
     }
     // Compare this first: on two filesystems a ctransid can be equal by chance.
     if identity.uuid == expected.uuid && *send_transid == Some(expected.ctransid) {
@@ -245,13 +249,13 @@ fn on_received(
     }
     let ctransid = send_transid.unwrap_or(identity.ctransid);
     let found = SnapshotIdentity { uuid: identity.uuid.clone(), ctransid };
-    Err(Why::ParentChanged { parent, expected, found })
+    Err(FullReason::ParentChanged { parent, expected, found })
 }
 
 /// True for a reason that may be gone when the next backup is due, so that it forces no
 /// full before then.
-fn may_pass(why: &Why) -> bool {
-    matches!(why, Why::ParentWritable { .. } | Why::ParentUnreadable { .. })
+fn may_pass(reason: &FullReason) -> bool {
+    matches!(reason, FullReason::ParentWritable { .. } | FullReason::ParentUnreadable { .. })
 }
 
 fn expected(chain: &Chain) -> Option<SnapshotIdentity> {
@@ -269,7 +273,7 @@ pub fn next_due(
     let zone = now.time_zone();
     match (decision, times_of(published)) {
         (Decision::NotDue, Some((full_at, last_at))) => schedule.next_due(full_at, last_at, zone),
-        (Decision::Due(Step::Incremental { .. }), Some((full_at, _))) => {
+        (Decision::Due(BackupStep::Incremental { .. }), Some((full_at, _))) => {
             schedule.next_due(full_at, now.timestamp(), zone)
         }
         (Decision::Due(_) | Decision::NotDue, _) => {
@@ -289,7 +293,7 @@ pub fn last_at(published: &Published) -> Option<Timestamp> {
     times_of(published).map(|(_, last_at)| last_at)
 }
 
-/// Returns when a backup is due, without looking at the disk. `None` means now.
+/// Returns when a backup is due, without reading the disk. `None` means now.
 pub fn due_by_schedule(
     schedule: &Schedule,
     published: &Published,
@@ -299,11 +303,11 @@ pub fn due_by_schedule(
     Some(schedule.next_due(full_at, last_at, zone))
 }
 
-impl Step {
-    pub fn kind(&self) -> Kind {
+impl BackupStep {
+    pub fn kind(&self) -> BackupKind {
         match self {
-            Step::Full(_) => Kind::Full,
-            Step::Incremental { .. } => Kind::Incremental,
+            BackupStep::Full(_) => BackupKind::Full,
+            BackupStep::Incremental { .. } => BackupKind::Incremental,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use s3up_repository::stamp::seconds;
 
-use super::decide::{Step, Why, WhyNow};
+use super::decide::{BackupStep, FullReason, IncrementalReason};
 
 /// A number of days as text.
 struct Days(u32);
@@ -18,86 +18,90 @@ impl fmt::Display for Days {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for BackupStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::Full(why) => write!(f, "full: {why}"),
-            Step::Incremental { parent, why, .. } => {
-                write!(f, "incremental on {parent}: {why}")
+            BackupStep::Full(reason) => write!(f, "full: {reason}"),
+            BackupStep::Incremental { parent, reason, .. } => {
+                write!(f, "incremental on {parent}: {reason}")
             }
         }
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for FullReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::FirstBackup => f.write_str("no backup has been published yet"),
-            Why::Requested => f.write_str("requested with --full"),
-            Why::Interrupted => f.write_str("an earlier run was interrupted"),
-            Why::Adopted => f.write_str("this host takes over the prefix (--adopt)"),
-            Why::ManifestMissing { key } => {
+            FullReason::FirstBackup => f.write_str("no backup has been published yet"),
+            FullReason::Requested => f.write_str("requested with --full"),
+            FullReason::Interrupted => f.write_str("an earlier run was interrupted"),
+            FullReason::Adopted => f.write_str("this host takes over the prefix (--adopt)"),
+            FullReason::ManifestMissing { key } => {
                 write!(f, "the published manifest {key} is not in the bucket")
             }
-            Why::Due { full_at, since, days } => {
+            FullReason::Due { full_at, since, days } => {
                 let (full_at, since) = (seconds(*full_at), seconds(*since));
                 write!(f, "due since {since}, {} after the last full ({full_at})", Days(*days))
             }
-            Why::ClockWentBack { full_at } => {
+            FullReason::ClockWentBack { full_at } => {
                 let full_at = seconds(*full_at);
                 write!(
                     f,
                     "the last full is dated {full_at}, which is in the future: a clock was wrong"
                 )
             }
-            Why::ChainBroken { reason } => write!(f, "the published chain is broken: {reason}"),
-            Why::ParentUnknown { name } => {
+            FullReason::ChainBroken { reason } => {
+                write!(f, "the published chain is broken: {reason}")
+            }
+            FullReason::ParentUnknown { name } => {
                 write!(
                     f,
                     "the last backup was made from the snapshot {name:?}, which is not named by \
                      btrfs-to-s3"
                 )
             }
-            Why::ParentMissing { parent } => write!(f, "the parent snapshot {parent} is missing"),
-            Why::ParentWritable { parent } => {
+            FullReason::ParentMissing { parent } => {
+                write!(f, "the parent snapshot {parent} is missing")
+            }
+            FullReason::ParentWritable { parent } => {
                 write!(f, "the parent snapshot {parent} is writable and may have changed")
             }
-            Why::ParentUnreadable { parent, reason } => {
+            FullReason::ParentUnreadable { parent, reason } => {
                 write!(f, "the parent snapshot {parent} cannot be sent: {reason}")
             }
-            Why::ParentUnproven { parent } => {
+            FullReason::ParentUnproven { parent } => {
                 write!(
                     f,
                     "the manifest does not identify the snapshot {parent} (no UUID or ctransid)"
                 )
             }
-            Why::ParentChanged { parent, expected, found } => {
+            FullReason::ParentChanged { parent, expected, found } => {
                 write!(
                     f,
                     "the parent snapshot {parent} has changed since it was sent: expected \
                      {expected}, found {found}"
                 )
             }
-            Why::ParentTouched { parent } => {
+            FullReason::ParentTouched { parent } => {
                 write!(f, "the parent snapshot {parent} has changed since a restore received it")
             }
         }
     }
 }
 
-impl fmt::Display for WhyNow {
+impl fmt::Display for IncrementalReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            WhyNow::Requested => f.write_str("requested with --once"),
-            WhyNow::Interrupted => f.write_str("an earlier run was interrupted"),
-            WhyNow::AfterInterrupted => {
+            IncrementalReason::Requested => f.write_str("requested with --once"),
+            IncrementalReason::Interrupted => f.write_str("an earlier run was interrupted"),
+            IncrementalReason::AfterInterrupted => {
                 f.write_str("what changed since the backup that was interrupted")
             }
-            WhyNow::Due { last_at, since, days } => {
+            IncrementalReason::Due { last_at, since, days } => {
                 let (last_at, since) = (seconds(*last_at), seconds(*since));
                 write!(f, "due since {since}, {} after the last backup ({last_at})", Days(*days))
             }
-            WhyNow::ClockWentBack { last_at } => {
+            IncrementalReason::ClockWentBack { last_at } => {
                 let last_at = seconds(*last_at);
                 write!(
                     f,

@@ -9,7 +9,7 @@ use s3up_repository::chain::Chain;
 use s3up_repository::names::SnapshotName;
 use serde::{Deserialize, Serialize};
 
-use crate::snapshots::record::{Record, RunId, State};
+use crate::snapshots::record::{RunId, SnapshotRecord, SnapshotState};
 
 /// State on disk of the snapshot of the newest published backup, or of an interrupted
 /// one.
@@ -53,7 +53,7 @@ pub enum ParentProof {
 pub struct InterruptedBackup {
     pub backup: SnapshotName,
     pub run: RunId,
-    pub journal: Result<JournalFacts, Unusable>,
+    pub journal: Result<JournalFacts, UnusableJournal>,
     pub on_disk: ParentOnDisk,
     /// Set if everything but the pointer is in the bucket and correct.
     pub complete: Option<CompleteBackup>,
@@ -92,7 +92,7 @@ pub struct StreamSettings {
 
 /// The reason why a journal cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum UnusableJournal {
     #[error("the journal is missing")]
     Missing,
     #[error("the journal cannot be read: {reason}")]
@@ -106,15 +106,15 @@ pub enum Unusable {
 /// Returns the newest backup that was started and is not in the chain. One with a journal
 /// goes first: without one nothing of it is in the bucket.
 pub fn newest_begun<'r>(
-    records: &'r [(SnapshotName, Record)],
+    records: &'r [(SnapshotName, SnapshotRecord)],
     chain: Option<&Chain>,
     has_journal: impl Fn(&SnapshotName) -> bool,
-) -> Option<&'r (SnapshotName, Record)> {
+) -> Option<&'r (SnapshotName, SnapshotRecord)> {
     let is_published = |name: &SnapshotName| {
         let mut entries = chain.into_iter().flat_map(Chain::entries);
         entries.any(|entry| entry.manifest.snapshot.name == name.to_string())
     };
-    let begun = records.iter().filter(|(_, record)| record.state == State::Begun);
+    let begun = records.iter().filter(|(_, record)| record.state == SnapshotState::Begun);
     let begun = begun.filter(|(name, _)| !is_published(name));
     begun.max_by_key(|(name, _)| (has_journal(name), name.stamp))
 }

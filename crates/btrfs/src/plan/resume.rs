@@ -9,18 +9,18 @@
 //! what the interrupted one left is removed after the new backup is published.
 //!
 //! Not here: what is noted while a backup is under way ([`journal`](crate::backup::journal)), and how it
-//! is looked at ([`observe_interrupted`](crate::backup::observe_interrupted)).
+//! is observed ([`observe_interrupted`](crate::backup::observe_interrupted)).
 
 use std::fmt;
 
 use btrfs_host::identity::SnapshotIdentity;
 use jiff::{SignedDuration, Timestamp};
 use s3up_core::{Key, Size};
-use s3up_repository::names::{Kind, SnapshotName};
+use s3up_repository::names::{BackupKind, SnapshotName};
 use s3up_store::SWEEP_AGE;
 
-use super::observed::{InterruptedBackup, StreamSettings, Unusable};
-use crate::plan::decide::{Decision, Step, Trigger, Why, WhyNow};
+use super::observed::{InterruptedBackup, StreamSettings, UnusableJournal};
+use crate::plan::decide::{BackupStep, Decision, FullReason, IncrementalReason, Trigger};
 use crate::plan::observed::{CompleteBackup, ParentOnDisk, ParentProof, ReceivedSnapshot};
 use crate::snapshots::record::RunId;
 
@@ -39,7 +39,7 @@ pub enum Resumption {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResumePlan {
     pub backup: SnapshotName,
-    pub step: Step,
+    pub step: BackupStep,
     pub work: Resumption,
 }
 
@@ -74,7 +74,7 @@ pub enum NotResumable {
         found: SnapshotIdentity,
     },
     NothingAcknowledged,
-    Journal(Unusable),
+    Journal(UnusableJournal),
     Settings {
         was: Box<StreamSettings>,
         is: Box<StreamSettings>,
@@ -104,16 +104,27 @@ pub fn decide(
 }
 
 /// Returns the interrupted step, if it is still the right one.
-fn step(now: &PlannedBackup<'_>, kind: Kind) -> Result<Step, NotResumable> {
+fn step(now: &PlannedBackup<'_>, kind: BackupKind) -> Result<BackupStep, NotResumable> {
     match (kind, now.decision) {
-        (Kind::Full, Decision::Due(Step::Full(why))) => Ok(Step::Full(why.clone())),
-        (Kind::Full, _) => Ok(Step::Full(Why::Interrupted)),
-        (Kind::Incremental, _) if now.trigger == Trigger::Full => Err(NotResumable::FullRequested),
-        (Kind::Incremental, Decision::Due(Step::Full(_))) => Err(NotResumable::FullDue),
-        (Kind::Incremental, Decision::Due(step @ Step::Incremental { .. })) => Ok(step.clone()),
-        (Kind::Incremental, Decision::NotDue) => {
+        (BackupKind::Full, Decision::Due(BackupStep::Full(reason))) => {
+            Ok(BackupStep::Full(reason.clone()))
+        }
+        (BackupKind::Full, _) => Ok(BackupStep::Full(FullReason::Interrupted)),
+        (BackupKind::Incremental, _) if now.trigger == Trigger::Full => {
+            Err(NotResumable::FullRequested)
+        }
+        (BackupKind::Incremental, Decision::Due(BackupStep::Full(_))) => Err(NotResumable::FullDue),
+        (BackupKind::Incremental, Decision::Due(step @ BackupStep::Incremental { .. })) => {
+            Ok(step.clone())
+        }
+        (BackupKind::Incremental, Decision::NotDue) => {
             let (parent, identity, proof) = now.parent.clone().ok_or(NotResumable::ParentGone)?;
-            Ok(Step::Incremental { parent, identity, proof, why: WhyNow::Interrupted })
+            Ok(BackupStep::Incremental {
+                parent,
+                identity,
+                proof,
+                reason: IncrementalReason::Interrupted,
+            })
         }
     }
 }
@@ -125,8 +136,8 @@ fn publish(
 ) -> Result<Resumption, NotResumable> {
     unchanged(&complete.identity, &found.on_disk)?;
     let is_based = match found.backup.kind {
-        Kind::Full => true,
-        Kind::Incremental => complete.parent.as_ref() == now.newest.map(|(key, _)| key),
+        BackupKind::Full => true,
+        BackupKind::Incremental => complete.parent.as_ref() == now.newest.map(|(key, _)| key),
     };
     let is_newest = now.newest.is_none_or(|(_, at)| at < found.backup.stamp.time());
     if !(is_based && is_newest) {

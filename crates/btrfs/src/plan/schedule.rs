@@ -9,7 +9,7 @@
 use jiff::civil::{DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan};
-use s3up_repository::names::Kind;
+use s3up_repository::names::BackupKind;
 
 /// The value of `schedule.unplanned_full`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub struct Schedule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextDue {
     pub at: Timestamp,
-    pub kind: Kind,
+    pub kind: BackupKind,
 }
 
 impl Schedule {
@@ -63,9 +63,9 @@ impl Schedule {
         let full = self.full_due_at(full_at, zone);
         let incremental = self.incremental_due_at(last_at, zone);
         if full <= incremental {
-            NextDue { at: full, kind: Kind::Full }
+            NextDue { at: full, kind: BackupKind::Full }
         } else {
-            NextDue { at: incremental, kind: Kind::Incremental }
+            NextDue { at: incremental, kind: BackupKind::Incremental }
         }
     }
 }
@@ -162,10 +162,10 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             // full on      last on       next on
-            ("2026-01-01", "2026-01-01", ("2026-01-08", Kind::Incremental)),
-            ("2026-01-01", "2026-01-22", ("2026-01-29", Kind::Incremental)),
-            ("2026-01-01", "2026-01-24", ("2026-01-31", Kind::Full)),
-            ("2026-01-01", "2026-01-29", ("2026-01-31", Kind::Full)),
+            ("2026-01-01", "2026-01-01", ("2026-01-08", BackupKind::Incremental)),
+            ("2026-01-01", "2026-01-22", ("2026-01-29", BackupKind::Incremental)),
+            ("2026-01-01", "2026-01-24", ("2026-01-31", BackupKind::Full)),
+            ("2026-01-01", "2026-01-29", ("2026-01-31", BackupKind::Full)),
         ];
         let day = |text| time(&format!("{text}T00:00:00Z"));
         for (full, last, (at, kind)) in cases {

@@ -6,7 +6,7 @@ use std::fmt;
 use s3up_core::Size;
 use s3up_repository::published::Published;
 
-use super::decide::{Decision, Step, Why};
+use super::decide::{BackupStep, Decision, FullReason};
 
 /// The reason for a full that the schedule did not ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +20,10 @@ pub struct Unplanned {
 impl Unplanned {
     /// Returns the reason if the decision is a full that was not planned.
     pub fn of(decision: &Decision, published: &Published) -> Option<Unplanned> {
-        let Decision::Due(Step::Full(why)) = decision else { return None };
-        let causes = causes(why)?;
+        let Decision::Due(BackupStep::Full(reason)) = decision else { return None };
+        let causes = causes(reason)?;
         let last_full = published.chain().map(|chain| chain.full().manifest.total_bytes);
-        Some(Unplanned { reason: why.to_string(), causes, last_full_bytes: last_full })
+        Some(Unplanned { reason: reason.to_string(), causes, last_full_bytes: last_full })
     }
 }
 
@@ -40,34 +40,36 @@ impl fmt::Display for Unplanned {
 }
 
 /// Returns the likely causes; `None` for a full that was planned.
-fn causes(why: &Why) -> Option<&'static str> {
-    match why {
-        Why::FirstBackup | Why::Requested | Why::Interrupted | Why::Adopted | Why::Due { .. } => {
-            None
-        }
-        Why::ManifestMissing { .. } | Why::ChainBroken { .. } => Some(
+fn causes(reason: &FullReason) -> Option<&'static str> {
+    match reason {
+        FullReason::FirstBackup
+        | FullReason::Requested
+        | FullReason::Interrupted
+        | FullReason::Adopted
+        | FullReason::Due { .. } => None,
+        FullReason::ManifestMissing { .. } | FullReason::ChainBroken { .. } => Some(
             "an object was deleted in the bucket, by hand or by a lifecycle rule; `verify` names \
              all that is missing",
         ),
-        Why::ClockWentBack { .. } => {
+        FullReason::ClockWentBack { .. } => {
             Some("the clock of this host was ahead when the last full was made, or is behind now")
         }
-        Why::ParentUnknown { .. } | Why::ParentUnproven { .. } => {
+        FullReason::ParentUnknown { .. } | FullReason::ParentUnproven { .. } => {
             Some("the last backup was made by another tool")
         }
-        Why::ParentMissing { .. } => Some(
+        FullReason::ParentMissing { .. } => Some(
             "the snapshot was deleted by hand or by another tool; `snapshots.base_dir` was moved, \
              is not mounted, or was rolled back; another host, or a clone of this one, backs up \
              below the same prefix",
         ),
-        Why::ParentWritable { .. } => {
+        FullReason::ParentWritable { .. } => {
             Some("the snapshot was made writable with `btrfs property set … ro false`")
         }
-        Why::ParentUnreadable { .. } => Some(
+        FullReason::ParentUnreadable { .. } => Some(
             "`btrfs` failed several times: too little memory, or errors of the disk (see the \
              kernel log)",
         ),
-        Why::ParentChanged { .. } | Why::ParentTouched { .. } => Some(
+        FullReason::ParentChanged { .. } | FullReason::ParentTouched { .. } => Some(
             "a deduplication tool (duperemove, bees) wrote into the read-only snapshot; the \
              snapshot was made writable for a while; another snapshot has its name",
         ),
@@ -93,24 +95,24 @@ mod tests {
         let reason = || "gone".to_owned();
         #[rustfmt::skip]
         let cases = [
-            (Why::FirstBackup,                                       ""),
-            (Why::Requested,                                         ""),
-            (Why::Interrupted,                                       ""),
-            (Why::Adopted,                                           ""),
-            (Why::Due { full_at: at, since: at, days: 1 },           ""),
-            (Why::ParentMissing { parent: parent() },                "was deleted by hand"),
-            (Why::ParentWritable { parent: parent() },               "was made writable"),
-            (Why::ParentUnreadable { parent: parent(), reason: reason() }, "too little memory"),
-            (Why::ParentTouched { parent: parent() },                "deduplication"),
-            (Why::ParentUnproven { parent: parent() },               "another tool"),
-            (Why::ClockWentBack { full_at: at },                     "the clock"),
-            (Why::ChainBroken { reason: reason() },                  "a lifecycle rule"),
-            (Why::ManifestMissing { key: reason() },                 "a lifecycle rule"),
+            (FullReason::FirstBackup,                                       ""),
+            (FullReason::Requested,                                         ""),
+            (FullReason::Interrupted,                                       ""),
+            (FullReason::Adopted,                                           ""),
+            (FullReason::Due { full_at: at, since: at, days: 1 },           ""),
+            (FullReason::ParentMissing { parent: parent() },                "was deleted by hand"),
+            (FullReason::ParentWritable { parent: parent() },               "was made writable"),
+            (FullReason::ParentUnreadable { parent: parent(), reason: reason() }, "too little memory"),
+            (FullReason::ParentTouched { parent: parent() },                "deduplication"),
+            (FullReason::ParentUnproven { parent: parent() },               "another tool"),
+            (FullReason::ClockWentBack { full_at: at },                     "the clock"),
+            (FullReason::ChainBroken { reason: reason() },                  "a lifecycle rule"),
+            (FullReason::ManifestMissing { key: reason() },                 "a lifecycle rule"),
         ];
-        for (why, cause) in cases {
-            let decision = Decision::Due(Step::Full(why.clone()));
+        for (reason, cause) in cases {
+            let decision = Decision::Due(BackupStep::Full(reason.clone()));
             let found = Unplanned::of(&decision, &chain);
-            assert_eq!(found.is_some(), !cause.is_empty(), "{why:?}");
+            assert_eq!(found.is_some(), !cause.is_empty(), "{reason:?}");
             if let Some(found) = found {
                 let text = found.to_string();
                 assert!(text.contains(cause) && text.contains("the last full was 10 B"), "{text}");

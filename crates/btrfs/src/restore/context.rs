@@ -8,10 +8,10 @@ use s3up_repository::chain::{Chain, ChainEntry};
 use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
 use s3up_repository::manifest::to_json;
-use s3up_repository::thaw::{Mode, Terms};
+use s3up_repository::thaw::{ThawMode, ThawTerms};
 
 use super::error::RestoreError;
-use super::request::Request;
+use super::request::RestoreRequest;
 use super::select_backup::ChainReader;
 use crate::compare::CompareOptions;
 
@@ -24,8 +24,8 @@ pub struct Restore<'a> {
     /// Number of ranges that are downloaded at the same time.
     pub concurrency: usize,
     pub shutdown: ShutdownSignal,
-    pub terms: Terms,
-    pub mode: Mode,
+    pub terms: ThawTerms,
+    pub mode: ThawMode,
     pub clock: Clock,
     pub progress: ProgressSink,
     /// Settings of the comparison before the target appears.
@@ -33,7 +33,7 @@ pub struct Restore<'a> {
 }
 
 impl Restore<'_> {
-    pub(super) fn chain_reader<'r>(&'r self, request: &'r Request) -> ChainReader<'r> {
+    pub(super) fn chain_reader<'r>(&'r self, request: &'r RestoreRequest) -> ChainReader<'r> {
         ChainReader { bucket: self.bucket, layout: self.layout, subvolume: &request.subvolume }
     }
 

@@ -17,8 +17,8 @@ use s3up_repository::documents::ReadChainError;
 use s3up_repository::fetch::FetchError;
 use s3up_repository::manifest::DocumentError;
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::thaw::{Mode, ThawError, ThawState};
-use s3up_store::{Kind, StoreError};
+use s3up_repository::thaw::{ThawError, ThawMode, ThawState};
+use s3up_store::{StoreError, StoreErrorKind};
 
 use super::uuid_rewrite::WrongParent;
 use crate::compare::{CompareError, Proof};
@@ -104,14 +104,14 @@ pub enum RestoreError {
     Encode { manifest: Key, source: AttributeTooLong },
     #[error("write the stream of {manifest} to `btrfs receive`")]
     Pipe { manifest: Key, source: std::io::Error },
-    #[error("the thread that verifies the stream of {manifest} died")]
+    #[error("verify the stream of {manifest}: the thread ended early; this is a bug, report it")]
     VerifyThreadDied { manifest: Key },
     #[error("set the times of the restored subvolume {path:?}")]
     RootTimes { path: PathBuf, source: std::io::Error },
     #[error("rename the restored subvolume to {path:?}")]
     RenameToTarget { path: PathBuf, source: std::io::Error },
     #[error("{state}; {}", end_of_thaw(*mode))]
-    Archived { state: Box<ThawState>, mode: Mode },
+    Archived { state: Box<ThawState>, mode: ThawMode },
     #[error(
         "the received snapshot of {manifest} differs from its source, so the target was not \
          created; run the same command with `--verify none` to create it without another \
@@ -171,11 +171,11 @@ impl fmt::Display for SnapshotFact {
 }
 
 /// Says why a restore ends while chunks are archived.
-fn end_of_thaw(mode: Mode) -> &'static str {
+fn end_of_thaw(mode: ThawMode) -> &'static str {
     match mode {
-        Mode::Observe => "the others are archived, and no thaw was requested",
-        Mode::Request => "a thaw of the others was requested",
-        Mode::Wait { .. } => {
+        ThawMode::Observe => "the others are archived, and no thaw was requested",
+        ThawMode::Request => "a thaw of the others was requested",
+        ThawMode::Wait { .. } => {
             "the time to wait is over, and the thaw of the others is still in progress"
         }
     }
@@ -184,7 +184,7 @@ fn end_of_thaw(mode: Mode) -> &'static str {
 impl RestoreError {
     /// Returns whether S3 refused to read an object because it is archived.
     pub fn is_archived_object(&self) -> bool {
-        self.store_error().is_some_and(|source| source.kind == Kind::Archived)
+        self.store_error().is_some_and(|source| source.kind == StoreErrorKind::Archived)
     }
 
     /// Returns whether this backup is missing or damaged in the bucket.
@@ -216,8 +216,14 @@ impl RestoreError {
 }
 
 /// Returns whether an object in S3 is missing or wrong.
-fn is_of_data(kind: Kind) -> bool {
-    matches!(kind, Kind::NotFound | Kind::Precondition | Kind::TooLong | Kind::Corrupt)
+fn is_of_data(kind: StoreErrorKind) -> bool {
+    matches!(
+        kind,
+        StoreErrorKind::NotFound
+            | StoreErrorKind::Precondition
+            | StoreErrorKind::TooLong
+            | StoreErrorKind::Corrupt
+    )
 }
 
 #[cfg(test)]
@@ -241,12 +247,12 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             (RestoreError::Stopped(Signal::Terminated), false),
-            (fetch(Kind::Transient),                    false),
-            (fetch(Kind::Denied),                       false),
-            (fetch(Kind::Archived),                     false),
-            (fetch(Kind::Corrupt),                      true),
-            (fetch(Kind::NotFound),                     true),
-            (fetch(Kind::Precondition),                 true),
+            (fetch(StoreErrorKind::Transient),                    false),
+            (fetch(StoreErrorKind::Denied),                       false),
+            (fetch(StoreErrorKind::Archived),                     false),
+            (fetch(StoreErrorKind::Corrupt),                      true),
+            (fetch(StoreErrorKind::NotFound),                     true),
+            (fetch(StoreErrorKind::Precondition),                 true),
             (RestoreError::EmptyChain,                  false),
         ];
         for (err, want) in cases {

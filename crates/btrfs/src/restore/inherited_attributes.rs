@@ -19,7 +19,7 @@ use std::path::Path;
 
 use btrfs_host::filesystem::{SUBVOLUME_INODE, XATTR_BYTES_MAX};
 use btrfs_sendstream::encode::{AttributeTooLong, command};
-use btrfs_sendstream::{Attribute, Command, Kind};
+use btrfs_sendstream::{Attribute, Command, CommandKind};
 use rustix::fs::{lgetxattr, llistxattr, llistxattr_query};
 use rustix::io::Errno;
 
@@ -60,12 +60,12 @@ impl InheritedAttributes {
         if command.path() != Some(b"") || !is_inherited(name) {
             return false;
         }
-        if command.kind == Kind::SetXattr {
+        if command.kind == CommandKind::SetXattr {
             let value = command.bytes(Attribute::XattrData).unwrap_or_default();
             self.wanted.insert(name.to_vec(), value.to_vec());
             return true;
         }
-        if command.kind == Kind::RemoveXattr {
+        if command.kind == CommandKind::RemoveXattr {
             self.wanted.remove(name);
             return true;
         }
@@ -74,7 +74,7 @@ impl InheritedAttributes {
 
     /// Encodes the commands that follow the first one.
     pub fn removals(&self) -> Result<Vec<u8>, AttributeTooLong> {
-        let encode = |name: &Vec<u8>| command(Kind::RemoveXattr, &of_root(name));
+        let encode = |name: &Vec<u8>| command(CommandKind::RemoveXattr, &of_root(name));
         self.found.keys().map(encode).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
     }
 
@@ -82,7 +82,7 @@ impl InheritedAttributes {
     pub fn settings(&self) -> Result<Vec<u8>, AttributeTooLong> {
         let encode = |(name, value): (&Vec<u8>, &Vec<u8>)| {
             let [path, name] = of_root(name);
-            command(Kind::SetXattr, &[path, name, (Attribute::XattrData, value)])
+            command(CommandKind::SetXattr, &[path, name, (Attribute::XattrData, value)])
         };
         self.wanted.iter().map(encode).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
     }
@@ -145,12 +145,12 @@ mod tests {
     fn set(path: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
         let attributes =
             [(Attribute::Path, path), (Attribute::XattrName, name), (Attribute::XattrData, value)];
-        command(Kind::SetXattr, &attributes).unwrap()
+        command(CommandKind::SetXattr, &attributes).unwrap()
     }
 
     fn remove(path: &[u8], name: &[u8]) -> Vec<u8> {
         let attributes = [(Attribute::Path, path), (Attribute::XattrName, name)];
-        command(Kind::RemoveXattr, &attributes).unwrap()
+        command(CommandKind::RemoveXattr, &attributes).unwrap()
     }
 
     /// Returns which of these commands are held back.
@@ -160,7 +160,7 @@ mod tests {
             (Attribute::Uuid, &[7; 16]),
             (Attribute::Ctransid, &[0; 8]),
         ];
-        let first = command(Kind::Subvolume, &first).unwrap();
+        let first = command(CommandKind::Subvolume, &first).unwrap();
         let stream = [stream_header(Protocol::V1), first, commands.concat()].concat();
         let mut held = Vec::new();
         let fed = Verifier::new().feed_to(&stream, |one| held.push(attributes.hold_back(&one)));

@@ -10,7 +10,7 @@ use s3up_repository::names::SnapshotName;
 use super::context::Restore;
 use super::error::RestoreError;
 use super::preflight;
-use super::request::Request;
+use super::request::RestoreRequest;
 use crate::restore::request::Keep;
 use crate::restore::staging::{ReceivedBackup, Staging};
 use crate::snapshots::dir::SnapshotDir;
@@ -22,7 +22,7 @@ impl Restore<'_> {
     /// is only a warning; it costs a full.
     pub(super) async fn keep_parent(
         &self,
-        request: &Request,
+        request: &RestoreRequest,
         chain: &Chain,
         staging: &Staging,
         last: &ReceivedBackup,
@@ -56,7 +56,7 @@ impl Restore<'_> {
     /// newest backup is a parent, and only if its manifest identifies the snapshot.
     async fn name_if_useful(
         &self,
-        request: &Request,
+        request: &RestoreRequest,
         chain: &Chain,
         last: &ReceivedBackup,
     ) -> Option<SnapshotName> {
@@ -83,7 +83,7 @@ impl Restore<'_> {
 
     async fn keep_as(
         &self,
-        request: &Request,
+        request: &RestoreRequest,
         received: &Path,
         name: &SnapshotName,
     ) -> Result<PathBuf, RestoreError> {

@@ -9,7 +9,7 @@ use s3up_core::Key;
 use s3up_repository::documents::Bucket;
 use s3up_repository::fetch::{FetchEntry, FetchPlan};
 use s3up_repository::layout::STANDARD;
-use s3up_repository::names::Kind;
+use s3up_repository::names::BackupKind;
 use s3up_repository::stamp::Stamp;
 use s3up_store::{ArchiveState, ObjectFacts};
 
@@ -30,6 +30,8 @@ pub struct Preview {
     pub backups_received: usize,
     pub chunks: usize,
     pub total_bytes: u64,
+    /// Bytes that are still to be downloaded, by storage class.
+    pub download: BTreeMap<String, u64>,
     /// Free space on the filesystem of the target.
     pub free_bytes: u64,
     /// The chunks, and the documents of an archive class, that have to be thawed first, by
@@ -41,7 +43,7 @@ pub struct Preview {
 #[derive(Debug)]
 pub struct ChainedBackup {
     pub manifest: Key,
-    pub kind: Kind,
+    pub kind: BackupKind,
     pub created_at: Stamp,
     pub bytes: u64,
     pub chunks: usize,
@@ -49,7 +51,7 @@ pub struct ChainedBackup {
 }
 
 /// The target and the free space there.
-pub struct Space<'a> {
+pub struct TargetSpace<'a> {
     pub target: &'a Path,
     pub free_bytes: u64,
 }
@@ -59,7 +61,7 @@ impl Preview {
         bucket: &Bucket,
         fetch_plan: &FetchPlan<'_>,
         here: usize,
-        Space { target, free_bytes }: Space<'_>,
+        TargetSpace { target, free_bytes }: TargetSpace<'_>,
         now: SystemTime,
     ) -> Result<Preview, RestoreError> {
         let chunks = || fetch_plan.entries.iter().skip(here).flat_map(|entry| &entry.chunks);
@@ -76,6 +78,10 @@ impl Preview {
                 .map(|(chunk, object)| (class_of(object), chunk.size, state_of(&chunk.key)))
                 .chain(documents),
         );
+        let mut download: BTreeMap<String, u64> = BTreeMap::new();
+        for (chunk, object) in chunks() {
+            *download.entry(class_of(object).to_owned()).or_default() += chunk.size;
+        }
         let newest = fetch_plan.entries.last().ok_or(RestoreError::EmptyChain)?;
         Ok(Preview {
             subvolume: newest.entry.manifest.subvolume.clone(),
@@ -84,6 +90,7 @@ impl Preview {
             backups_received: here,
             chunks: fetch_plan.entries.iter().map(|entry| entry.chunks.len()).sum(),
             total_bytes: fetch_plan.total_bytes(),
+            download,
             free_bytes,
             thaw: archived,
         })
@@ -128,6 +135,7 @@ async fn archived_documents(
     Ok(archived)
 }
 
-fn class_of(object: &ObjectFacts) -> &str {
+/// Returns the storage class of an object.
+pub fn class_of(object: &ObjectFacts) -> &str {
     object.storage_class.as_deref().unwrap_or(STANDARD)
 }

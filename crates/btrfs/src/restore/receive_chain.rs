@@ -25,7 +25,7 @@ use super::preflight;
 use super::receive_pump::{PumpFailure, PumpResult, ReceivePump};
 use super::uuid_rewrite::{OwnUuid, UuidRewrite};
 use super::verified_stream::{StreamRefusal, VerifiedStream};
-use super::writeback::{Pages, Writeback};
+use super::writeback::{PageCache, Writeback};
 use crate::restore::staging::{ReceivedBackup, Staging, StagingError};
 
 /// The newest protocol that `btrfs-sendstream` reads.
@@ -161,16 +161,16 @@ impl Restore<'_> {
     }
 
     /// Keeps the pages of the newest backup, the only one that is compared.
-    fn pages(&self, context: &ReceiveContext<'_, '_>, planned: &FetchEntry<'_>) -> Pages {
+    fn pages(&self, context: &ReceiveContext<'_, '_>, planned: &FetchEntry<'_>) -> PageCache {
         let is_newest = context
             .fetch_plan
             .entries
             .last()
             .is_some_and(|last| last.entry.key == planned.entry.key);
         if is_newest && self.compare_options.may_read(&planned.entry.manifest) {
-            Pages::Keep
+            PageCache::Keep
         } else {
-            Pages::Drop
+            PageCache::Drop
         }
     }
 

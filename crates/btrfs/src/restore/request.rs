@@ -7,7 +7,7 @@ use s3up_repository::names::SubvolumeName;
 use crate::restore::select_backup::BackupSelector;
 use crate::snapshots::record::Records;
 
-pub struct Request {
+pub struct RestoreRequest {
     pub subvolume: SubvolumeName,
     pub target: PathBuf,
     pub wanted: BackupSelector,

@@ -7,7 +7,7 @@ use s3up_repository::chain::Chain;
 use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
 use s3up_repository::manifest::Pointer;
-use s3up_repository::names::{Kind, SubvolumeName};
+use s3up_repository::names::{BackupKind, SubvolumeName};
 use s3up_repository::stamp::{Stamp, seconds, stamp_of, timestamp};
 
 use super::error::RestoreError;
@@ -95,7 +95,7 @@ impl ChainReader<'_> {
         time: Timestamp,
     ) -> Result<ListedBackups, RestoreError> {
         let mut names = ListedBackups::default();
-        for kind in [Kind::Full, Kind::Incremental] {
+        for kind in [BackupKind::Full, BackupKind::Incremental] {
             let prefix = self.layout.manifests(self.subvolume, kind);
             let mut listing = self.bucket.store.list(&prefix, self.bucket.retry_for);
             while let Some(page) = listing.next_page().await? {

@@ -1,7 +1,7 @@
 //! The staging directory: the hidden directory beside the target in which a restore works.
 //!
 //! Its name is derived from the target, so that a restore that is started again finds what an
-//! interrupted one left. It resumes after the last [received](Progress) backup, if that backup is
+//! interrupted one left. It resumes after the last [received](StagingProgress) backup, if that backup is
 //! unchanged, and removes everything else.
 //!
 //! Only a directory that a restore created is used: not a symlink, owned by us, closed to others,
@@ -23,7 +23,8 @@ use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with,
 use s3up_core::{Sha256Digest, error_chain};
 use s3up_repository::atomic_write::write_atomically;
 
-pub use self::progress::{Progress, ReceivedBackup};
+pub use self::progress::{ReceivedBackup, StagingProgress};
+use crate::removal::ignore_missing;
 use crate::restore::uuid_rewrite::UuidSalt;
 use crate::sibling_dir::dir_for;
 
@@ -38,7 +39,7 @@ const TRIAL: &str = "trial";
 #[derive(Debug)]
 pub struct Staging {
     directory: PathBuf,
-    progress: Progress,
+    progress: StagingProgress,
     lock: File,
 }
 
@@ -118,7 +119,7 @@ impl Staging {
         let progress = match recorded {
             Ok(progress) => progress,
             // Nothing was recorded yet, or another version of the program wrote it.
-            Err(_) => Progress::none(UuidSalt::random()?),
+            Err(_) => StagingProgress::none(UuidSalt::random()?),
         };
         Ok(Staging { directory, progress, lock })
     }
@@ -138,7 +139,7 @@ impl Staging {
             tracing::info!(event = "leftover_removed", %path, "left by an interrupted restore");
         }
         if newest.is_none() {
-            self.progress = Progress::none(UuidSalt::random()?);
+            self.progress = StagingProgress::none(UuidSalt::random()?);
             self.note()?;
         }
         let made = DirBuilder::new().mode(0o700).recursive(true).create(self.received());
@@ -179,7 +180,7 @@ impl Staging {
         self.note()
     }
 
-    pub fn progress(&self) -> &Progress {
+    pub fn progress(&self) -> &StagingProgress {
         &self.progress
     }
 
@@ -223,7 +224,7 @@ impl Staging {
         for path in self.entries_of(&self.trial())? {
             subvolume::delete(btrfs, &path).await?;
         }
-        allow_missing(fs::remove_dir(self.trial())).map_err(|source| self.uncleared(source))
+        ignore_missing(fs::remove_dir(self.trial())).map_err(|source| self.uncleared(source))
     }
 
     pub fn path_of(&self, backup: &ReceivedBackup) -> PathBuf {
@@ -283,8 +284,8 @@ impl Staging {
     async fn try_remove(&self, btrfs: &Btrfs) -> Result<(), StagingError> {
         self.clear(btrfs, None).await?;
         self.clear_trial(btrfs).await?;
-        let removed = allow_missing(fs::remove_dir(self.received()))
-            .and_then(|()| allow_missing(fs::remove_file(self.directory.join(NEW_MARKER))))
+        let removed = ignore_missing(fs::remove_dir(self.received()))
+            .and_then(|()| ignore_missing(fs::remove_file(self.directory.join(NEW_MARKER))))
             .and_then(|()| fs::remove_file(self.directory.join(MARKER)))
             .and_then(|()| fs::remove_dir(&self.directory));
         removed.map_err(|source| self.uncleared(source))
@@ -292,14 +293,6 @@ impl Staging {
 
     fn uncleared(&self, source: io::Error) -> StagingError {
         StagingError::Clear { path: self.directory.clone(), source }
-    }
-}
-
-/// Ignores that a file did not exist.
-fn allow_missing(removed: io::Result<()>) -> io::Result<()> {
-    match removed {
-        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
-        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -3,11 +3,11 @@
 
 use s3up_repository::chain::ChainEntry;
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::thaw::{Mode, RequiredObjects, Thaw};
+use s3up_repository::thaw::{RequiredObjects, Thaw, ThawMode};
 
 use super::context::{Restore, digest};
 use super::error::RestoreError;
-use super::request::Request;
+use super::request::RestoreRequest;
 use super::staging::Staging;
 
 impl Restore<'_> {
@@ -32,7 +32,7 @@ impl Restore<'_> {
     /// chunks are then thawed at the same time.
     pub(super) async fn readable<T>(
         &self,
-        request: &Request,
+        request: &RestoreRequest,
         entries: &[ChainEntry],
         read: impl AsyncFn() -> Result<T, RestoreError>,
     ) -> Result<T, RestoreError> {
@@ -51,7 +51,11 @@ impl Restore<'_> {
         read().await
     }
 
-    async fn thaw_wanted(&self, wanted: &RequiredObjects, mode: Mode) -> Result<(), RestoreError> {
+    async fn thaw_wanted(
+        &self,
+        wanted: &RequiredObjects,
+        mode: ThawMode,
+    ) -> Result<(), RestoreError> {
         let thawed = self.thaw().run(wanted, mode).await?;
         if !thawed.is_ready() {
             let state = thawed.state;

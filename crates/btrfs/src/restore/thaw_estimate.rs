@@ -1,18 +1,9 @@
-//! Lists what has to be thawed before a restore, and how long that takes. Pure.
-//!
-//! The hours are those of
-//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html>.
+//! Lists the chunks that have to be thawed before a restore, and how long that takes. Pure.
 
 use std::collections::BTreeMap;
 
+use s3up_core::storage_class::{HourRange, StorageClass, ThawTimes};
 use s3up_store::ArchiveState;
-
-/// The shortest and the longest time that a thaw takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hours {
-    pub from: u32,
-    pub to: u32,
-}
 
 /// The archived chunks of one storage class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +15,10 @@ pub struct ArchivedChunks {
     pub in_progress: usize,
     /// Bytes of both.
     pub bytes: u64,
-    pub standard_hours: Hours,
-    pub bulk_hours: Hours,
+    /// Bytes of the chunks without a request.
+    pub request_bytes: u64,
+    pub standard_hours: HourRange,
+    pub bulk_hours: HourRange,
 }
 
 /// Groups the chunks that cannot be read now by storage class.
@@ -43,36 +36,24 @@ pub fn archived_chunks<'a>(
         archived.requests += requests;
         archived.in_progress += in_progress;
         archived.bytes = archived.bytes.saturating_add(bytes);
+        let to_request = if requests > 0 { bytes } else { 0 };
+        archived.request_bytes = archived.request_bytes.saturating_add(to_request);
     }
     by_class.into_values().collect()
 }
 
 impl ArchivedChunks {
     fn of(class: &str) -> ArchivedChunks {
-        let hours = |from, to| Hours { from, to };
-        let (standard_hours, bulk_hours) = match class {
-            "GLACIER" => (hours(3, 5), hours(5, 12)),
-            "DEEP_ARCHIVE" => (hours(12, 12), hours(48, 48)),
-            // INTELLIGENT_TIERING has archives of both kinds.
-            _ => (hours(3, 12), hours(5, 48)),
-        };
-        let storage_class = class.to_owned();
+        let known = StorageClass::find(class).and_then(|class| class.thaw);
+        let times = known.unwrap_or_else(ThawTimes::of_any_archive);
         ArchivedChunks {
-            storage_class,
+            storage_class: class.to_owned(),
             requests: 0,
             in_progress: 0,
             bytes: 0,
-            standard_hours,
-            bulk_hours,
-        }
-    }
-}
-
-impl std::fmt::Display for Hours {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Hours { from, to } if from == to => write!(f, "{to} h"),
-            Hours { from, to } => write!(f, "{from}-{to} h"),
+            request_bytes: 0,
+            standard_hours: times.standard,
+            bulk_hours: times.bulk,
         }
     }
 }
@@ -104,14 +85,15 @@ mod tests {
             .map(|archived| {
                 let ArchivedChunks { storage_class, requests, in_progress, bytes, .. } = archived;
                 let hours = format!("{}, {}", archived.standard_hours, archived.bulk_hours);
-                (storage_class.as_str(), *requests, *in_progress, *bytes, hours)
+                let bytes = (*bytes, archived.request_bytes);
+                (storage_class.as_str(), *requests, *in_progress, bytes, hours)
             })
             .collect();
         assert_eq!(
             lines,
             [
-                ("DEEP_ARCHIVE", 1, 1, 30, "12 h, 48 h".to_owned()),
-                ("GLACIER", 2, 0, 300, "3-5 h, 5-12 h".to_owned()),
+                ("DEEP_ARCHIVE", 1, 1, (30, 10), "12 h, 48 h".to_owned()),
+                ("GLACIER", 2, 0, (300, 300), "3-5 h, 5-12 h".to_owned()),
             ]
         );
         assert_eq!(archived_chunks([]), []);

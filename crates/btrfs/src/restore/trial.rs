@@ -10,7 +10,7 @@ use std::path::Path;
 use btrfs_host::receivable::Receivable;
 use btrfs_host::receive::{ReceiveError, Receiver};
 use btrfs_sendstream::Uuid;
-use btrfs_sendstream::trial::{self, Content};
+use btrfs_sendstream::trial::{self, TrialContent};
 use s3up_core::error_chain;
 
 use super::context::Restore;
@@ -44,11 +44,11 @@ impl Restore<'_> {
         if backups > 1 {
             self.receive_stream(&directory, &trial::incremental(uuids)).await?;
         }
-        // Limits that the kernel tells were named before.
+        // Limits that the kernel shows were named before.
         if !receivable.limits.is_empty() {
             return Ok(());
         }
-        for content in Content::ALL {
+        for content in TrialContent::ALL {
             let stream = trial::with_content(content, random()?);
             match self.receive_stream(&directory, &stream).await {
                 Err(RestoreError::Trial { source, .. }) => warn(staging, content, &source),
@@ -82,12 +82,12 @@ fn random() -> Result<Uuid, RestoreError> {
     Ok(Uuid(UuidSalt::random()?.0))
 }
 
-fn warn(staging: &Staging, content: Content, err: &ReceiveError) {
+fn warn(staging: &Staging, content: TrialContent, err: &ReceiveError) {
     tracing::warn!(
         event = "target_limited",
         path = %staging.directory().display(),
         "a restore to this host fails if the backups contain {}: {}",
-        content.words(),
+        content.name(),
         error_chain(err)
     );
 }

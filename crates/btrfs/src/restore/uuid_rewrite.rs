@@ -7,7 +7,7 @@
 //! number in the chain. The newest keeps its UUID, by which the next incremental finds its parent.
 //!
 //! Two snapshots may be sent under the same UUID: those of a subvolume that was once received and
-//! made writable are named by its received UUID. So the snapshot and its parent are told apart by
+//! made writable are named by its received UUID. So the snapshot and its parent are distinguished by
 //! their place in the first command, and the source of a clone by its ctransid as well.
 //!
 //! Pure. How a command is changed is in `btrfs-sendstream`.

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use btrfs_sendstream::encode::AttributeTooLong;
 use btrfs_sendstream::{
-    Command, Kind, Snapshot, StreamError, StreamSummary, Verifier, rewrite_uuids,
+    Command, CommandKind, Snapshot, StreamError, StreamSummary, Verifier, rewrite_uuids,
 };
 
 use super::inherited_attributes::InheritedAttributes;
@@ -172,7 +172,7 @@ fn edit_of(
     if command.kind.is_first() {
         return Some(Edit::First);
     }
-    if command.kind == Kind::End {
+    if command.kind == CommandKind::End {
         return Some(Edit::End);
     }
     if inherited.hold_back(command) {

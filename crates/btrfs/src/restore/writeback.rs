@@ -37,7 +37,7 @@ const FILES_MAX: usize = 1024;
 
 /// The treatment of the page cache of files that are on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pages {
+pub enum PageCache {
     Drop,
     /// The files are read again soon.
     Keep,
@@ -74,12 +74,12 @@ struct Requests {
 
 impl Writeback {
     /// Starts the threads for files that are received into `directory`.
-    pub fn start(directory: &Path, pages: Pages) -> io::Result<(Writeback, Threads)> {
+    pub fn start(directory: &Path, pages: PageCache) -> io::Result<(Writeback, Threads)> {
         let directory = File::open(directory)?;
         let mut threads = JoinSet::new();
         let write = match pages {
-            Pages::Keep => None,
-            Pages::Drop => {
+            PageCache::Keep => None,
+            PageCache::Drop => {
                 let (requester, requests) = Requester::new();
                 let directory = directory.try_clone()?;
                 threads.spawn_blocking(move || requests.serve(|files| drop_all(&directory, files)));
@@ -92,7 +92,7 @@ impl Writeback {
                 if let Err(errno) = syncfs(&directory) {
                     tracing::debug!(event = "writeback_sync_failed", "{errno}");
                 }
-                if pages == Pages::Drop {
+                if pages == PageCache::Drop {
                     drop_all(&directory, files);
                 }
             });
@@ -261,7 +261,7 @@ mod tests {
     async fn dropping_pages_keeps_the_content_of_the_file() {
         let (dir, _) = directory();
         fs::write(dir.path().join("file"), vec![7; 1 << 20]).unwrap();
-        for (pages, count) in [(Pages::Drop, 2), (Pages::Keep, 1)] {
+        for (pages, count) in [(PageCache::Drop, 2), (PageCache::Keep, 1)] {
             let (mut writeback, threads) = Writeback::start(dir.path(), pages).unwrap();
             assert_eq!(threads.0.len(), count);
             for _ in 0..3 {

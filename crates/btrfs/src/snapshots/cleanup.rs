@@ -22,7 +22,7 @@ use s3up_store::{Store, StoreError};
 
 use crate::snapshots::dir::SnapshotDir;
 use crate::snapshots::leftover::{self, Age, WrittenBy};
-use crate::snapshots::record::{RUN_METADATA, Record, RunId, State};
+use crate::snapshots::record::{RUN_METADATA, RunId, SnapshotRecord, SnapshotState};
 
 /// Limits the cleanup after an earlier run; the next run can finish it.
 const CLEANUP_TIME_MAX: Duration = Duration::from_secs(60);
@@ -36,9 +36,9 @@ pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
 pub struct CleanupPlan {
     /// Published by a run that died before it could record that.
     pub published: Vec<SnapshotName>,
-    /// From runs that did not publish; their objects in the bucket are removed, too.
+    /// Snapshots of runs that did not publish; their objects in the bucket are removed, too.
     pub unpublished: Vec<SnapshotName>,
-    /// Older than `snapshots.retain` allows.
+    /// Snapshots that are older than `snapshots.retain` allows.
     pub expired: Vec<SnapshotName>,
 }
 
@@ -67,7 +67,7 @@ impl PublishedBefore {
 
 /// Decides for the records of one subvolume. `retain` includes the published snapshot.
 pub fn plan(
-    records: &[(SnapshotName, State)],
+    records: &[(SnapshotName, SnapshotState)],
     published: &SnapshotName,
     before: &PublishedBefore,
     retain: usize,
@@ -80,12 +80,12 @@ pub fn plan(
     let mut plan = CleanupPlan::default();
     for (name, state) in records.iter().filter(|(name, _)| name != published) {
         match (state, chain.contains(name)) {
-            (State::Published | State::Local, _) => plan.expired.push(name.clone()),
-            (State::Begun, true) => {
+            (SnapshotState::Published | SnapshotState::Local, _) => plan.expired.push(name.clone()),
+            (SnapshotState::Begun, true) => {
                 plan.published.push(name.clone());
                 plan.expired.push(name.clone());
             }
-            (State::Begun, false) => plan.unpublished.push(name.clone()),
+            (SnapshotState::Begun, false) => plan.unpublished.push(name.clone()),
         }
     }
     plan.expired.sort_unstable();
@@ -95,8 +95,11 @@ pub fn plan(
 
 /// Returns the local snapshots beyond `retain`, oldest first. Without S3 it is unknown
 /// which snapshots are published, so only local ones are deleted.
-pub fn expired_locals(records: &[(SnapshotName, Record)], retain: usize) -> Vec<SnapshotName> {
-    let locals = records.iter().filter(|(_, record)| record.state == State::Local);
+pub fn expired_locals(
+    records: &[(SnapshotName, SnapshotRecord)],
+    retain: usize,
+) -> Vec<SnapshotName> {
+    let locals = records.iter().filter(|(_, record)| record.state == SnapshotState::Local);
     let mut locals: Vec<_> = locals.map(|(name, _)| name.clone()).collect();
     locals.sort_unstable();
     locals.truncate(locals.len().saturating_sub(retain));
@@ -129,13 +132,17 @@ pub enum RemovalOutcome {
 impl Cleanup<'_> {
     /// Carries out a plan. What cannot be removed is a warning and stays on record: the
     /// backup itself is safe.
-    pub async fn apply(&self, cleanup_plan: &CleanupPlan, records: &[(SnapshotName, Record)]) {
+    pub async fn apply(
+        &self,
+        cleanup_plan: &CleanupPlan,
+        records: &[(SnapshotName, SnapshotRecord)],
+    ) {
         let run_of = |wanted: &SnapshotName| {
             records.iter().find(|(name, _)| name == wanted).map(|(_, record)| &record.run)
         };
         for name in &cleanup_plan.published {
             let noted = run_of(name)
-                .map(|run| self.snapshot_dir.records.write(name, run, State::Published));
+                .map(|run| self.snapshot_dir.records.write(name, run, SnapshotState::Published));
             if let Some(Err(err)) = noted {
                 tracing::warn!(event = "record_not_written", "{}", error_chain(&err));
             }
@@ -161,7 +168,9 @@ impl Cleanup<'_> {
         match self.clear(name, run, created_by).await {
             RemovalOutcome::Removed => self.snapshot_dir.remove(name).await,
             RemovalOutcome::IsBackup => {
-                if let Err(err) = self.snapshot_dir.records.write(name, run, State::Published) {
+                if let Err(err) =
+                    self.snapshot_dir.records.write(name, run, SnapshotState::Published)
+                {
                     tracing::warn!(event = "record_not_written", "{}", error_chain(&err));
                 }
             }
@@ -262,7 +271,7 @@ impl Removal<'_> {
     async fn decide(&self) -> Result<leftover::Removal, StoreError> {
         let Cleanup { bucket, layout, this_run, published_at, .. } = self.cleanup;
         let bucket = Bucket { retry_for: self.retry_for(), ..(*bucket).clone() };
-        let found = leftover::look(&bucket, layout, self.backup).await?;
+        let found = leftover::observe(&bucket, layout, self.backup).await?;
         let written_by = match self.run == *this_run {
             true => WrittenBy::ThisProcess,
             false => WrittenBy::AsRecorded,
@@ -351,7 +360,7 @@ mod tests {
 
     #[test]
     fn cleanup_follows_records_chain_and_retain() {
-        use State::{Begun, Local, Published};
+        use SnapshotState::{Begun, Local, Published};
         let name =
             |day: u32| SnapshotName::parse(&format!("x__202601{day:02}T000000Z__inc")).unwrap();
         let names = |days: &[u32]| days.iter().map(|day| name(*day)).collect::<Vec<_>>();

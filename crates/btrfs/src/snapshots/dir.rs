@@ -8,7 +8,7 @@ use btrfs_host::tool::{Btrfs, ToolError};
 use s3up_core::error_chain;
 use s3up_repository::names::SnapshotName;
 
-use crate::snapshots::record::{RecordError, Records, RunId, State};
+use crate::snapshots::record::{RecordError, Records, RunId, SnapshotState};
 
 /// More configurations than ever share one directory.
 const NAMES_TRIED_MAX: u32 = 60;
@@ -91,7 +91,7 @@ impl SnapshotDir<'_> {
         of: &Path,
         snapshot: &SnapshotName,
         run: &RunId,
-        state: State,
+        state: SnapshotState,
     ) -> Result<SnapshotName, SnapshotDirError> {
         let mut snapshot = snapshot.clone();
         for _ in 0..NAMES_TRIED_MAX {
@@ -111,7 +111,7 @@ impl SnapshotDir<'_> {
         of: &Path,
         snapshot: &SnapshotName,
         run: &RunId,
-        state: State,
+        state: SnapshotState,
     ) -> Result<MakeOutcome, SnapshotDirError> {
         if self.has(snapshot) || !self.records.create(snapshot, run, state)? {
             return Ok(MakeOutcome::NameIsTaken);
@@ -136,7 +136,7 @@ impl SnapshotDir<'_> {
         if path.symlink_metadata().is_ok() {
             return Ok(());
         }
-        self.snapshot(received, snapshot, run, State::Published).await?;
+        self.snapshot(received, snapshot, run, SnapshotState::Published).await?;
         tracing::info!(event = "snapshot_adopted", %snapshot, path = %path.display());
         Ok(())
     }
@@ -147,7 +147,7 @@ impl SnapshotDir<'_> {
         of: &Path,
         snapshot: &SnapshotName,
         run: &RunId,
-        state: State,
+        state: SnapshotState,
     ) -> Result<(), SnapshotDirError> {
         self.records.write(snapshot, run, state)?;
         let made = subvolume::snapshot_read_only(self.btrfs, of, &self.path_of(snapshot)).await;

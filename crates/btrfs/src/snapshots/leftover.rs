@@ -8,7 +8,7 @@
 //! read is not removed either. The decision ([`may_be_removed`]) is pure.
 
 use s3up_core::{Key, error_chain};
-use s3up_repository::audit::{self, AuditError, Expected};
+use s3up_repository::audit::{self, AuditError, ExpectedSettings};
 use s3up_repository::chain::ChainError;
 use s3up_repository::documents::{Bucket, ReadChainError};
 use s3up_repository::layout::Layout;
@@ -76,7 +76,7 @@ pub fn may_be_removed(found: &InBucket, written_by: WrittenBy, age: Age) -> Remo
 }
 
 /// Asks the bucket what the objects of a backup are. It changes nothing.
-pub async fn look(
+pub async fn observe(
     bucket: &Bucket,
     layout: &Layout,
     backup: &SnapshotName,
@@ -97,7 +97,7 @@ pub async fn look(
     if let Some(found) = chain_problem(bucket, layout, backup, &key).await? {
         return Ok(found);
     }
-    let checked = match audit::check(bucket, key, &Expected::Nothing).await {
+    let checked = match audit::check(bucket, key, &ExpectedSettings::Nothing).await {
         Ok(checked) => checked,
         Err(AuditError::Store(err)) => return Err(err),
     };
@@ -115,7 +115,7 @@ async fn chain_problem(
 ) -> Result<Option<InBucket>, StoreError> {
     let chain = match bucket.chain(manifest.clone()).await {
         Ok(chain) => chain,
-        Err(ReadChainError::Store(err)) if err.kind == s3up_store::Kind::TooLong => {
+        Err(ReadChainError::Store(err)) if err.kind == s3up_store::StoreErrorKind::TooLong => {
             return Ok(Some(InBucket::Unreadable { reason: error_chain(&err) }));
         }
         Err(ReadChainError::Store(err)) => return Err(err),

@@ -32,7 +32,7 @@ pub struct RunId(String);
 /// Progress of the backup of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum SnapshotState {
     Begun,
     Published,
     /// Made without S3, to stay on this host.
@@ -40,11 +40,11 @@ pub enum State {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct SnapshotRecord {
     #[serde(flatten)]
     location: RepositoryLocation,
     pub run: RunId,
-    pub state: State,
+    pub state: SnapshotState,
 }
 
 /// The records of one repository in one snapshot directory.
@@ -96,13 +96,13 @@ impl Records {
         &self,
         snapshot: &SnapshotName,
         run: &RunId,
-        state: State,
+        state: SnapshotState,
     ) -> Result<(), RecordError> {
-        let record = Record { location: self.location.clone(), run: run.clone(), state };
+        let record = SnapshotRecord { location: self.location.clone(), run: run.clone(), state };
         let journal = match state {
-            State::Begun => Ok(()),
+            SnapshotState::Begun => Ok(()),
             // Removed first: no later run looks for the journal of a finished backup.
-            State::Published | State::Local => remove(&self.journal(snapshot)),
+            SnapshotState::Published | SnapshotState::Local => remove(&self.journal(snapshot)),
         };
         let written = journal
             .and_then(|()| fs::create_dir_all(&self.directory))
@@ -116,9 +116,9 @@ impl Records {
         &self,
         snapshot: &SnapshotName,
         run: &RunId,
-        state: State,
+        state: SnapshotState,
     ) -> Result<bool, RecordError> {
-        let record = Record { location: self.location.clone(), run: run.clone(), state };
+        let record = SnapshotRecord { location: self.location.clone(), run: run.clone(), state };
         let created = fs::create_dir_all(&self.directory)
             .and_then(|()| write_new(&self.path(snapshot), &to_json(&record)));
         match created {
@@ -135,7 +135,7 @@ impl Records {
     }
 
     /// Lists the records of this repository, ordered by subvolume and time.
-    pub fn list(&self) -> Result<Vec<(SnapshotName, Record)>, RecordError> {
+    pub fn list(&self) -> Result<Vec<(SnapshotName, SnapshotRecord)>, RecordError> {
         let fail = |source| self.error("list", "the snapshot records".to_owned(), source);
         let entries = match fs::read_dir(&self.directory) {
             Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -165,7 +165,7 @@ impl Records {
     pub fn of(
         &self,
         subvolume: &SubvolumeName,
-    ) -> Result<Vec<(SnapshotName, Record)>, RecordError> {
+    ) -> Result<Vec<(SnapshotName, SnapshotRecord)>, RecordError> {
         let mut records = self.list()?;
         records.retain(|(snapshot, _)| snapshot.subvolume == *subvolume);
         Ok(records)
@@ -191,11 +191,11 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-fn read(path: &Path) -> io::Result<Record> {
+fn read(path: &Path) -> io::Result<SnapshotRecord> {
     serde_json::from_slice(&fs::read(path)?).map_err(io::Error::from)
 }
 
-fn to_json(record: &Record) -> Vec<u8> {
+fn to_json(record: &SnapshotRecord) -> Vec<u8> {
     serde_json::to_vec_pretty(record).expect("plain data is always JSON")
 }
 
@@ -220,20 +220,26 @@ mod tests {
         let (one, two) = (name("x__20260101T000000Z__full"), name("x__20260102T000000Z__inc"));
         let run = RunId::random().unwrap();
         assert_eq!(ours.list().unwrap(), []);
-        assert!(ours.create(&one, &run, State::Begun).unwrap());
+        assert!(ours.create(&one, &run, SnapshotState::Begun).unwrap());
         for records in [&ours, &theirs] {
-            assert!(!records.create(&one, &run, State::Begun).unwrap(), "the name is taken");
+            assert!(
+                !records.create(&one, &run, SnapshotState::Begun).unwrap(),
+                "the name is taken"
+            );
         }
-        ours.write(&two, &run, State::Begun).unwrap();
-        ours.write(&one, &run, State::Begun).unwrap();
-        ours.write(&one, &run, State::Published).unwrap();
+        ours.write(&two, &run, SnapshotState::Begun).unwrap();
+        ours.write(&one, &run, SnapshotState::Begun).unwrap();
+        ours.write(&one, &run, SnapshotState::Published).unwrap();
         fs::write(directory.path().join(DIR_NAME).join("x__20260103T000000Z__inc.json"), "{")
             .unwrap();
 
         let listed: Vec<_> =
             ours.list().unwrap().into_iter().map(|(name, record)| (name, record.state)).collect();
 
-        assert_eq!(listed, [(one.clone(), State::Published), (two.clone(), State::Begun)]);
+        assert_eq!(
+            listed,
+            [(one.clone(), SnapshotState::Published), (two.clone(), SnapshotState::Begun)]
+        );
         assert_eq!(theirs.list().unwrap(), []);
         ours.forget(&one).unwrap();
         ours.forget(&one).unwrap();

@@ -9,7 +9,7 @@ use s3up_repository::stamp::seconds;
 
 use crate::status::last_runs::RunStatus;
 use crate::status::states::PointerState;
-use crate::status::{BrokenLine, Status};
+use crate::status::{BrokenLine, SubvolumeStatus};
 
 /// The timer fires hourly, and a backup of terabytes takes hours.
 const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
@@ -20,7 +20,7 @@ const DRILL_AGE_MAX: SignedDuration = SignedDuration::from_hours(62 * 24);
 /// The status of one subvolume, or why it is unknown.
 pub struct CheckInput<'a> {
     pub subvolume: &'a str,
-    pub status: Result<&'a Status, &'a str>,
+    pub status: Result<&'a SubvolumeStatus, &'a str>,
 }
 
 /// Returns the problems, one text per subvolume. None means that all is well.
@@ -48,7 +48,7 @@ pub fn line(all: &[CheckInput<'_>], problems: &[String]) -> String {
     }
 }
 
-fn wrong(status: &Status, now: Timestamp) -> Vec<String> {
+fn wrong(status: &SubvolumeStatus, now: Timestamp) -> Vec<String> {
     let mut wrong = Vec::new();
     match (status.backups, &status.problem) {
         (PointerState::Nothing, _) => wrong.push("never backed up".to_owned()),
@@ -104,7 +104,7 @@ fn broken(all: &[BrokenLine]) -> Option<String> {
 }
 
 /// If drills are configured, a recent one must have succeeded.
-fn drill_wrong(status: &Status, now: Timestamp) -> Option<String> {
+fn drill_wrong(status: &SubvolumeStatus, now: Timestamp) -> Option<String> {
     if !status.drills {
         return None;
     }
@@ -128,14 +128,18 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn status(backups: PointerState, due_at: Option<i64>, outcome: Option<RunStatus>) -> Status {
+    fn status(
+        backups: PointerState,
+        due_at: Option<i64>,
+        outcome: Option<RunStatus>,
+    ) -> SubvolumeStatus {
         let run = |outcome| LastRun {
             ran_at: time(0),
             outcome,
             error: (outcome == RunStatus::Failed).then(|| "no\nspace".to_owned()),
             next_due_at: time(0),
         };
-        Status {
+        SubvolumeStatus {
             subvolume: "data".to_owned(),
             last_run: outcome.map(run),
             backups,

@@ -8,15 +8,15 @@ use s3up_repository::manifest::Manifest;
 
 /// One backup: its index in the catalogue, and how it relates to the published chain.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct HistoryEntry {
     pub n: usize,
     pub publication: Publication,
 }
 
 /// Returns the newest `count` backups, newest first.
-pub fn history(catalogue: &Catalogue, count: usize) -> Vec<Entry> {
+pub fn history(catalogue: &Catalogue, count: usize) -> Vec<HistoryEntry> {
     let publications = catalogue.publications().into_iter().enumerate();
-    let entries = publications.map(|(n, publication)| Entry { n, publication });
+    let entries = publications.map(|(n, publication)| HistoryEntry { n, publication });
     let mut entries: Vec<_> = entries.collect();
     entries
         .sort_by_key(|entry| std::cmp::Reverse((catalogue.backups[entry.n].listed.stamp, entry.n)));

@@ -9,7 +9,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use s3up_repository::location::RepositoryLocation;
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::state_file::{Format, StateFile, Unusable};
+use s3up_repository::state_file::{Format, StateFile, UnusableStateFile};
 use serde::{Deserialize, Serialize};
 
 /// Enough for ten thousand subvolumes with long errors.
@@ -45,15 +45,15 @@ impl LastRuns {
         let path = path.display();
         match unusable {
             None => {}
-            Some(err @ Unusable::Missing) => {
+            Some(err @ UnusableStateFile::Missing) => {
                 tracing::info!(event = "state_file_missing", %path, "{err}");
             }
             Some(
-                err @ (Unusable::Io(_)
-                | Unusable::TooLong(_)
-                | Unusable::Json(_)
-                | Unusable::Version { .. }
-                | Unusable::OtherLocation),
+                err @ (UnusableStateFile::Io(_)
+                | UnusableStateFile::TooLong(_)
+                | UnusableStateFile::Json(_)
+                | UnusableStateFile::Version { .. }
+                | UnusableStateFile::OtherLocation),
             ) => {
                 tracing::warn!(event = "state_file_ignored", %path, "{err}; starting with an empty state file")
             }

@@ -9,7 +9,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use s3up_core::Key;
-use s3up_devstore::{Behaviours, Conditions, DevStore, Like, Options, Versioning};
+use s3up_devstore::{Behaviours, ConditionBehaviour, DevStore, Like, Options, Versioning};
 use s3up_store::{
     Bandwidth, Credentials, Overwrite, Profile, PutDocument, Settings, Sse, Store, Timeouts,
 };
@@ -51,7 +51,7 @@ impl World {
     }
 
     /// Starts a world whose S3 server treats conditional writes like this.
-    pub async fn start_with(conditions: Conditions, subvolumes: &[&str]) -> Option<World> {
+    pub async fn start_with(conditions: ConditionBehaviour, subvolumes: &[&str]) -> Option<World> {
         World::start_behaving(Behaviours::with_conditions(conditions), subvolumes).await
     }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::fixture::{CHUNK, PART, RETRY_FOR, Ran, World};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-const OFF: &str = "retention.prune=off";
+pub const OFF: &str = "retention.prune=off";
 
 fn json(ran: &Ran) -> Value {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -268,7 +268,7 @@ async fn a_prune_needs_no_state_file() {
 }
 
 /// Kills a backup in its second chunk, on a host that is then lost.
-async fn lose_host(world: &World) {
+pub async fn lose_host(world: &World) {
     let chunks = keys(world).await.len();
     let held = world.s3.faults().hold_op(Op::UploadPart, 5);
     let arguments = ["backup", "--full", "--set", "s3.concurrency=1"];

@@ -14,15 +14,15 @@ use tokio::process::Child;
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
 /// Length of the part that a newcomer reads, without the reference.
-const FIRST_PART_LINES_MAX: usize = 130;
+const FIRST_PART_LINES_MAX: usize = 150;
 const FILESYSTEM_BYTES: u64 = 2 << 30;
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
-const S3: &str = "127.0.0.1:9000";
-const GATEWAY: &str = "127.0.0.1:8080";
+pub const S3: &str = "127.0.0.1:9000";
+pub const GATEWAY: &str = "127.0.0.1:8080";
 
 /// The machine of the page: directories below a directory of this test, and addresses with free
 /// ports.
-struct Host {
+pub struct Host {
     directory: TempDir,
     tag: ProcessTag,
     /// Texts of the page, each with the text that replaces it here.
@@ -32,7 +32,7 @@ struct Host {
 }
 
 impl Host {
-    fn start() -> Host {
+    pub fn start() -> Host {
         let directory = s3up_testkit::temp_dir();
         let below = |path: &str| directory.path().join(path).display().to_string();
         let replacements = vec![
@@ -54,13 +54,23 @@ impl Host {
         self.replacements.iter().fold(text.to_owned(), replace)
     }
 
+    /// Returns a path below the directory of the test.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Replaces a text of the page from now on.
+    pub fn replace(&mut self, page: &'static str, here: String) {
+        self.replacements.push((page, here));
+    }
+
     fn write(&self, name: &str, text: &str) {
         let file = self.directory.path().join(name);
         fs::write(file, self.replaced(text)).expect("a written file");
     }
 
     /// Starts a server in the background, and returns the address that it prints.
-    async fn serve(&mut self, page_address: &'static str, line: &str) {
+    pub async fn serve(&mut self, page_address: &'static str, line: &str) -> SocketAddr {
         let line = line.trim_end_matches('&');
         let log = self.directory.path().join(format!("log-{}", self.servers.len()));
         let stdout = fs::File::create(&log).expect("a new file");
@@ -71,8 +81,9 @@ impl Host {
         let address = || address(&fs::read_to_string(&log).ok()?);
         let is_up = wait_until(STARTS_WITHIN, || address().is_some());
         assert!(is_up, "{line} does not start: {:?}", fs::read_to_string(&log));
-        let address = address().expect("an address").to_string();
-        self.replacements.push((page_address, address));
+        let address = address().expect("an address");
+        self.replacements.push((page_address, address.to_string()));
+        address
     }
 
     fn shell(&self, script: &str) -> tokio::process::Command {
@@ -91,7 +102,7 @@ impl Host {
     }
 
     /// Runs commands in one shell. Returns each with its output.
-    async fn run(&self, commands: &[Command]) -> Vec<(Command, String)> {
+    pub async fn run(&self, commands: &[Command]) -> Vec<(Command, String)> {
         let script = script(commands.iter().map(|command| command.line.as_str()));
         let output = self.shell(&self.replaced(&script)).output().await.expect("a shell");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");

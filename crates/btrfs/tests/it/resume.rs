@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
-use s3up_devstore::{Behaviours, Conditions, HeldCall, Op};
+use s3up_devstore::{Behaviours, ConditionBehaviour, HeldCall, Op};
 use s3up_testkit::{
     BtrfsFault, Calls, InjectedFault, StandIn, assert_same_tree, noise, wait_until,
 };
@@ -188,8 +188,8 @@ async fn a_backup_is_resumed_after_a_network_failure() {
     assert_clean(&world).await;
 }
 
-/// As after a power cut: nothing runs, the filesystem was mounted again, and the lock file
-/// exists.
+/// The state is that after a power cut: nothing runs, the filesystem was mounted again, and the lock
+/// file exists.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_is_resumed_after_a_power_cut() {
     let Some(world) = world(1 << 30).await else { return };
@@ -233,7 +233,9 @@ async fn a_journal_that_is_torn_or_lost_costs_bytes_and_nothing_else() {
 /// The backup is killed before it receives the ID of its upload.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_the_journal_does_not_know_is_aborted() {
-    let Some(world) = World::start_with(Conditions::Honoured, &["data"]).await else { return };
+    let Some(world) = World::start_with(ConditionBehaviour::Honoured, &["data"]).await else {
+        return;
+    };
     let held = world.s3.faults().hold_op(Op::CreateMultipartUpload, 2);
     world.reconfigure("part_size_bytes", "concurrency = 1\npart_size_bytes");
     fs::write(world.subvolume("data").join("big"), noise(3 * CHUNK)).unwrap();
@@ -290,7 +292,7 @@ async fn a_refused_part_leaves_the_accepted_ones_for_the_next_run() {
     assert_clean(&world).await;
 }
 
-/// As the kernel does when memory runs out.
+/// The kernel kills a `btrfs send` in this way when memory runs out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_whose_send_is_killed_is_resumed() {
     let Some(mut world) = world(CHUNK).await else { return };

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use s3up_devstore::{Conditions, Fault, Op};
+use s3up_devstore::{ConditionBehaviour, Fault, Op};
 use s3up_testkit::{
     BtrfsFault, Calls, ExitAs, InjectedFault, StandIn, assert_same_tree, noise, wait_until,
 };
@@ -61,7 +61,7 @@ async fn a_bad_stream_is_never_published_and_leaves_nothing() {
     }
 }
 
-/// As a `btrfs send` does that was frozen, or whose pipe was damaged.
+/// A `btrfs send` that was frozen, or whose pipe was damaged, ends in this way.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_stream_of_a_send_that_exits_with_0_is_sent_again() {
     for fault in [
@@ -237,20 +237,22 @@ async fn a_failed_snapshot_does_not_stop_the_other_subvolume() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_host_that_publishes_meanwhile_is_not_overwritten() {
-    let Some(ran) = published_meanwhile(Conditions::Honoured).await else { return };
+    let Some(ran) = published_meanwhile(ConditionBehaviour::Honoured).await else { return };
     assert!(!ran.stderr.contains("event=conditions_"), "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_host_is_not_overwritten_even_if_the_server_ignores_conditions() {
-    let Some(ran) = published_meanwhile(Conditions::Ignored).await else { return };
+    let Some(ran) = published_meanwhile(ConditionBehaviour::Ignored).await else { return };
     let warnings = ran.stderr.matches("event=conditions_ignored prefix=nas/").count();
     assert_eq!(warnings, 1, "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn backups_are_restorable_from_a_server_that_ignores_conditions() {
-    let Some(world) = World::start_with(Conditions::Ignored, &["data"]).await else { return };
+    let Some(world) = World::start_with(ConditionBehaviour::Ignored, &["data"]).await else {
+        return;
+    };
     for kind in ["full", "incremental"] {
         let ran = world.backup().await;
 
@@ -264,7 +266,7 @@ async fn backups_are_restorable_from_a_server_that_ignores_conditions() {
 }
 
 /// Runs a backup while another host publishes, and returns how it ends.
-async fn published_meanwhile(conditions: Conditions) -> Option<Ran> {
+async fn published_meanwhile(conditions: ConditionBehaviour) -> Option<Ran> {
     let world = World::start_with(conditions, &["data"]).await?;
     fs::write(world.subvolume("data").join("big"), noise(CHUNK)).expect("a written file");
     world.backup().await;

@@ -101,7 +101,7 @@ async fn a_server_that_takes_fewer_parts_stops_the_first_backup_before_a_byte() 
     world.backup().await;
 }
 
-/// A JuiceFS gateway tells no ETag and ignores conditions.
+/// A JuiceFS gateway returns no ETag and ignores conditions.
 #[tokio::test(flavor = "multi_thread")]
 async fn backups_to_a_server_without_etags_are_verified_and_restored() {
     let Some(world) = World::start_like(Like::JuiceFs, &["data"]).await else { return };

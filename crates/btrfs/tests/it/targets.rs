@@ -95,7 +95,7 @@ async fn what_a_target_cannot_hold_is_said_before() {
     assert_same_tree(&world.subvolume("data"), &target);
 }
 
-/// A stand-in takes the place of a filter of system calls, which no flag of the kernel tells.
+/// A stand-in takes the place of a filter of system calls, which no flag of the kernel shows.
 fn refusing(nth: u32) -> StandIn {
     let fault = BtrfsFault::FailsAfter { bytes: 0 };
     StandIn::new([InjectedFault { command: "trial", call: Calls::Nth(nth), fault }])

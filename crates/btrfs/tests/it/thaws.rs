@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use s3up_core::{Clock, Key};
 use s3up_devstore::{Fault, Op};
-use s3up_store::{ArchiveState, Thaw, Tier};
+use s3up_store::{ArchiveState, ThawRequest, Tier};
 use s3up_testkit::{CLOCK, assert_same_tree, noise};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -164,7 +164,7 @@ async fn a_thaw_of_one_backup_needs_no_configuration_file() {
 async fn a_thaw_that_another_program_requested_counts_as_progress() {
     let Some(world) = archived("GLACIER").await else { return };
     let keys = chunks(&world).await;
-    let ask = Thaw {
+    let ask = ThawRequest {
         tier: Tier::Standard,
         days: 14,
         speeds_up: false,
@@ -187,7 +187,7 @@ async fn copies_that_would_expire_too_early_are_extended() {
     let Some(world) = archived("GLACIER").await else { return };
     let keys = chunks(&world).await;
     world.s3.set_restore_delay(Duration::ZERO);
-    let ask = Thaw {
+    let ask = ThawRequest {
         tier: Tier::Standard,
         days: 1,
         speeds_up: false,
@@ -215,7 +215,7 @@ async fn copies_that_would_expire_too_early_are_extended() {
 async fn copies_are_extended_during_a_long_download() {
     use s3up_core::progress::ProgressSink;
     use s3up_repository::documents::Bucket;
-    use s3up_repository::thaw::{Mode, RequiredObjects, Terms, Thaw};
+    use s3up_repository::thaw::{RequiredObjects, Thaw, ThawMode, ThawTerms};
 
     let Some(world) = archived("GLACIER").await else { return };
     world.s3.set_restore_delay(Duration::ZERO);
@@ -227,10 +227,10 @@ async fn copies_are_extended_during_a_long_download() {
         storage_class: None,
         metadata: Default::default(),
     };
-    let terms = Terms { tier: Tier::Standard, days: 14, speeds_up: false };
+    let terms = ThawTerms { tier: Tier::Standard, days: 14, speeds_up: false };
     let progress = &ProgressSink::silent();
     let thaw = Thaw { bucket: &bucket, terms, clock: CLOCK, progress };
-    let thawed = thaw.run(&wanted, Mode::Wait { at_most: HOUR }).await.unwrap();
+    let thawed = thaw.run(&wanted, ThawMode::Wait { at_most: HOUR }).await.unwrap();
     assert!(thawed.is_ready());
     assert_eq!(thaw.keep_once(&wanted).await.unwrap(), 0, "two weeks are left");
 

@@ -17,7 +17,7 @@ use serde::forward_to_deserialize_any;
 
 use super::error::Invalid;
 use super::plain_scalar;
-use super::tree::{Entry, KeyPath, Kind, Node, Scalar, Value};
+use super::tree::{Entry, KeyPath, Node, NodeKind, Scalar, Value};
 
 pub(super) fn deserialize<T: DeserializeOwned>(root: &Node) -> Result<T, Invalid> {
     deserialize_node(PhantomData, root, &KeyPath::Root)
@@ -63,15 +63,15 @@ impl<'a> NodeDeserializer<'a> {
     }
 
     fn is_null(self) -> bool {
-        self.scalar().is_some_and(|scalar| scalar.kind == Kind::Null)
+        self.scalar().is_some_and(|scalar| scalar.kind == NodeKind::Null)
     }
 
     fn text(self, expected: &str) -> Result<&'a str, Invalid> {
         let Some(scalar) = self.scalar() else { return Err(self.unexpected_value(expected)) };
         match scalar.kind {
-            Kind::Text | Kind::Expanded => Ok(&scalar.text),
-            Kind::Null => Err(self.unexpected_value(expected)),
-            Kind::Bool | Kind::Integer | Kind::Float | Kind::Date => {
+            NodeKind::Text | NodeKind::Expanded => Ok(&scalar.text),
+            NodeKind::Null => Err(self.unexpected_value(expected)),
+            NodeKind::Bool | NodeKind::Integer | NodeKind::Float | NodeKind::Date => {
                 Err(self.unexpected_value(expected).with_hint(" (put it in quotes)"))
             }
         }
@@ -81,12 +81,12 @@ impl<'a> NodeDeserializer<'a> {
     fn integer(self, min: i128, max: i128) -> Result<i128, Invalid> {
         let not_an_integer = || self.unexpected_value("an integer");
         let scalar = self.scalar().ok_or_else(not_an_integer)?;
-        if !matches!(scalar.kind, Kind::Integer | Kind::Expanded) {
+        if !matches!(scalar.kind, NodeKind::Integer | NodeKind::Expanded) {
             return Err(not_an_integer());
         }
         match plain_scalar::integer(&scalar.text) {
             Some(number) if (min..=max).contains(&number) => Ok(number),
-            None if scalar.kind == Kind::Expanded => Err(not_an_integer()),
+            None if scalar.kind == NodeKind::Expanded => Err(not_an_integer()),
             Some(_) | None => {
                 Err(self.unexpected_value(&format!("an integer from {min} to {max}")))
             }
@@ -97,7 +97,7 @@ impl<'a> NodeDeserializer<'a> {
         match &self.node.value {
             Value::Mapping(entries) => Ok(entries),
             // A section such as `s3:` whose keys are all commented out.
-            Value::Scalar(Scalar { kind: Kind::Null, .. }) => Ok(&[]),
+            Value::Scalar(Scalar { kind: NodeKind::Null, .. }) => Ok(&[]),
             Value::Scalar(_) | Value::Sequence(_) => Err(self.unexpected_kind("a mapping")),
         }
     }
@@ -124,14 +124,14 @@ impl<'a> NodeDeserializer<'a> {
     ) -> Result<V::Value, Invalid> {
         let text = scalar.text.as_str();
         match scalar.kind {
-            Kind::Null => visitor.visit_unit(),
-            Kind::Bool => visitor.visit_bool(text == "true"),
-            Kind::Integer => match plain_scalar::integer(text) {
+            NodeKind::Null => visitor.visit_unit(),
+            NodeKind::Bool => visitor.visit_bool(text == "true"),
+            NodeKind::Integer => match plain_scalar::integer(text) {
                 Some(number) => visit_integer(visitor, number),
                 None => Err(self.unexpected_value("a smaller integer")),
             },
-            Kind::Float => visitor.visit_f64(float(text).unwrap_or(f64::NAN)),
-            Kind::Date | Kind::Text | Kind::Expanded => visitor.visit_str(text),
+            NodeKind::Float => visitor.visit_f64(float(text).unwrap_or(f64::NAN)),
+            NodeKind::Date | NodeKind::Text | NodeKind::Expanded => visitor.visit_str(text),
         }
     }
 }
@@ -182,8 +182,12 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         let value = self.scalar().and_then(|scalar| match scalar.kind {
-            Kind::Bool | Kind::Expanded => plain_scalar::boolean(&scalar.text),
-            Kind::Null | Kind::Integer | Kind::Float | Kind::Date | Kind::Text => None,
+            NodeKind::Bool | NodeKind::Expanded => plain_scalar::boolean(&scalar.text),
+            NodeKind::Null
+            | NodeKind::Integer
+            | NodeKind::Float
+            | NodeKind::Date
+            | NodeKind::Text => None,
         });
         let value = value.ok_or_else(|| self.unexpected_value("true or false"))?;
         visitor.visit_bool(value)
@@ -195,8 +199,8 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         let number = self.scalar().and_then(|scalar| match scalar.kind {
-            Kind::Integer | Kind::Float | Kind::Expanded => float(&scalar.text),
-            Kind::Null | Kind::Bool | Kind::Date | Kind::Text => None,
+            NodeKind::Integer | NodeKind::Float | NodeKind::Expanded => float(&scalar.text),
+            NodeKind::Null | NodeKind::Bool | NodeKind::Date | NodeKind::Text => None,
         });
         let number = number.ok_or_else(|| self.unexpected_value("a number"))?;
         visitor.visit_f64(number)

@@ -6,7 +6,7 @@
 //! secret.
 
 use super::error::Invalid;
-use super::tree::{KeyPath, Kind, Node, Scalar, Value};
+use super::tree::{KeyPath, Node, NodeKind, Scalar, Value};
 
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -40,7 +40,7 @@ enum ExpandError {
 }
 
 fn expand_scalar(scalar: &mut Scalar, env: Environment<'_>) -> Result<(), ExpandError> {
-    if scalar.kind != Kind::Text || !scalar.text.contains("${") {
+    if scalar.kind != NodeKind::Text || !scalar.text.contains("${") {
         return Ok(());
     }
     let mut expanded = String::with_capacity(scalar.text.len());
@@ -56,7 +56,7 @@ fn expand_scalar(scalar: &mut Scalar, env: Environment<'_>) -> Result<(), Expand
         let (name, after) = name(after).ok_or(ExpandError::Name)?;
         expanded.push_str(before);
         expanded.push_str(&env(name).ok_or_else(|| ExpandError::Unset(name.to_owned()))?);
-        scalar.kind = Kind::Expanded;
+        scalar.kind = NodeKind::Expanded;
         rest = after;
     }
     expanded.push_str(rest);
@@ -81,15 +81,15 @@ mod tests {
         let unset = |name: &str| Err(ExpandError::Unset(name.to_owned()));
         #[rustfmt::skip]
         let cases = [
-            ("plain",          Ok(("plain", Kind::Text))),
-            ("${A}",           Ok(("1", Kind::Expanded))),
-            ("x${A}y${B_2}",   Ok(("x1y${A}", Kind::Expanded))),
-            ("$A {A} $ $$",    Ok(("$A {A} $ $$", Kind::Text))),
-            ("$${A}",          Ok(("${A}", Kind::Text))),
-            ("$${A",           Ok(("${A", Kind::Text))),
-            ("$$${A}",         Ok(("$${A}", Kind::Text))),
-            ("$${A} ${A}",     Ok(("${A} 1", Kind::Expanded))),
-            ("${EMPTY}",       Ok(("", Kind::Expanded))),
+            ("plain",          Ok(("plain", NodeKind::Text))),
+            ("${A}",           Ok(("1", NodeKind::Expanded))),
+            ("x${A}y${B_2}",   Ok(("x1y${A}", NodeKind::Expanded))),
+            ("$A {A} $ $$",    Ok(("$A {A} $ $$", NodeKind::Text))),
+            ("$${A}",          Ok(("${A}", NodeKind::Text))),
+            ("$${A",           Ok(("${A", NodeKind::Text))),
+            ("$$${A}",         Ok(("$${A}", NodeKind::Text))),
+            ("$${A} ${A}",     Ok(("${A} 1", NodeKind::Expanded))),
+            ("${EMPTY}",       Ok(("", NodeKind::Expanded))),
             ("${NO}",          unset("NO")),
             ("${a}",           unset("a")),
             ("${}",            Err(ExpandError::Name)),
@@ -99,7 +99,7 @@ mod tests {
             ("${ A }",         Err(ExpandError::Name)),
         ];
         for (text, want) in cases {
-            let mut scalar = Scalar { text: text.to_owned(), kind: Kind::Text };
+            let mut scalar = Scalar { text: text.to_owned(), kind: NodeKind::Text };
 
             let got = expand_scalar(&mut scalar, &environment);
 

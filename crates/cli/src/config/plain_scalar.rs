@@ -6,16 +6,16 @@
 //! number with leading zeros is text, because parsers disagree on whether `0644`
 //! is octal.
 
-use super::tree::{Kind, Scalar};
+use super::tree::{NodeKind, Scalar};
 
 pub(super) fn resolve(text: &str) -> Scalar {
     let (kind, text) = match text {
-        "" | "~" | "null" | "Null" | "NULL" => (Kind::Null, String::new()),
-        _ if boolean(text).is_some() => (Kind::Bool, text.to_lowercase()),
+        "" | "~" | "null" | "Null" | "NULL" => (NodeKind::Null, String::new()),
+        _ if boolean(text).is_some() => (NodeKind::Bool, text.to_lowercase()),
         _ => match integer(text) {
-            Some(number) => (Kind::Integer, number.to_string()),
-            None if float(text).is_some() => (Kind::Float, text.to_owned()),
-            None => (Kind::Text, text.to_owned()),
+            Some(number) => (NodeKind::Integer, number.to_string()),
+            None if float(text).is_some() => (NodeKind::Float, text.to_owned()),
+            None => (NodeKind::Text, text.to_owned()),
         },
     };
     Scalar { text, kind }
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn plain_scalars_have_the_kind_of_the_core_schema() {
-        use Kind::*;
+        use NodeKind::*;
         #[rustfmt::skip]
         let cases = [
             ("",        Null,    ""),        ("~",      Null,    ""),

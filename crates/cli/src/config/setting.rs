@@ -9,7 +9,7 @@
 use std::str::FromStr;
 
 use super::toml;
-use super::tree::{DEPTH_MAX, Entry, Kind, Node, Value};
+use super::tree::{DEPTH_MAX, Entry, Node, NodeKind, Value};
 
 /// A key and its value for this run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,11 +63,11 @@ impl Setting {
         match toml::value(&self.value) {
             // No key has a date or a time as its value, and 02:00 is a time in TOML.
             Ok(node) if node.kind_name() == "a date or time" => {
-                Ok(Node::scalar(1, Kind::Text, &*self.value))
+                Ok(Node::scalar(1, NodeKind::Text, &*self.value))
             }
             Ok(node) => Ok(node),
             Err(_) if !self.value.starts_with(['"', '\'', '[', '{']) => {
-                Ok(Node::scalar(1, Kind::Text, &*self.value))
+                Ok(Node::scalar(1, NodeKind::Text, &*self.value))
             }
             Err(reason) => Err(SettingError::Syntax { key: self.path.join("."), reason }),
         }

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue, Error};
 
 use super::error::Invalid;
-use super::tree::{Entry, Kind, Node, Value};
+use super::tree::{Entry, Node, NodeKind, Value};
 
 /// Returns `None` if the text contains no key.
 pub(super) fn tree(text: &str) -> Result<Option<Node>, Invalid> {
@@ -65,11 +65,11 @@ impl Lines {
     fn node(&self, value: &Spanned<DeValue<'_>>, key_line: Option<usize>) -> Node {
         let line = self.at(&value.span());
         match value.get_ref() {
-            DeValue::String(text) => Node::scalar(line, Kind::Text, text.as_ref()),
-            DeValue::Integer(number) => Node::scalar(line, Kind::Integer, decimal(number)),
-            DeValue::Float(number) => Node::scalar(line, Kind::Float, number.as_str()),
-            DeValue::Boolean(is) => Node::scalar(line, Kind::Bool, is.to_string()),
-            DeValue::Datetime(date) => Node::scalar(line, Kind::Date, date.to_string()),
+            DeValue::String(text) => Node::scalar(line, NodeKind::Text, text.as_ref()),
+            DeValue::Integer(number) => Node::scalar(line, NodeKind::Integer, decimal(number)),
+            DeValue::Float(number) => Node::scalar(line, NodeKind::Float, number.as_str()),
+            DeValue::Boolean(is) => Node::scalar(line, NodeKind::Bool, is.to_string()),
+            DeValue::Datetime(date) => Node::scalar(line, NodeKind::Date, date.to_string()),
             DeValue::Array(items) => {
                 let items = items.iter().map(|item| self.node(item, None)).collect();
                 Node { line, value: Value::Sequence(items) }

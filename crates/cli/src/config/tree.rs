@@ -34,11 +34,11 @@ pub(super) struct Scalar {
     /// The text of the value. An integer is in decimal digits with an optional
     /// minus.
     pub(super) text: String,
-    pub(super) kind: Kind,
+    pub(super) kind: NodeKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum NodeKind {
     Null,
     Bool,
     Integer,
@@ -52,7 +52,7 @@ pub(super) enum Kind {
 }
 
 impl Node {
-    pub(super) fn scalar(line: usize, kind: Kind, text: impl Into<String>) -> Node {
+    pub(super) fn scalar(line: usize, kind: NodeKind, text: impl Into<String>) -> Node {
         Node { line, value: Value::Scalar(Scalar { text: text.into(), kind }) }
     }
 
@@ -63,12 +63,12 @@ impl Node {
             Value::Sequence(_) => "a list",
             Value::Mapping(_) => "a mapping",
             Value::Scalar(scalar) => match scalar.kind {
-                Kind::Null => "nothing",
-                Kind::Bool => "true or false",
-                Kind::Integer | Kind::Float => "a number",
-                Kind::Date => "a date or time",
-                Kind::Text => "a string",
-                Kind::Expanded => "the value of an environment variable",
+                NodeKind::Null => "nothing",
+                NodeKind::Bool => "true or false",
+                NodeKind::Integer | NodeKind::Float => "a number",
+                NodeKind::Date => "a date or time",
+                NodeKind::Text => "a string",
+                NodeKind::Expanded => "the value of an environment variable",
             },
         }
     }

@@ -11,7 +11,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
 use super::error::Invalid;
 use super::plain_scalar;
-use super::tree::{DEPTH_MAX, Entry, Kind, Node, Scalar, Value};
+use super::tree::{DEPTH_MAX, Entry, Node, NodeKind, Scalar, Value};
 
 /// Returns `None` if the text contains no value.
 pub(super) fn tree(text: &str) -> Result<Option<Node>, Invalid> {
@@ -108,10 +108,11 @@ impl Builder {
             ScalarStyle::SingleQuoted
             | ScalarStyle::DoubleQuoted
             | ScalarStyle::Literal
-            | ScalarStyle::Folded => Scalar { text: text.to_owned(), kind: Kind::Text },
+            | ScalarStyle::Folded => Scalar { text: text.to_owned(), kind: NodeKind::Text },
         };
         // The scanner reports an empty value at the position of the next token.
-        let line = if scalar.kind == Kind::Null { self.key_line().unwrap_or(line) } else { line };
+        let line =
+            if scalar.kind == NodeKind::Null { self.key_line().unwrap_or(line) } else { line };
         self.add(Node { line, value: Value::Scalar(scalar) });
         Ok(())
     }

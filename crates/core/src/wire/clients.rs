@@ -100,6 +100,32 @@ pub struct ClientStatus {
     pub stored: Total,
     #[serde(default)]
     pub quota_bytes: Option<u64>,
+    /// Present while an operator has stopped the uploads of the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<Frozen>,
+    /// Incidents of the client that are not over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<Incident>,
+}
+
+/// The freeze of a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Frozen {
+    pub since: String,
+    /// The words of the operator; empty if there are none.
+    pub reason: String,
+}
+
+/// Something about a client that needs attention, beside its state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Incident {
+    /// `quota`, `changes` or `drill`; a newer gateway may know others.
+    pub topic: String,
+    pub since: String,
+    /// One sentence.
+    pub reason: String,
 }
 
 /// The 200 response to `GET /reports`: the newest day first, then by client.

@@ -65,8 +65,3 @@ pub struct ListedVersion {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
 }
-
-/// True if S3 refuses to return an object of this class that was not thawed.
-pub fn is_archive_class(class: Option<&str>) -> bool {
-    matches!(class, Some("GLACIER" | "DEEP_ARCHIVE"))
-}

@@ -10,7 +10,7 @@ use super::Api;
 use super::fields::{
     attributes_of, fill_checksum, invalid, kind, parse_algorithm, sse, storage_class,
 };
-use super::read::Conditions;
+use super::read::RequestConditions;
 use super::write::{IncomingBody, check_metadata};
 use crate::behaviours::Behaviours;
 use crate::model::digest::Claims;
@@ -33,7 +33,7 @@ impl Api {
         let source = source(&input.copy_source)?;
         let is_in_place = source.version_id.is_none()
             && (&source.bucket, &source.key) == (&input.bucket, &input.key);
-        let conditions = Conditions {
+        let conditions = RequestConditions {
             if_match: input.copy_source_if_match.clone(),
             if_none_match: input.copy_source_if_none_match.clone(),
         };

@@ -11,7 +11,8 @@ use crate::model::digest::{Algorithm, Claims};
 use crate::model::precondition::ConditionHeaders;
 use crate::storage::refusal::refusal;
 
-/// The storage classes of S3. Any other is refused.
+/// The storage classes of S3. Any other is refused. The list is not the one of `s3up-core`, so that a
+/// mistake in one of them fails a test.
 const STORAGE_CLASSES: [&str; 9] = [
     "STANDARD",
     "REDUCED_REDUNDANCY",

@@ -119,11 +119,11 @@ fn object(
     tells_etag: bool,
 ) -> dto::Object {
     let object = version.object().expect("delete markers were filtered out");
-    let told = object.reported_checksum();
+    let reported = object.reported_checksum();
     let class = object.attributes.storage_class.as_deref().unwrap_or("STANDARD").to_owned();
     dto::Object {
-        checksum_algorithm: told.map(|checksum| vec![algorithm_name(checksum.algorithm)]),
-        checksum_type: told.map(kind),
+        checksum_algorithm: reported.map(|checksum| vec![algorithm_name(checksum.algorithm)]),
+        checksum_type: reported.map(kind),
         e_tag: Some(dto::ETag::Strong(object.etag.clone())).filter(|_| tells_etag),
         key: Some(list.encode(&version.key)),
         last_modified: Some(version.written_at.clone()),

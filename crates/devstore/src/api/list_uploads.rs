@@ -57,11 +57,11 @@ impl Api {
         let name = UploadName { bucket, key, id: upload_id };
         let upload_name = name.clone();
         let upload = self.work(move |store| store.upload(&upload_name)).await?;
-        let tells = self.behaviours().checksums == Checksums::Verified;
+        let reports_checksums = self.behaviours().checksums == Checksums::Verified;
         let all = sendings(&upload);
         let behind = all.iter().filter(|part| part.number > after);
         let parts: Vec<_> =
-            behind.clone().take(max_count).map(|part| part_of(part, tells)).collect();
+            behind.clone().take(max_count).map(|part| part_of(part, reports_checksums)).collect();
         let is_truncated = parts.len() < behind.count();
         let class = upload.record.attributes.storage_class.as_deref().unwrap_or("STANDARD");
         Ok(dto::ListPartsOutput {

@@ -104,11 +104,11 @@ fn entry(
     is_latest: bool,
     list: &ListRequest,
 ) -> dto::ObjectVersion {
-    let told = object.reported_checksum();
+    let reported = object.reported_checksum();
     let class = object.attributes.storage_class.as_deref().unwrap_or("STANDARD").to_owned();
     dto::ObjectVersion {
-        checksum_algorithm: told.map(|checksum| vec![algorithm_name(checksum.algorithm)]),
-        checksum_type: told.map(kind),
+        checksum_algorithm: reported.map(|checksum| vec![algorithm_name(checksum.algorithm)]),
+        checksum_type: reported.map(kind),
         e_tag: Some(dto::ETag::Strong(object.etag.clone())),
         is_latest: Some(is_latest),
         key: Some(list.encode(&version.key)),

@@ -8,7 +8,7 @@ use super::fields::{fill_checksum, fill_object, kind};
 use super::restore::restore_header;
 use super::slice::Selection;
 use super::{Api, with_status};
-use crate::model::digest::{Checksum, Kind};
+use crate::model::digest::{Checksum, ChecksumKind};
 use crate::model::precondition;
 use crate::model::record::{Object, Part};
 use crate::storage::objects::Found;
@@ -18,7 +18,7 @@ const PARTS_MAX: i32 = 1000;
 
 /// The conditions of a read.
 #[derive(Clone)]
-pub(super) struct Conditions {
+pub(super) struct RequestConditions {
     pub(super) if_match: Option<ETagCondition>,
     pub(super) if_none_match: Option<ETagCondition>,
 }
@@ -31,7 +31,7 @@ impl Api {
         let input = request.input;
         let selection = Selection::new(input.range, input.part_number)?;
         let conditions =
-            Conditions { if_match: input.if_match, if_none_match: input.if_none_match };
+            RequestConditions { if_match: input.if_match, if_none_match: input.if_none_match };
         let (bucket, key) = (input.bucket, input.key);
         let opened = self.work(move |store| {
             let tells_etag = store.behaviours.tells_etag;
@@ -59,7 +59,7 @@ impl Api {
         let input = request.input;
         let selection = Selection::new(input.range, input.part_number)?;
         let conditions =
-            Conditions { if_match: input.if_match, if_none_match: input.if_none_match };
+            RequestConditions { if_match: input.if_match, if_none_match: input.if_none_match };
         let found = self.find_object(input.bucket, input.key, input.version_id).await?;
         conditions.check(found.object(), self.behaviours().tells_etag)?;
         let slice = selection.of(found.object())?;
@@ -115,8 +115,8 @@ impl Api {
     }
 }
 
-impl Conditions {
-    /// A server that tells no ETag knows none.
+impl RequestConditions {
+    /// A server that returns no ETag knows none.
     pub(super) fn check(&self, object: &Object, tells_etag: bool) -> S3Result<()> {
         let is_it = |condition: &ETagCondition| match condition {
             ETagCondition::Any => true,
@@ -150,7 +150,7 @@ fn attributes_of_parts(
     after: Option<i32>,
 ) -> dto::GetObjectAttributesParts {
     let total_parts_count = Some(object.parts.len() as i32);
-    if object.checksum.kind == Kind::FullObject {
+    if object.checksum.kind == ChecksumKind::FullObject {
         return dto::GetObjectAttributesParts { total_parts_count, ..Default::default() };
     }
     let (max, after) = (max.unwrap_or(PARTS_MAX).clamp(0, PARTS_MAX), after.unwrap_or(0));

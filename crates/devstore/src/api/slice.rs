@@ -8,7 +8,7 @@ use http::StatusCode;
 use s3s::{S3Error, S3ErrorCode, S3Result, dto};
 
 use super::fields::invalid;
-use crate::model::digest::{Checksum, Kind};
+use crate::model::digest::{Checksum, ChecksumKind};
 use crate::model::record::{Object, Part};
 
 #[derive(Clone, Copy)]
@@ -81,7 +81,7 @@ fn part(object: &Object, number: i32) -> S3Result<Slice> {
 /// composite, or if the object has only this part.
 fn checksum_of_part(object: &Object, part: &Part) -> Option<Checksum> {
     let kind = object.checksum.kind;
-    let is_returned = kind == Kind::Composite || object.parts.len() == 1;
+    let is_returned = kind == ChecksumKind::Composite || object.parts.len() == 1;
     is_returned.then(|| Checksum { kind, ..part.checksum.clone() })
 }
 
@@ -153,10 +153,10 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             // parts               kind              returned
-            (&[(1, 4)][..],         Kind::FullObject, true),
-            (&[(1, 4)][..],         Kind::Composite,  true),
-            (&[(1, 4), (2, 2)][..], Kind::FullObject, false),
-            (&[(1, 4), (2, 2)][..], Kind::Composite,  true),
+            (&[(1, 4)][..],         ChecksumKind::FullObject, true),
+            (&[(1, 4)][..],         ChecksumKind::Composite,  true),
+            (&[(1, 4), (2, 2)][..], ChecksumKind::FullObject, false),
+            (&[(1, 4), (2, 2)][..], ChecksumKind::Composite,  true),
         ];
         for (parts, kind, is_returned) in cases {
             let mut object = object(parts);
@@ -175,7 +175,7 @@ mod tests {
     fn object(parts: &[(i32, u64)]) -> Object {
         let checksum = Checksum {
             algorithm: Algorithm::Crc64Nvme,
-            kind: Kind::FullObject,
+            kind: ChecksumKind::FullObject,
             value: String::new(),
         };
         let part = |&(number, len): &(i32, u64)| Part {

@@ -9,8 +9,8 @@ use super::fields::{
 use super::write::{IncomingBody, check_metadata};
 use super::{AnswerText, Api, with_text};
 use crate::behaviours::{Checksums, CompletionETag, Encryption};
-use crate::model::assemble::{Expected, ListedPart};
-use crate::model::digest::{Algorithm, Claims, Kind};
+use crate::model::assemble::{ExpectedObject, ListedPart};
+use crate::model::digest::{Algorithm, ChecksumKind, Claims};
 use crate::model::record::Attributes;
 use crate::storage::uploads::{NewUpload, UploadName};
 
@@ -134,7 +134,7 @@ impl Api {
     fn claimed(
         &self,
         input: &dto::CompleteMultipartUploadInput,
-    ) -> S3Result<(Vec<ListedPart>, Expected)> {
+    ) -> S3Result<(Vec<ListedPart>, ExpectedObject)> {
         let listed = input.multipart_upload.clone().and_then(|upload| upload.parts);
         let listed = listed.unwrap_or_default().into_iter().map(listed_part);
         let listed = listed.collect::<S3Result<Vec<_>>>()?;
@@ -144,10 +144,10 @@ impl Api {
         }
         if !self.verifies() {
             let bare = |part: ListedPart| ListedPart { checksum: None, ..part };
-            return Ok((listed.into_iter().map(bare).collect(), Expected::default()));
+            return Ok((listed.into_iter().map(bare).collect(), ExpectedObject::default()));
         }
-        let kind = input.checksum_type.as_ref().map(|kind| Kind::parse(kind.as_str()));
-        let expected = Expected {
+        let kind = input.checksum_type.as_ref().map(|kind| ChecksumKind::parse(kind.as_str()));
+        let expected = ExpectedObject {
             checksum: checksum_of!(input)?,
             kind: kind.transpose()?,
             len: input.mpu_object_size.and_then(|len| u64::try_from(len).ok()),
@@ -176,10 +176,13 @@ impl Api {
     }
 }
 
-fn upload_kind(algorithm: Option<Algorithm>, given: Option<&dto::ChecksumType>) -> S3Result<Kind> {
-    let given = given.map(|kind| Kind::parse(kind.as_str())).transpose()?;
+fn upload_kind(
+    algorithm: Option<Algorithm>,
+    given: Option<&dto::ChecksumType>,
+) -> S3Result<ChecksumKind> {
+    let given = given.map(|kind| ChecksumKind::parse(kind.as_str())).transpose()?;
     match (algorithm, given) {
-        (None, None) => Ok(Kind::FullObject),
+        (None, None) => Ok(ChecksumKind::FullObject),
         (None, Some(_)) => Err(invalid("A checksum type needs a checksum algorithm.")),
         (Some(algorithm), None) => Ok(algorithm.default_kind()),
         (Some(algorithm), Some(kind)) if algorithm.allows(kind) => Ok(kind),
@@ -195,10 +198,10 @@ fn upload_kind(algorithm: Option<Algorithm>, given: Option<&dto::ChecksumType>) 
 /// none if the checksum of the object is not composite.
 fn check_algorithm(
     of_upload: Option<Algorithm>,
-    kind: Kind,
+    kind: ChecksumKind,
     of_part: Option<Algorithm>,
 ) -> S3Result<()> {
-    if of_part == of_upload || (of_part.is_none() && kind == Kind::FullObject) {
+    if of_part == of_upload || (of_part.is_none() && kind == ChecksumKind::FullObject) {
         return Ok(());
     }
     let name = |algorithm: Option<Algorithm>| {
@@ -231,13 +234,13 @@ mod tests {
         let (full, composite) = (Some("FULL_OBJECT"), Some("COMPOSITE"));
         #[rustfmt::skip]
         let cases = [
-            (None,            None,      Some(Kind::FullObject)),
+            (None,            None,      Some(ChecksumKind::FullObject)),
             (None,            full,      None),
-            (Some(Crc64Nvme), None,      Some(Kind::FullObject)),
+            (Some(Crc64Nvme), None,      Some(ChecksumKind::FullObject)),
             (Some(Crc64Nvme), composite, None),
-            (Some(Crc32),     None,      Some(Kind::Composite)),
-            (Some(Crc32),     full,      Some(Kind::FullObject)),
-            (Some(Sha256),    None,      Some(Kind::Composite)),
+            (Some(Crc32),     None,      Some(ChecksumKind::Composite)),
+            (Some(Crc32),     full,      Some(ChecksumKind::FullObject)),
+            (Some(Sha256),    None,      Some(ChecksumKind::Composite)),
             (Some(Sha256),    full,      None),
         ];
         for (algorithm, given, want) in cases {
@@ -252,14 +255,14 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             // of the upload            of the part  is fine
-            ((crc,  Kind::FullObject),  crc,         true),
-            ((crc,  Kind::FullObject),  None,        true),
-            ((crc,  Kind::FullObject),  sha,         false),
-            ((sha,  Kind::Composite),   sha,         true),
-            ((sha,  Kind::Composite),   None,        false),
-            ((sha,  Kind::Composite),   crc,         false),
-            ((None, Kind::FullObject),  None,        true),
-            ((None, Kind::FullObject),  crc,         false),
+            ((crc,  ChecksumKind::FullObject),  crc,         true),
+            ((crc,  ChecksumKind::FullObject),  None,        true),
+            ((crc,  ChecksumKind::FullObject),  sha,         false),
+            ((sha,  ChecksumKind::Composite),   sha,         true),
+            ((sha,  ChecksumKind::Composite),   None,        false),
+            ((sha,  ChecksumKind::Composite),   crc,         false),
+            ((None, ChecksumKind::FullObject),  None,        true),
+            ((None, ChecksumKind::FullObject),  crc,         false),
         ];
         for ((algorithm, kind), of_part, is_fine) in cases {
             let got = check_algorithm(algorithm, kind, of_part).is_ok();

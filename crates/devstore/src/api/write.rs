@@ -7,7 +7,7 @@ use super::Api;
 use super::fields::{
     attributes_of, checksum_of, condition_headers, fill_checksum, kind, trailer, trailing,
 };
-use crate::behaviours::{Checksums, Conditions, Encryption};
+use crate::behaviours::{Checksums, ConditionBehaviour, Encryption};
 use crate::model::digest::{Algorithm, Claims};
 use crate::model::precondition::Precondition;
 use crate::model::record::{Attributes, Versioning};
@@ -78,7 +78,7 @@ impl Api {
     }
 
     /// Returns how a bucket treats the conditions of a PUT; it has to exist.
-    async fn put_conditions(&self, bucket: &str) -> S3Result<Conditions> {
+    async fn put_conditions(&self, bucket: &str) -> S3Result<ConditionBehaviour> {
         let bucket = bucket.to_owned();
         let found = self.work(move |store| Ok(store.state()?.bucket(&bucket)?.record.versioning));
         Ok(match found.await? {

@@ -34,7 +34,7 @@ pub enum Fault {
     /// so if the work takes long (CompleteMultipartUpload, CopyObject).
     #[serde(rename = "error_in_200")]
     ErrorIn200,
-    /// Like [`Fault::ErrorIn200`], but does the work.
+    /// Does the work, then answers like [`Fault::ErrorIn200`].
     #[serde(rename = "late_error_in_200")]
     LateErrorIn200,
 }

@@ -4,7 +4,7 @@
 //! An injected fault fires once. A test asserts at its end that
 //! [`Faults::unfired`] is empty, because a fault that never fired tested nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -38,6 +38,9 @@ struct Shared {
 struct FaultsState {
     calls: BTreeMap<Op, Calls>,
     calls_total: u64,
+    /// Operations of which a call named a version.
+    of_versions: BTreeSet<Op>,
+    denied: BTreeSet<Op>,
     injected: Vec<(InjectedFault, Stage)>,
     holds: Vec<HoldRule>,
     latency: Duration,
@@ -106,6 +109,27 @@ impl Faults {
     /// Returns how often `op` was called since the server started.
     pub fn calls(&self, op: Op) -> u64 {
         self.state().calls.get(&op).map_or(0, |calls| calls.count)
+    }
+
+    /// Returns whether a call of `op` named a version of an object, which takes a permission of
+    /// its own.
+    pub fn named_version(&self, op: Op) -> bool {
+        self.state().of_versions.contains(&op)
+    }
+
+    /// Denies every call of these operations from now on, as for credentials without the
+    /// permission. Denied calls are not counted.
+    pub fn deny(&self, ops: impl IntoIterator<Item = Op>) {
+        self.state().denied.extend(ops);
+    }
+
+    pub(crate) fn is_denied(&self, op: Op) -> bool {
+        self.state().denied.contains(&op)
+    }
+
+    /// Notes that a call of `op` names a version.
+    pub(crate) fn note_version(&self, op: Op) {
+        self.state().of_versions.insert(op);
     }
 
     /// Returns the headers of a call; 1 is the first since the server started.

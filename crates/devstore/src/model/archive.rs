@@ -25,7 +25,7 @@ pub(crate) struct Restore {
     pub(crate) tier: Tier,
 }
 
-/// From the fastest to the slowest.
+/// Speed of a restore, from the fastest to the slowest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Tier {
     Expedited,

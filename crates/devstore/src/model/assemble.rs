@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use s3s::crypto::{self, Checksum as _};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
-use crate::model::digest::{self, Algorithm, Checksum, Kind};
+use crate::model::digest::{self, Algorithm, Checksum, ChecksumKind};
 use crate::model::record::{Part, UploadRecord};
 
 /// A part in the list with which a client completes an upload.
@@ -24,9 +24,9 @@ pub(crate) struct ListedPart {
 
 /// Further properties that the client expects of the object.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Expected {
+pub(crate) struct ExpectedObject {
     pub(crate) checksum: Option<(Algorithm, String)>,
-    pub(crate) kind: Option<Kind>,
+    pub(crate) kind: Option<ChecksumKind>,
     pub(crate) len: Option<u64>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn assemble(
     upload: &UploadRecord,
     uploaded: &BTreeMap<i32, Part>,
     listed: &[ListedPart],
-    expected: &Expected,
+    expected: &ExpectedObject,
     part_bytes_min: u64,
 ) -> S3Result<AssembledObject> {
     check_order(listed)?;
@@ -88,7 +88,7 @@ fn find<'a>(
             let message = format!("The checksum of part {number} does not match.");
             Err(S3Error::with_message(S3ErrorCode::InvalidPart, message))
         }
-        None if upload.kind == Kind::Composite => {
+        None if upload.kind == ChecksumKind::Composite => {
             let message = format!(
                 "The upload was created using a {} checksum. The complete request must include \
                  the checksum for each part. It was missing for part {number} in the request.",
@@ -135,8 +135,8 @@ fn checksum(upload: &UploadRecord, parts: &[Part]) -> Checksum {
     let algorithm = upload.algorithm.unwrap_or(Algorithm::Crc64Nvme);
     let values = parts.iter().map(|part| part.checksum.value.as_str());
     let value = match upload.kind {
-        Kind::Composite => digest::compose(algorithm, values),
-        Kind::FullObject => {
+        ChecksumKind::Composite => digest::compose(algorithm, values),
+        ChecksumKind::FullObject => {
             digest::combine(algorithm, values.zip(parts.iter().map(|part| part.len)))
                 .expect("a full-object checksum is a CRC")
         }
@@ -144,7 +144,7 @@ fn checksum(upload: &UploadRecord, parts: &[Part]) -> Checksum {
     Checksum { algorithm, kind: upload.kind, value }
 }
 
-fn check_expected(assembled: &AssembledObject, expected: &Expected) -> S3Result<()> {
+fn check_expected(assembled: &AssembledObject, expected: &ExpectedObject) -> S3Result<()> {
     if let Some(len) = expected.len
         && len != assembled.len
     {
@@ -203,7 +203,7 @@ mod tests {
             ("a short one in between",  vec![line(1), line(2), line(3)], EntityTooSmall),
         ];
         for (situation, list, want) in cases {
-            let refused = assemble(&upload(), &parts, &list, &Expected::default(), MIN);
+            let refused = assemble(&upload(), &parts, &list, &ExpectedObject::default(), MIN);
             assert_eq!(*refused.unwrap_err().code(), want, "{situation}");
         }
     }
@@ -213,7 +213,8 @@ mod tests {
         let parts = uploaded(&[b"1111", b"22", b"3333"]);
         let list = [listed(&parts[&1]), listed(&parts[&2])];
 
-        let assembled = assemble(&upload(), &parts, &list, &Expected::default(), MIN).unwrap();
+        let assembled =
+            assemble(&upload(), &parts, &list, &ExpectedObject::default(), MIN).unwrap();
 
         assert_eq!(assembled.len, 6);
         assert_eq!(assembled.checksum, part(0, b"111122").checksum);
@@ -229,11 +230,11 @@ mod tests {
         let wrong = crc(part(0, b"111123").checksum.value);
         #[rustfmt::skip]
         let cases = [
-            (Expected { checksum: right, ..Expected::default() },                None),
-            (Expected { checksum: wrong, ..Expected::default() },                Some(S3ErrorCode::BadDigest)),
-            (Expected { len: Some(6), ..Expected::default() },                   None),
-            (Expected { len: Some(7), ..Expected::default() },                   Some(S3ErrorCode::InvalidRequest)),
-            (Expected { kind: Some(Kind::Composite), ..Expected::default() },    Some(S3ErrorCode::InvalidRequest)),
+            (ExpectedObject { checksum: right, ..ExpectedObject::default() },                None),
+            (ExpectedObject { checksum: wrong, ..ExpectedObject::default() },                Some(S3ErrorCode::BadDigest)),
+            (ExpectedObject { len: Some(6), ..ExpectedObject::default() },                   None),
+            (ExpectedObject { len: Some(7), ..ExpectedObject::default() },                   Some(S3ErrorCode::InvalidRequest)),
+            (ExpectedObject { kind: Some(ChecksumKind::Composite), ..ExpectedObject::default() },    Some(S3ErrorCode::InvalidRequest)),
         ];
         for (expected, want) in cases {
             let refused = assemble(&upload(), &parts, &list, &expected, MIN).err();
@@ -244,10 +245,10 @@ mod tests {
     #[test]
     fn a_composite_upload_needs_the_checksum_of_each_part() {
         let parts = uploaded(&[b"1111"]);
-        let composite = UploadRecord { kind: Kind::Composite, ..upload() };
+        let composite = UploadRecord { kind: ChecksumKind::Composite, ..upload() };
 
         let refused =
-            assemble(&composite, &parts, &[listed(&parts[&1])], &Expected::default(), MIN);
+            assemble(&composite, &parts, &[listed(&parts[&1])], &ExpectedObject::default(), MIN);
 
         assert_eq!(*refused.unwrap_err().code(), S3ErrorCode::InvalidRequest);
     }
@@ -260,7 +261,7 @@ mod tests {
             started_at: Timestamp::default(),
             attributes: Attributes::default(),
             algorithm: None,
-            kind: Kind::FullObject,
+            kind: ChecksumKind::FullObject,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Checksums: the algorithm of a client, its claimed values, and computing them.
 //!
-//! As in S3, one checksum is stored for an object or part: the one that the
+//! One checksum is stored for an object or part: the one that the
 //! client chose, or CRC64NVME. The MD5 is always computed, because it is the
 //! ETag. CRC64NVME is always computed, so that a completed upload can be verified
 //! without reading its parts again.
@@ -27,7 +27,7 @@ pub(crate) enum Algorithm {
 
 /// The input of the checksum of a multipart object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Kind {
+pub(crate) enum ChecksumKind {
     /// All bytes of the object.
     FullObject,
     /// The checksums of the parts. The value ends with the number of parts.
@@ -37,7 +37,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Checksum {
     pub(crate) algorithm: Algorithm,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ChecksumKind,
     /// Base64 as in S3, with the suffix `-N` if composite.
     pub(crate) value: String,
 }
@@ -80,20 +80,20 @@ impl Algorithm {
     }
 
     /// Returns the kind for a multipart upload if the client chooses none.
-    pub(crate) fn default_kind(self) -> Kind {
+    pub(crate) fn default_kind(self) -> ChecksumKind {
         match self {
-            Algorithm::Crc64Nvme => Kind::FullObject,
+            Algorithm::Crc64Nvme => ChecksumKind::FullObject,
             Algorithm::Crc32 | Algorithm::Crc32c | Algorithm::Sha1 | Algorithm::Sha256 => {
-                Kind::Composite
+                ChecksumKind::Composite
             }
         }
     }
 
-    pub(crate) fn allows(self, kind: Kind) -> bool {
+    pub(crate) fn allows(self, kind: ChecksumKind) -> bool {
         match self {
-            Algorithm::Crc64Nvme => kind == Kind::FullObject,
+            Algorithm::Crc64Nvme => kind == ChecksumKind::FullObject,
             Algorithm::Crc32 | Algorithm::Crc32c => true,
-            Algorithm::Sha1 | Algorithm::Sha256 => kind == Kind::Composite,
+            Algorithm::Sha1 | Algorithm::Sha256 => kind == ChecksumKind::Composite,
         }
     }
 
@@ -117,21 +117,22 @@ impl Algorithm {
     }
 }
 
-impl Kind {
+impl ChecksumKind {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Kind::FullObject => dto::ChecksumType::FULL_OBJECT,
-            Kind::Composite => dto::ChecksumType::COMPOSITE,
+            ChecksumKind::FullObject => dto::ChecksumType::FULL_OBJECT,
+            ChecksumKind::Composite => dto::ChecksumType::COMPOSITE,
         }
     }
 
-    pub(crate) fn parse(text: &str) -> S3Result<Kind> {
-        [Kind::FullObject, Kind::Composite].into_iter().find(|k| k.as_str() == text).ok_or_else(
-            || {
+    pub(crate) fn parse(text: &str) -> S3Result<ChecksumKind> {
+        [ChecksumKind::FullObject, ChecksumKind::Composite]
+            .into_iter()
+            .find(|k| k.as_str() == text)
+            .ok_or_else(|| {
                 let message = format!("unknown checksum type {text:?}");
                 S3Error::with_message(S3ErrorCode::InvalidRequest, message)
-            },
-        )
+            })
     }
 }
 
@@ -227,7 +228,7 @@ impl Hasher {
         Digests {
             md5: self.md5.finalize(),
             crc64nvme: decode_crc(&crc64nvme),
-            checksum: Checksum { algorithm: self.algorithm, kind: Kind::FullObject, value },
+            checksum: Checksum { algorithm: self.algorithm, kind: ChecksumKind::FullObject, value },
         }
     }
 }

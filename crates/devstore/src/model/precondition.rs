@@ -8,7 +8,7 @@
 use s3s::dto::{ETagCondition, IfMatch, IfNoneMatch};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
-use crate::behaviours::Conditions;
+use crate::behaviours::ConditionBehaviour;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Precondition {
@@ -32,19 +32,19 @@ pub(crate) struct ConditionHeaders {
 
 impl ConditionHeaders {
     /// Returns the condition that a server which treats them like this checks.
-    pub(crate) fn precondition(self, conditions: Conditions) -> S3Result<Precondition> {
+    pub(crate) fn precondition(self, conditions: ConditionBehaviour) -> S3Result<Precondition> {
         let ConditionHeaders { if_match, if_none_match, is_quoted } = self;
         match conditions {
-            Conditions::Ignored => Ok(Precondition::None),
-            Conditions::NotImplemented if if_match.is_some() || if_none_match.is_some() => {
+            ConditionBehaviour::Ignored => Ok(Precondition::None),
+            ConditionBehaviour::NotImplemented if if_match.is_some() || if_none_match.is_some() => {
                 Err(not_implemented())
             }
-            Conditions::IfMatchNeverHolds if if_match.is_some() => Err(failed()),
-            Conditions::NotImplemented | Conditions::IfMatchNeverHolds | Conditions::Honoured => {
-                Precondition::parse(if_match, if_none_match)
-            }
-            Conditions::OnlyBareETag if if_none_match.is_some() => Ok(Precondition::None),
-            Conditions::BareETag | Conditions::OnlyBareETag => {
+            ConditionBehaviour::IfMatchNeverHolds if if_match.is_some() => Err(failed()),
+            ConditionBehaviour::NotImplemented
+            | ConditionBehaviour::IfMatchNeverHolds
+            | ConditionBehaviour::Honoured => Precondition::parse(if_match, if_none_match),
+            ConditionBehaviour::OnlyBareETag if if_none_match.is_some() => Ok(Precondition::None),
+            ConditionBehaviour::BareETag | ConditionBehaviour::OnlyBareETag => {
                 match Precondition::parse(if_match, if_none_match)? {
                     // An ETag is stored without quotes, so this one is never found.
                     Precondition::ETag(etag) if is_quoted => {
@@ -141,22 +141,22 @@ mod tests {
         let etag = |text: &str| Some(Precondition::ETag(text.to_owned()));
         #[rustfmt::skip]
         let cases = [
-            (Conditions::Honoured,       headers(true),  etag("a")),
-            (Conditions::Honoured,       headers(false), etag("a")),
-            (Conditions::Honoured,       new(),          Some(Precondition::Absent)),
-            (Conditions::BareETag,       headers(true),  etag("\"a\"")),
-            (Conditions::BareETag,       headers(false), etag("a")),
-            (Conditions::BareETag,       new(),          Some(Precondition::Absent)),
-            (Conditions::OnlyBareETag,   headers(true),  etag("\"a\"")),
-            (Conditions::OnlyBareETag,   headers(false), etag("a")),
-            (Conditions::OnlyBareETag,   new(),          Some(Precondition::None)),
-            (Conditions::NotImplemented, headers(true),  None),
-            (Conditions::NotImplemented, new(),          None),
-            (Conditions::NotImplemented, ConditionHeaders::default(), Some(Precondition::None)),
-            (Conditions::IfMatchNeverHolds, headers(true),  None),
-            (Conditions::IfMatchNeverHolds, new(),          Some(Precondition::Absent)),
-            (Conditions::Ignored,        headers(true),  Some(Precondition::None)),
-            (Conditions::Ignored,        new(),          Some(Precondition::None)),
+            (ConditionBehaviour::Honoured,       headers(true),  etag("a")),
+            (ConditionBehaviour::Honoured,       headers(false), etag("a")),
+            (ConditionBehaviour::Honoured,       new(),          Some(Precondition::Absent)),
+            (ConditionBehaviour::BareETag,       headers(true),  etag("\"a\"")),
+            (ConditionBehaviour::BareETag,       headers(false), etag("a")),
+            (ConditionBehaviour::BareETag,       new(),          Some(Precondition::Absent)),
+            (ConditionBehaviour::OnlyBareETag,   headers(true),  etag("\"a\"")),
+            (ConditionBehaviour::OnlyBareETag,   headers(false), etag("a")),
+            (ConditionBehaviour::OnlyBareETag,   new(),          Some(Precondition::None)),
+            (ConditionBehaviour::NotImplemented, headers(true),  None),
+            (ConditionBehaviour::NotImplemented, new(),          None),
+            (ConditionBehaviour::NotImplemented, ConditionHeaders::default(), Some(Precondition::None)),
+            (ConditionBehaviour::IfMatchNeverHolds, headers(true),  None),
+            (ConditionBehaviour::IfMatchNeverHolds, new(),          Some(Precondition::Absent)),
+            (ConditionBehaviour::Ignored,        headers(true),  Some(Precondition::None)),
+            (ConditionBehaviour::Ignored,        new(),          Some(Precondition::None)),
         ];
         for (conditions, headers, want) in cases {
             let got = headers.clone().precondition(conditions).ok();

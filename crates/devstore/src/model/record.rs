@@ -9,7 +9,7 @@ use s3s::dto::{BucketLifecycleConfiguration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::model::archive::Restore;
-use crate::model::digest::{Algorithm, Checksum, Kind};
+use crate::model::digest::{Algorithm, Checksum, ChecksumKind};
 
 /// Version id of objects that are written while a bucket keeps no versions.
 pub(crate) const NULL_VERSION: &str = "null";
@@ -74,7 +74,7 @@ pub(crate) struct Object {
     pub(crate) etag: String,
     pub(crate) len: u64,
     pub(crate) checksum: Checksum,
-    /// False on a server that is told to keep no checksums.
+    /// False on a server that keeps no checksums.
     #[serde(default = "yes")]
     pub(crate) tells_checksum: bool,
     /// All parts in order. An object of a single PUT has one part.
@@ -111,7 +111,7 @@ pub(crate) struct UploadRecord {
     pub(crate) attributes: Attributes,
     /// `None` if the client chose none.
     pub(crate) algorithm: Option<Algorithm>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ChecksumKind,
 }
 
 fn yes() -> bool {
@@ -119,7 +119,7 @@ fn yes() -> bool {
 }
 
 impl Object {
-    /// Returns the checksum that clients are told.
+    /// Returns the checksum that answers contain.
     pub(crate) fn reported_checksum(&self) -> Option<&Checksum> {
         Some(&self.checksum).filter(|_| self.tells_checksum)
     }

@@ -179,7 +179,7 @@ mod tests {
     use s3s::dto::Timestamp;
 
     use super::*;
-    use crate::model::digest::{Algorithm, Checksum, Kind};
+    use crate::model::digest::{Algorithm, Checksum, ChecksumKind};
 
     #[test]
     fn a_range_is_composed_of_the_right_pieces() {
@@ -221,7 +221,7 @@ mod tests {
     fn part(blob: &str, len: u64) -> Part {
         let checksum = Checksum {
             algorithm: Algorithm::Crc64Nvme,
-            kind: Kind::FullObject,
+            kind: ChecksumKind::FullObject,
             value: String::new(),
         };
         Part {

@@ -27,12 +27,12 @@ pub(crate) struct Received {
     pub(crate) file: NamedTempFile,
     pub(crate) len: u64,
     pub(crate) digests: Digests,
-    /// True if clients are told the checksum.
+    /// True if answers contain the checksum.
     pub(crate) tells_checksum: bool,
 }
 
 impl Received {
-    /// Sets what clients are told on a server that verifies no checksums: the one
+    /// Sets the checksum in the answers of a server that verifies no checksums: the one
     /// that the client claimed, or none.
     pub(crate) fn repeat(&mut self, claimed: Option<(Algorithm, String)>, checksums: Checksums) {
         self.tells_checksum = false;

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, HashSet};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
 use crate::behaviours::{Checksums, CompletionETag, ListedParts};
-use crate::model::assemble::{Expected, ListedPart, assemble};
-use crate::model::digest::{Algorithm, Kind};
+use crate::model::assemble::{ExpectedObject, ListedPart, assemble};
+use crate::model::digest::{Algorithm, ChecksumKind};
 use crate::model::precondition::Precondition;
 use crate::model::record::{Attributes, Content, Object, Part, UploadRecord};
 use crate::storage::blob::random_id;
@@ -32,7 +32,7 @@ pub(crate) struct NewUpload {
     pub(crate) key: String,
     pub(crate) attributes: Attributes,
     pub(crate) algorithm: Option<Algorithm>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ChecksumKind,
 }
 
 impl Store {
@@ -91,7 +91,7 @@ impl Store {
         &self,
         name: &UploadName,
         listed: &[ListedPart],
-        expected: &Expected,
+        expected: &ExpectedObject,
         precondition: &Precondition,
     ) -> S3Result<Found> {
         let mut state = self.state()?;

@@ -1,6 +1,6 @@
 //! Conditional writes: PUT and CompleteMultipartUpload.
 
-use s3up_devstore::{Behaviours, Conditions, DevStore, Options, Versioning};
+use s3up_devstore::{Behaviours, ConditionBehaviour, DevStore, Options, Versioning};
 
 use crate::support::{BUCKET, PART, Server, bytes, client, list_of, refusal, server, status};
 
@@ -148,7 +148,7 @@ async fn an_upload_replaces_only_the_object_with_the_etag() {
 #[tokio::test]
 async fn a_server_that_ignores_conditions_executes_every_write() {
     let dir = tempfile::tempdir().unwrap();
-    let behaviours = Behaviours::with_conditions(Conditions::Ignored);
+    let behaviours = Behaviours::with_conditions(ConditionBehaviour::Ignored);
     let options = Options { behaviours, ..Options::new(dir.path()) };
     let s3 = DevStore::start(options).await.unwrap();
     s3.create_bucket(BUCKET, Versioning::Off).await.unwrap();

@@ -1,4 +1,4 @@
-//! The servers that the embedded one can behave like: what tells each of them from
+//! The servers that the embedded one can behave like: what distinguishes each of them from
 //! S3, as measured on them.
 
 use aws_sdk_s3::operation::complete_multipart_upload::CompleteMultipartUploadOutput;
@@ -62,8 +62,8 @@ async fn rgw_completes_over_an_object_and_answers_an_empty_etag() {
         let completed = complete.send().await.unwrap();
 
         assert_eq!(completed.e_tag(), Some(""));
-        let told = head(&server, "key").await;
-        assert!(told.e_tag().unwrap().ends_with("-1\""), "{told:?}");
+        let found = head(&server, "key").await;
+        assert!(found.e_tag().unwrap().ends_with("-1\""), "{found:?}");
     }
 }
 
@@ -88,9 +88,9 @@ async fn an_archive_class_is_told_and_the_object_can_be_read_at_once() {
         let put = server.client.put_object().bucket(BUCKET).key("key").body(bytes(b"cold"));
         put.storage_class(StorageClass::DeepArchive).send().await.unwrap();
 
-        let told = head(&server, "key").await;
-        assert_eq!(told.storage_class(), Some(&StorageClass::DeepArchive), "{like:?}");
-        assert_eq!(told.restore(), None, "{like:?}");
+        let found = head(&server, "key").await;
+        assert_eq!(found.storage_class(), Some(&StorageClass::DeepArchive), "{like:?}");
+        assert_eq!(found.restore(), None, "{like:?}");
         assert_eq!(server.get("key").await, b"cold", "{like:?}");
         let request = RestoreRequest::builder().days(1).build();
         let restore = server.client.restore_object().bucket(BUCKET).key("key");
@@ -217,10 +217,10 @@ async fn rclone_repeats_what_was_asked_for_and_verifies_no_checksum() {
     let stored = put.checksum_crc64_nvme("AAAAAAAAAAA=").send().await.unwrap();
 
     assert_eq!(stored.server_side_encryption(), None);
-    let told = head(&server, "key").await;
-    assert_eq!(told.server_side_encryption(), Some(&ServerSideEncryption::Aes256));
-    assert_eq!(told.storage_class().map(StorageClass::as_str), Some("NO_SUCH_CLASS"));
-    assert_eq!(told.checksum_crc64_nvme(), Some("AAAAAAAAAAA="));
+    let found = head(&server, "key").await;
+    assert_eq!(found.server_side_encryption(), Some(&ServerSideEncryption::Aes256));
+    assert_eq!(found.storage_class().map(StorageClass::as_str), Some("NO_SUCH_CLASS"));
+    assert_eq!(found.checksum_crc64_nvme(), Some("AAAAAAAAAAA="));
 }
 
 #[tokio::test]
@@ -264,9 +264,9 @@ async fn a_server_like_s3_tells_all_that_the_others_lack() {
 
     let completed = completed(&server, "key").await;
 
-    let told = head(&server, "key").await;
-    assert_eq!(told.e_tag(), completed.e_tag());
-    assert_eq!(told.version_id(), completed.version_id());
+    let found = head(&server, "key").await;
+    assert_eq!(found.e_tag(), completed.e_tag());
+    assert_eq!(found.version_id(), completed.version_id());
     let versions = server.client.list_object_versions().bucket(BUCKET).send().await.unwrap();
     let classes: Vec<_> = versions.versions().iter().map(|v| v.storage_class()).collect();
     assert_eq!(classes, [Some(&ObjectVersionStorageClass::Standard); 2]);

@@ -66,6 +66,12 @@ pub struct ClientPolicy {
     pub silent_after: Duration,
     /// Longest wait of a pending file.
     pub lag_after: Duration,
+    /// Longest time since the last good drill of a client that makes drills.
+    pub drill_after: Duration,
+    /// Percent of the known files whose change within an hour is suspicious; 0: none.
+    pub changed_percent: u64,
+    /// Number of files that must have changed for it.
+    pub changed_files_min: u64,
 }
 
 impl ClientPolicy {
@@ -93,6 +99,9 @@ impl ClientPolicy {
             quota_bytes: None,
             silent_after: Duration::from_secs(26 * 3600),
             lag_after: Duration::from_secs(3600),
+            drill_after: Duration::from_secs(62 * 24 * 3600),
+            changed_percent: 25,
+            changed_files_min: 100,
         }
     }
 }

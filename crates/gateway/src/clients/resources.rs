@@ -27,9 +27,14 @@ pub(crate) struct Resources {
     running: Stopwatch,
 }
 
-/// Counts as one of the concurrent uploads of a client until it is dropped.
+/// Counts as one of the concurrent uploads of a client until it and its clones are dropped.
+#[derive(Clone, Debug)]
+pub(crate) struct UploadSlot(
+    #[expect(dead_code, reason = "only its end has an effect")] Arc<TakenSlot>,
+);
+
 #[derive(Debug)]
-pub(crate) struct UploadSlot(Arc<AtomicUsize>);
+struct TakenSlot(Arc<AtomicUsize>);
 
 impl Resources {
     pub(super) fn new(share_bytes: u64) -> Resources {
@@ -49,7 +54,7 @@ impl Resources {
     pub(super) fn upload_slot(&self, limit: usize) -> Option<UploadSlot> {
         let more = |count| (count < limit).then_some(count + 1);
         let taken = self.uploads.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        taken.ok().map(|_| UploadSlot(self.uploads.clone()))
+        taken.ok().map(|_| UploadSlot(Arc::new(TakenSlot(self.uploads.clone()))))
     }
 
     /// Counts a request, or returns the time to wait before it.
@@ -59,7 +64,7 @@ impl Resources {
     }
 }
 
-impl Drop for UploadSlot {
+impl Drop for TakenSlot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -6,6 +6,9 @@ use clap::{Parser, Subcommand};
 use s3up_cli::{LogArgs, ShellFilesCommand};
 use s3up_core::ClientName;
 
+use super::init::InitArgs;
+use crate::freeze::parse_reason;
+
 const GLOBAL: &str = "Global options";
 
 const EXAMPLES: &str = "\
@@ -63,6 +66,19 @@ Examples:
   s3up-server doctor
   s3up-server doctor --json";
 
+const INIT_EXAMPLES: &str = "\
+Asks on a terminal for what no option says, and writes the file of --config and
+NAME.key, the key of a first client, both with mode 0600. Then it checks the S3
+server as `check-config --online` does. A file that exists is not touched. The
+S3 credentials come from the variables S3_ACCESS_KEY_ID and
+S3_SECRET_ACCESS_KEY, or from the file of --env-file.
+
+Examples:
+  s3up-server init
+
+  s3up-server init --bucket backups --region eu-central-1 --client web-01 \\
+    --cert-file /etc/s3up-server/cert.pem --key-file /etc/s3up-server/key.pem";
+
 const FLEET_EXAMPLES: &str = "\
 This reads the database of the gateway, and works while no gateway is running.
 The worst state comes first:
@@ -79,6 +95,21 @@ Examples:
 
   # For cron or a monitor
   s3up-server fleet --check";
+
+const FREEZE_EXAMPLES: &str = "\
+For a client that may be compromised, or whose files change in a way that looks
+like ransomware. All gateways on the same database refuse its uploads within
+some seconds, also those in progress. Its downloads, heartbeats and reports go
+on, and its agent tries again until the client is released.
+
+With SQLite, run it as the user of the gateway, who must own the database.
+
+Examples:
+  sudo -u s3up-server s3up-server freeze webapp --reason 'strange changes'";
+
+const RELEASE_EXAMPLES: &str = "\
+Examples:
+  sudo -u s3up-server s3up-server release webapp";
 
 const SWEEP_EXAMPLES: &str = "\
 A gateway that is killed leaves multipart uploads behind, for whose parts S3
@@ -170,6 +201,23 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Refuse the uploads of a client until it is released
+    #[command(after_help = FREEZE_EXAMPLES)]
+    Freeze {
+        /// Name of the client in server.yaml
+        #[arg(value_parser = ClientName::parse)]
+        client: ClientName,
+        /// Words for the client and for other operators
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, value_parser = parse_reason)]
+        reason: String,
+    },
+    /// Take the uploads of a frozen client again
+    #[command(after_help = RELEASE_EXAMPLES)]
+    Release {
+        /// Name of the client in server.yaml
+        #[arg(value_parser = ClientName::parse)]
+        client: ClientName,
+    },
     /// Abort multipart uploads that were left behind
     #[command(after_help = SWEEP_EXAMPLES)]
     Sweep {
@@ -203,6 +251,9 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write a first configuration file and check it
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(InitArgs),
     /// Generate a client key
     #[command(after_help = KEYGEN_EXAMPLES)]
     Keygen {

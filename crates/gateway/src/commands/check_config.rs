@@ -24,7 +24,7 @@ pub(super) fn run(files: &ConfigFiles, log: LogArgs, online: bool) -> anyhow::Re
 
 /// Examines the server. Writes probe objects below the prefix.
 #[tokio::main]
-async fn check_server(config: Config, log: LogArgs) -> anyhow::Result<Exit> {
+pub(super) async fn check_server(config: Config, log: LogArgs) -> anyhow::Result<Exit> {
     log.with_config(None, config.log_format).init()?;
     let connected = Store::connect(config.store).await;
     let store = connected.map_err(|err| start_error(StartError::Connect(err)))?;

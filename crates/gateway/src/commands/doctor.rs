@@ -9,7 +9,6 @@ use s3up_cli::{Exit, FindingLine, LogArgs, finding_table};
 use s3up_core::Severity;
 use s3up_core::{KeyPrefix, error_chain};
 use s3up_store::{AbortRule, ProbeUpload, Store, UploadError, findings};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{check_config, show};
 use crate::clock::CLOCK;
@@ -118,7 +117,7 @@ fn certificate(files: Option<&TlsFiles>, now: SystemTime) -> FindingLine {
         let means = "a proxy in front of the gateway has to encrypt";
         return finding(Severity::Note, subject, "no TLS", means, None);
     };
-    let not_after = match tls::own_certificate(files).map(|der| not_after(&der)) {
+    let not_after = match tls::own_certificate(files).map(|der| tls::not_after(&der)) {
         Ok(Some(at)) => at,
         Ok(None) => return unreadable_certificate("cannot parse its validity".to_owned()),
         Err(err) => return unreadable_certificate(error_chain(&err)),
@@ -130,13 +129,6 @@ fn unreadable_certificate(found: String) -> FindingLine {
     let fix = Some("check the file with `openssl x509 -noout -dates -in FILE`");
     let means = "its expiry is unknown";
     finding(Severity::Warning, "TLS certificate", found, means, fix)
-}
-
-/// Returns the end of the validity of a certificate.
-fn not_after(der: &[u8]) -> Option<SystemTime> {
-    let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    let seconds = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
 fn validity(not_after: SystemTime, now: SystemTime) -> FindingLine {
@@ -300,10 +292,10 @@ mod tests {
         let key = rcgen::KeyPair::generate().unwrap();
         let cert = params.self_signed(&key).unwrap();
 
-        let found = not_after(cert.der()).unwrap();
+        let found = tls::not_after(cert.der()).unwrap();
 
         assert_eq!(jiff::Timestamp::try_from(found).unwrap().to_string(), "2030-01-02T00:00:00Z");
-        assert_eq!(not_after(b"no certificate"), None);
+        assert_eq!(tls::not_after(b"no certificate"), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::clock::CLOCK;
 use crate::clock::millis;
 use crate::config::ConfigFiles;
 use crate::database::Database;
+use crate::fleet::incidents::by_subject;
 use crate::fleet::overview::{headline, overview};
 
 #[tokio::main]
@@ -21,8 +22,9 @@ pub(super) async fn run(
     let config = files.load()?;
     log.with_config(None, config.log_format).init()?;
     let facts = Database::client_facts_at(&config.database.location).await;
-    let facts = facts.context("read the state of the clients")?;
-    let list = overview(config.clients.policies(), facts, millis(CLOCK.now()));
+    let (facts, open) = facts.context("read the state of the clients")?;
+    let open = by_subject(open);
+    let list = overview(config.clients.policies(), facts, &open, millis(CLOCK.now()));
     if json {
         show::print(&format!("{}\n", serde_json::to_string_pretty(&list)?))?;
     } else if check {

@@ -18,7 +18,7 @@ pub(super) fn run(name: Option<&ClientName>) -> anyhow::Result<Exit> {
 }
 
 /// Returns a new key, generated from the kernel's random numbers.
-fn generate() -> Result<String, getrandom::Error> {
+pub(super) fn generate() -> Result<String, getrandom::Error> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret)?;
     Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret)))

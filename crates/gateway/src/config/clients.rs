@@ -6,7 +6,7 @@ use s3up_cli::config::{ConfigError, Source};
 use s3up_core::part::MIB;
 use s3up_core::{ClientName, Sha256Digest};
 
-use super::fleet::{Thresholds, threshold};
+use super::fleet::{DefaultThresholds, changed_percent, threshold};
 use super::keys::{digest_of, parse_digest};
 use super::raw;
 use crate::clients::{ClientPolicy, Clients, Overwrite, Right};
@@ -18,7 +18,7 @@ const UPLOADS_MAX: usize = 32;
 /// Returns the clients. Each may hold up to `share_bytes` of the buffer budget.
 pub(super) fn clients(
     raw: &[raw::Client],
-    fleet: Thresholds,
+    fleet: DefaultThresholds,
     source: &Source,
     share_bytes: u64,
 ) -> Result<Clients, ConfigError> {
@@ -49,7 +49,7 @@ pub(super) fn clients(
 
 fn policy(
     raw: &raw::Client,
-    fleet: Thresholds,
+    fleet: DefaultThresholds,
     source: &Source,
     at: &dyn Fn(&str) -> String,
 ) -> Result<ClientPolicy, ConfigError> {
@@ -86,6 +86,14 @@ fn policy(
             &at("silent_after"),
         )?,
         lag_after: threshold(&raw.lag_after, fleet.lag_after, source, &at("lag_after"))?,
+        drill_after: threshold(&raw.drill_after, fleet.drill_after, source, &at("drill_after"))?,
+        changed_percent: changed_percent(
+            raw.changed_percent,
+            fleet.changed_percent,
+            source,
+            &at("changed_percent"),
+        )?,
+        changed_files_min: raw.changed_files_min.unwrap_or(fleet.changed_files_min),
     })
 }
 

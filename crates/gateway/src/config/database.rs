@@ -7,7 +7,8 @@ use s3up_cli::config::{ConfigError, Source};
 use super::raw::Raw;
 use crate::database::{DatabaseSettings, Location};
 
-const PATH: &str = "/var/lib/s3up-server/gateway.db";
+/// Default of `database.path`.
+pub const PATH: &str = "/var/lib/s3up-server/gateway.db";
 const KEEP_DAYS: u32 = 400;
 /// A hundred years; a larger number is a mistake.
 const KEEP_DAYS_MAX: u32 = 36_525;

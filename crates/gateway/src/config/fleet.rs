@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::civil::Time;
 use s3up_cli::config::{ConfigError, Source};
 use s3up_cli::{Secret, SecretUrl, parse_age};
 
@@ -13,21 +14,54 @@ use crate::webhook::Alerts;
 
 const SILENT_AFTER: Duration = Duration::from_secs(26 * 3600);
 const LAG_AFTER: Duration = Duration::from_secs(3600);
+/// One monthly drill may fail.
+const DRILL_AFTER: Duration = Duration::from_secs(62 * 24 * 3600);
+const CHANGED_PERCENT: u64 = 25;
+const CHANGED_FILES_MIN: u64 = 100;
 /// An agent sends a heartbeat each minute, and states are judged each minute.
 const THRESHOLD_MIN: Duration = Duration::from_secs(5 * 60);
 
 /// The thresholds of clients that have none of their own.
 #[derive(Clone, Copy)]
-pub(super) struct Thresholds {
+pub(super) struct DefaultThresholds {
     pub silent_after: Duration,
     pub lag_after: Duration,
+    pub drill_after: Duration,
+    pub changed_percent: u64,
+    pub changed_files_min: u64,
 }
 
-pub(super) fn thresholds(raw: &raw::Fleet, source: &Source) -> Result<Thresholds, ConfigError> {
-    Ok(Thresholds {
+pub(super) fn thresholds(
+    raw: &raw::Fleet,
+    source: &Source,
+) -> Result<DefaultThresholds, ConfigError> {
+    Ok(DefaultThresholds {
         silent_after: threshold(&raw.silent_after, SILENT_AFTER, source, "fleet.silent_after")?,
         lag_after: threshold(&raw.lag_after, LAG_AFTER, source, "fleet.lag_after")?,
+        drill_after: threshold(&raw.drill_after, DRILL_AFTER, source, "fleet.drill_after")?,
+        changed_percent: changed_percent(
+            raw.changed_percent,
+            CHANGED_PERCENT,
+            source,
+            "fleet.changed_percent",
+        )?,
+        changed_files_min: raw.changed_files_min.unwrap_or(CHANGED_FILES_MIN),
     })
+}
+
+/// Returns the percentage that a key sets, or the default.
+pub(super) fn changed_percent(
+    percent: Option<u64>,
+    default: u64,
+    source: &Source,
+    key: &str,
+) -> Result<u64, ConfigError> {
+    match percent {
+        Some(percent) if percent > 100 => {
+            Err(source.invalid(key, format!("expected 0 to 100, found {percent}")))
+        }
+        percent => Ok(percent.unwrap_or(default)),
+    }
 }
 
 /// Returns the threshold that a key sets, or the default.
@@ -55,7 +89,15 @@ pub(super) fn alerts(raw: &raw::Alerts, source: &Source) -> Result<Alerts, Confi
     Ok(Alerts {
         webhook_url: url(&raw.webhook_url, "alerts.webhook_url")?,
         ping_url: url(&raw.ping_url, "alerts.ping_url")?,
+        report_at: raw.report_at.as_deref().map(|text| report_time(text, source)).transpose()?,
         mail: raw.mail.as_ref().map(|mail| mail_settings(mail, source)).transpose()?,
+    })
+}
+
+fn report_time(text: &str, source: &Source) -> Result<Time, ConfigError> {
+    Time::strptime("%H:%M", text).map_err(|_| {
+        let what = format!("expected a time of day in UTC like 07:00, found {text:?}");
+        source.invalid("alerts.report_at", what)
     })
 }
 

@@ -93,12 +93,16 @@ pub struct Client {
     pub quota_gb: Option<u64>,
     pub silent_after: Option<String>,
     pub lag_after: Option<String>,
+    pub drill_after: Option<String>,
+    pub changed_percent: Option<u64>,
+    pub changed_files_min: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 pub struct Alerts {
     pub webhook_url: Option<Secret>,
     pub ping_url: Option<Secret>,
+    pub report_at: Option<String>,
     pub mail: Option<Mail>,
 }
 
@@ -125,6 +129,9 @@ pub enum MailTls {
 pub struct Fleet {
     pub silent_after: Option<String>,
     pub lag_after: Option<String>,
+    pub drill_after: Option<String>,
+    pub changed_percent: Option<u64>,
+    pub changed_files_min: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,20 +1,10 @@
 //! The section `s3`.
 
 use s3up_cli::config::{ConfigError, Source};
+use s3up_core::storage_class::{StorageClass, storage_class_names};
 use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Timeouts};
 
 use super::raw::{self, S3};
-
-/// The storage classes whose objects can be read at once, as `/download` needs.
-const STORAGE_CLASSES: [&str; 7] = [
-    "STANDARD",
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "GLACIER_IR",
-    "REDUCED_REDUNDANCY",
-    "EXPRESS_ONEZONE",
-];
 
 pub(super) fn settings(
     raw: &S3,
@@ -72,12 +62,17 @@ fn credentials(raw: &S3, source: &Source) -> Result<Credentials, ConfigError> {
     }
 }
 
+/// Accepts only classes whose objects can be read at once, as `/download` needs.
 fn storage_class(raw: &S3, source: &Source) -> Result<Option<String>, ConfigError> {
+    let is_readable = |class: &StorageClass| !class.is_archive();
     match raw.storage_class.as_deref() {
         None | Some("STANDARD") => Ok(None),
-        Some(class) if STORAGE_CLASSES.contains(&class) => Ok(Some(class.to_owned())),
+        Some(class) if StorageClass::find(class).is_some_and(is_readable) => {
+            Ok(Some(class.to_owned()))
+        }
         Some(class) => {
-            let what = format!("expected one of {}, found {class:?}", STORAGE_CLASSES.join(", "));
+            let names = storage_class_names(is_readable);
+            let what = format!("expected one of {names}, found {class:?}");
             Err(source.invalid("s3.storage_class", what))
         }
     }

@@ -47,6 +47,39 @@ fn a_minimal_file_gets_the_defaults() {
 }
 
 #[test]
+fn the_table_of_keys_has_the_defaults_of_the_code() {
+    let printed = crate::commands::effective_yaml(&parse(GOOD).unwrap());
+    let loaded: LoadedConfig<serde_json::Value> =
+        s3up_cli::config::parse(Path::new("server.yaml"), &printed, &|_| None).unwrap();
+    let mut defaults = s3up_testkit::golden::key_defaults("## `server.yaml`");
+    // Without TLS, another address than that of loopback is refused. The durations are printed in seconds.
+    defaults.retain(|(key, _)| key != "server.host" && !key.ends_with("_after"));
+    assert!(defaults.len() >= 10, "{defaults:?}");
+    for (key, default) in defaults {
+        let path = format!("/{}", key.replace("[]", ".0").replace('.', "/"));
+        let Some(value) = loaded.raw.pointer(&path) else {
+            assert!(key.starts_with("alerts."), "{key} is not in {printed}");
+            continue;
+        };
+        let is_same = value.as_str() == Some(&default) || value.to_string() == default;
+        assert!(is_same, "{key}: expected {value}, found {default} in docs/configuration.md");
+    }
+}
+
+#[test]
+fn the_examples_of_the_documents_are_valid() {
+    let examples = s3up_testkit::golden::examples("yaml", "clients:");
+    assert!(!examples.is_empty());
+    for (page, text) in examples {
+        let text = text.replace("THE DIGEST FROM keygen", &"05".repeat(32));
+        let any = |_: &str| Some("a-secret".to_owned());
+        if let Err(err) = Config::parse(Path::new("server.yaml"), &text, &any) {
+            panic!("{page}: {err}: {text}");
+        }
+    }
+}
+
+#[test]
 fn the_example_of_the_package_is_valid() {
     let text = include_str!("../../../../packaging/examples/s3up-server.yaml");
     let key = |_: &str| Some("a-secret".to_owned());

@@ -7,7 +7,7 @@ use sqlx::{AnyPool, Row as _};
 
 use super::connect::{WRITE_WAIT_MAX, in_time};
 use super::error::DatabaseError;
-use crate::alert::{Alert, Channel};
+use crate::alert::{About, Alert, Channel, Topic};
 use crate::clock::Millis;
 
 /// Maximum number of alerts that one look returns, the oldest first.
@@ -22,7 +22,7 @@ pub(super) async fn undelivered(
     now: Millis,
 ) -> Result<Vec<Alert>, DatabaseError> {
     let query = sqlx::query(
-        "SELECT alerts.id, alerts.client, alerts.state, alerts.before, alerts.reason, alerts.at, \
+        "SELECT alerts.id, alerts.topic, alerts.client, alerts.state, alerts.before, alerts.reason, alerts.at, \
                 coalesce(deliveries.attempts, 0) AS attempts, \
                 coalesce(deliveries.tried_at, 0) AS tried_at \
          FROM alerts LEFT JOIN deliveries \
@@ -36,21 +36,32 @@ pub(super) async fn undelivered(
     Ok(alerts.map_err(DatabaseError::Read)?.into_iter().flatten().collect())
 }
 
-/// Returns nothing for a state of a newer gateway, which delivers the alert itself.
+/// Returns nothing for a state or a topic of a newer gateway, which delivers the alert itself.
 fn alert(row: &AnyRow) -> sqlx::Result<Option<Alert>> {
     let (state, before): (String, String) = (row.try_get("state")?, row.try_get("before")?);
     let (reason, attempts): (String, i64) = (row.try_get("reason")?, row.try_get("attempts")?);
-    let Some(state) = ClientState::parse(&state) else { return Ok(None) };
+    let topic: String = row.try_get("topic")?;
+    let Some(about) = about(&topic, &state, &before) else { return Ok(None) };
     Ok(Some(Alert {
         id: row.try_get("id")?,
-        client: row.try_get("client")?,
-        state,
-        before: ClientState::parse(&before),
+        about,
+        subject: row.try_get("client")?,
         reason: (!reason.is_empty()).then_some(reason),
         at: row.try_get("at")?,
         attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
         tried_at: row.try_get("tried_at")?,
     }))
+}
+
+fn about(topic: &str, state: &str, before: &str) -> Option<About> {
+    match topic {
+        "state" => {
+            let state = ClientState::parse(state)?;
+            Some(About::State { state, before: ClientState::parse(before) })
+        }
+        "report" => Some(About::DailyReport),
+        topic => Some(About::Incident { topic: Topic::parse(topic)?, is_over: state == "over" }),
+    }
 }
 
 /// Takes an alert for one attempt. Returns false if another gateway took it since it was read.

@@ -25,8 +25,8 @@ pub(super) struct Batch {
     pub keys: BTreeMap<Sha256Digest, (ClientName, FirstAndLastUse)>,
     /// Clients of which the catalogue has every file, since a time.
     pub complete: BTreeMap<ClientName, Millis>,
-    /// The newest version of each file, and the time at which it was the newest.
-    pub files: BTreeMap<(ClientName, String), (CatalogueEntry, Duration)>,
+    /// The newest version of each file.
+    pub files: BTreeMap<(ClientName, String), FileRow>,
     pub uploads: Vec<UploadRow>,
     /// Change of the bytes that each client has stored, as it was counted for its quota.
     pub changes: BTreeMap<ClientName, i64>,
@@ -41,6 +41,16 @@ pub(super) struct Batch {
     pub committed: Vec<oneshot::Sender<()>>,
     /// Number of records in the batch.
     pub records: usize,
+}
+
+/// The newest version of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FileRow {
+    pub entry: CatalogueEntry,
+    /// Time at which it was the newest.
+    pub newest_at: Duration,
+    /// False if the same content was stored before.
+    pub is_stored: bool,
 }
 
 /// Times at which a client or a key was first known and last used.
@@ -145,9 +155,15 @@ impl Batch {
             size: outcome.entry().map(|entry| entry.size),
             result: outcome.name(),
         });
-        if let UploadOutcome::Stored(entry) | UploadOutcome::Unchanged(entry) = outcome {
-            self.files.insert((client, path), (entry, newest_at));
-        }
+        let (entry, is_stored) = match outcome {
+            UploadOutcome::Stored(entry) => (entry, true),
+            UploadOutcome::Unchanged(entry) => (entry, false),
+            UploadOutcome::Refused(_) | UploadOutcome::Cancelled => return,
+        };
+        let key = (client, path);
+        // What was stored before in this batch is as new to the database.
+        let is_stored = is_stored || self.files.get(&key).is_some_and(|row| row.is_stored);
+        self.files.insert(key, FileRow { entry, newest_at, is_stored });
     }
 }
 
@@ -216,7 +232,7 @@ mod tests {
             upload("web", "a", 2, UploadOutcome::Refused(Code::DigestMismatch)),
         ]);
 
-        assert_eq!(batch.files[&(client("web"), "a".to_owned())].0.size, 20);
+        assert_eq!(batch.files[&(client("web"), "a".to_owned())].entry.size, 20);
         let results: Vec<_> = batch.uploads.iter().map(|row| row.result.as_str()).collect();
         assert_eq!(results, ["stored", "stored", "digest_mismatch"]);
         assert_eq!(batch.uploads[2].size, None);

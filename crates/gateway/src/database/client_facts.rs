@@ -3,6 +3,7 @@
 use s3up_core::ClientName;
 use s3up_core::wire::{Heartbeat, Total};
 
+use super::freezes::Freeze;
 use super::record::RecordedState;
 use crate::clock::Millis;
 
@@ -21,6 +22,7 @@ pub(crate) struct ClientFacts {
     pub last_stored_at: Option<Millis>,
     pub stored: Total,
     pub recorded: Option<RecordedState>,
+    pub frozen: Option<Freeze>,
 }
 
 #[derive(Clone, Debug)]
@@ -41,6 +43,7 @@ impl ClientFacts {
             last_stored_at: None,
             stored: Total::default(),
             recorded: None,
+            frozen: None,
         }
     }
 }

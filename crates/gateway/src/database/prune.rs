@@ -7,6 +7,9 @@ use super::batch::day_of;
 use crate::clock::Millis;
 
 const DAY: Millis = 24 * 60 * 60 * 1000;
+const CHANGES_KEPT: Millis = 2 * DAY;
+/// Daily reports of the gateway. An alert that is older is not delivered.
+const REPORTS_KEPT: Millis = 8 * DAY;
 
 /// Deletes, in one transaction, what is from a day before `now - keep_days`, but of the uploads
 /// only those of the oldest day: there may be very many. Returns true if nothing is left to delete.
@@ -29,6 +32,13 @@ pub(super) async fn prune_step(
     ] {
         transaction.execute(sqlx::query(statement).bind(limit)).await?;
     }
+    // They are needed for a short time only, and there may be many.
+    let query = sqlx::query("DELETE FROM changes WHERE period < $1").bind(now - CHANGES_KEPT);
+    transaction.execute(query).await?;
+    let query = sqlx::query("DELETE FROM reported_clients WHERE day < $1");
+    transaction.execute(query.bind(day_of(now - REPORTS_KEPT))).await?;
+    let query = sqlx::query("DELETE FROM alerts WHERE topic = 'report' AND at < $1");
+    transaction.execute(query.bind(now - REPORTS_KEPT)).await?;
     let query = sqlx::query("SELECT min(started_at) AS first FROM uploads WHERE started_at < $1");
     let row = transaction.fetch_one(query.bind(limit)).await?;
     let first: Option<Millis> = row.try_get("first")?;

@@ -1,6 +1,6 @@
 //! The queries of requests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::FutureExt;
 use s3up_core::{ClientName, RemotePath, Sha256Digest};
@@ -73,19 +73,32 @@ pub(super) async fn is_complete(
     Ok(row.is_some())
 }
 
-/// Returns true if the catalogue has every file of a client, and none under `path`.
-pub(super) async fn is_new(
+/// Returns those of `paths` that the catalogue has; `None` if it may lack files of the client.
+pub(super) async fn known_paths(
     pool: &AnyPool,
     client: &ClientName,
-    path: &RemotePath,
-) -> Result<bool, DatabaseError> {
-    let text = "SELECT client FROM clients \
-                WHERE client = $1 AND complete_since IS NOT NULL AND NOT EXISTS \
-                    (SELECT 1 FROM files WHERE files.client = $1 AND files.path = $2)";
-    let query = sqlx::query(text).bind(client.to_string()).bind(path.to_string());
-    let query = query.fetch_optional(pool).boxed();
-    let row = in_time(READ_WAIT_MAX, query, DatabaseError::Read).await?;
-    Ok(row.is_some())
+    paths: &[&str],
+) -> Result<Option<BTreeSet<String>>, DatabaseError> {
+    let Some(last) = paths.last() else { return Ok(None) };
+    // A power of two, so that there are few statements to prepare.
+    let count = paths.len().next_power_of_two();
+    let places: Vec<_> = (2..count + 2).map(|n| format!("${n}")).collect();
+    // No path is empty.
+    let text = format!(
+        "SELECT '' AS path FROM clients WHERE client = $1 AND complete_since IS NOT NULL \
+         UNION ALL SELECT path FROM files WHERE client = $1 AND path IN ({})",
+        places.join(", ")
+    );
+    let mut query = sqlx::query(AssertSqlSafe(text)).bind(client.to_string());
+    for n in 0..count {
+        query = query.bind((*paths.get(n).unwrap_or(last)).to_owned());
+    }
+    let rows = in_time(READ_WAIT_MAX, query.fetch_all(pool).boxed(), DatabaseError::Read).await?;
+    let found = rows.iter().map(|row| row.try_get("path"));
+    let mut found: BTreeSet<String> =
+        found.collect::<Result<_, _>>().map_err(DatabaseError::Read)?;
+    let is_complete = found.remove("");
+    Ok(is_complete.then_some(found))
 }
 
 /// Returns the bytes of the files of a client.

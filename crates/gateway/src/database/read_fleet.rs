@@ -9,6 +9,7 @@ use sqlx::{AnyPool, Row as _};
 use super::client_facts::{ClientFacts, ReceivedHeartbeat};
 use super::connect::in_time;
 use super::error::DatabaseError;
+use super::freezes::Freeze;
 use super::record::RecordedState;
 use crate::clock::{Millis, time_text};
 
@@ -25,11 +26,13 @@ pub(super) async fn client_facts(pool: &AnyPool) -> Result<Vec<ClientFacts>, Dat
                 heartbeats.received_at, heartbeats.body, \
                 totals.files, totals.bytes, totals.last_stored_at, \
                 client_states.state, client_states.since, \
+                freezes.since AS frozen_at, freezes.reason AS frozen_reason, \
                 (SELECT max(day) FROM reports WHERE reports.client = clients.client) AS report_day \
          FROM clients \
          LEFT JOIN heartbeats ON heartbeats.client = clients.client \
          LEFT JOIN totals ON totals.client = clients.client \
-         LEFT JOIN client_states ON client_states.client = clients.client",
+         LEFT JOIN client_states ON client_states.client = clients.client \
+         LEFT JOIN freezes ON freezes.client = clients.client",
     );
     let rows = in_time(FLEET_WAIT_MAX, query.fetch_all(pool).boxed(), DatabaseError::Read).await?;
     let facts = rows.iter().map(facts).collect::<sqlx::Result<Vec<_>>>();
@@ -51,6 +54,8 @@ fn facts(row: &AnyRow) -> sqlx::Result<Option<ClientFacts>> {
     let recorded = state.zip(since).and_then(|(state, since)| {
         Some(RecordedState { state: ClientState::parse(&state)?, since })
     });
+    let (frozen_at, frozen_reason): (Option<Millis>, Option<String>) =
+        (row.try_get("frozen_at")?, row.try_get("frozen_reason")?);
     let count = |column| -> sqlx::Result<u64> {
         let count: Option<i64> = row.try_get(column)?;
         Ok(u64::try_from(count.unwrap_or_default()).unwrap_or_default())
@@ -64,6 +69,7 @@ fn facts(row: &AnyRow) -> sqlx::Result<Option<ClientFacts>> {
         last_stored_at: row.try_get("last_stored_at")?,
         stored: Total { files: count("files")?, bytes: count("bytes")? },
         recorded,
+        frozen: frozen_at.zip(frozen_reason).map(|(since, reason)| Freeze { since, reason }),
     }))
 }
 

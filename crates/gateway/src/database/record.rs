@@ -8,6 +8,7 @@ use s3up_store::{Listed, ObjectFacts};
 use tokio::sync::oneshot;
 
 use crate::clock::Millis;
+use crate::tally::UploadResult;
 
 /// Memory of a record apart from its longest text.
 pub(super) const RECORD_BYTES: usize = 512;
@@ -95,7 +96,7 @@ pub(crate) struct CatalogueEntry {
     pub mtime_ns: Option<i64>,
     /// Permission bits.
     pub mode: Option<u32>,
-    /// As S3 writes it, with quotes.
+    /// The ETag as S3 writes it, with quotes.
     pub etag: String,
     pub version_id: Option<String>,
 }
@@ -168,6 +169,16 @@ impl Record {
 }
 
 impl UploadOutcome {
+    /// Returns the result that metrics count, and the bytes that were stored.
+    pub(super) fn counted(&self) -> (UploadResult, u64) {
+        match self {
+            UploadOutcome::Stored(entry) => (UploadResult::Stored, entry.size),
+            UploadOutcome::Unchanged(_) => (UploadResult::Unchanged, 0),
+            UploadOutcome::Refused(_) => (UploadResult::Refused, 0),
+            UploadOutcome::Cancelled => (UploadResult::Cancelled, 0),
+        }
+    }
+
     /// Returns the value of the column `result`.
     pub(super) fn name(&self) -> String {
         match self {

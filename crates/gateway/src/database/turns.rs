@@ -30,7 +30,7 @@ const HOLD: Duration = Duration::from_secs(10);
 const RENEW_EVERY: Duration = Duration::from_secs(2);
 /// Maximum wait for another upload: its slowest request to S3 takes four minutes.
 const WAIT_MAX: Duration = Duration::from_secs(300);
-/// Pause between two looks at a path that another upload holds.
+/// Pause between two checks of a path that another upload holds.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Time of PostgreSQL in milliseconds.
 const NOW: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";

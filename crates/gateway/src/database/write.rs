@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use s3up_core::wire::ClientState;
 use s3up_core::{ClientName, Sha256Digest};
-use sqlx::any::AnyArguments;
+use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::{Any, AnyConnection, Connection, Executor, Row as _, Transaction};
 
-use super::batch::{Activity, Batch, FirstAndLastUse, UploadRow, signed};
+use super::batch::{Activity, Batch, FileRow, FirstAndLastUse, UploadRow, signed};
+use super::changes::{self, BatchChanges, HOUR};
 use super::order_clock::OrderClock;
-use super::record::{CatalogueEntry, RecordedState};
+use super::record::RecordedState;
 use crate::alert::{alert_id, is_alert};
 use crate::clock::Millis;
 
@@ -54,15 +55,19 @@ pub(super) async fn write(
     for (client, since) in &batch.complete {
         execute(&mut transaction, complete_row(client, *since)).await?;
     }
-    let mut changes = BTreeMap::<_, (i64, i64)>::new();
-    for ((client, path), (entry, newest_at)) in &batch.files {
-        let row = file_row(client, path, entry, clock.at(*newest_at));
-        let change = file_change(&mut transaction, row).await?;
-        let total = changes.entry(client).or_default();
-        *total = (total.0 + change.0, total.1 + change.1);
+    let mut changes = BTreeMap::<_, (i64, BatchChanges)>::new();
+    for ((client, path), file) in &batch.files {
+        let at = clock.at(file.newest_at);
+        let row = transaction.fetch_optional(file_row(client, path, file, at)).await?;
+        let (bytes, counted) = changes.entry(client).or_default();
+        // Without a row, a newer version was there: nothing changed.
+        let Some(row) = row else { continue };
+        *bytes += count_change(&row, path, at, counted)?;
     }
     let mut totals = Vec::new();
-    for (client, (files, bytes)) in changes {
+    for (client, (bytes, counted)) in changes {
+        changes::add(&mut transaction, client, &counted, clock.at(now)).await?;
+        let files = counted.created;
         let row = transaction
             .fetch_one(total_row(client, files, bytes, batch.last_stored.get(client).copied()))
             .await?;
@@ -136,18 +141,24 @@ fn key_row(key: &Sha256Digest, client: &ClientName, seen: FirstAndLastUse) -> Qu
 fn file_row(
     client: &ClientName,
     path: &str,
-    entry: &CatalogueEntry,
+    file: &FileRow,
     uploaded_at: Millis,
 ) -> Query<'static> {
+    let entry = &file.entry;
     sqlx::query(
-        "INSERT INTO files (client, path, size, sha256, mtime_ns, mode, etag, version_id, uploaded_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+        "INSERT INTO files (client, path, size, sha256, mtime_ns, mode, etag, version_id, uploaded_at, \
+                            replaced_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
          ON CONFLICT (client, path) DO UPDATE SET \
+             previous_replaced_at = files.replaced_at, \
+             replaced_at = CASE WHEN files.sha256 = excluded.sha256 AND excluded.sha256 <> '' \
+                                THEN files.replaced_at \
+                                ELSE coalesce(excluded.replaced_at, files.replaced_at) END, \
              previous_size = files.size, size = excluded.size, sha256 = excluded.sha256, mtime_ns = excluded.mtime_ns, \
              mode = excluded.mode, etag = excluded.etag, version_id = excluded.version_id, \
              uploaded_at = excluded.uploaded_at \
          WHERE files.uploaded_at <= excluded.uploaded_at \
-         RETURNING size, previous_size",
+         RETURNING size, previous_size, replaced_at, previous_replaced_at",
     )
     .bind(client.to_string())
     .bind(path.to_owned())
@@ -158,18 +169,37 @@ fn file_row(
     .bind(entry.etag.clone())
     .bind(entry.version_id.clone())
     .bind(uploaded_at)
+    .bind(file.is_stored.then_some(uploaded_at))
 }
 
-/// Writes the row of a file. Returns the change of the number and of the bytes of the files.
-async fn file_change(
-    transaction: &mut Transaction<'_, Any>,
-    row: Query<'_>,
-) -> sqlx::Result<(i64, i64)> {
-    // A newer version was there: nothing changed.
-    let Some(row) = transaction.fetch_optional(row).await? else { return Ok((0, 0)) };
+/// Counts the change that a row of `files` shows, which was written at `at`. Returns the change of the bytes.
+fn count_change(
+    row: &AnyRow,
+    path: &str,
+    at: Millis,
+    counted: &mut BatchChanges,
+) -> sqlx::Result<i64> {
     let (size, previous): (i64, Option<i64>) =
         (row.try_get("size")?, row.try_get("previous_size")?);
-    Ok((i64::from(previous.is_none()), size - previous.unwrap_or_default()))
+    let (replaced_at, before): (Option<Millis>, Option<Millis>) =
+        (row.try_get("replaced_at")?, row.try_get("previous_replaced_at")?);
+    match previous {
+        None => {
+            counted.created += 1;
+            if let Some(extension) = changes::extension(path) {
+                *counted.extensions.entry(extension).or_default() += 1;
+            }
+        }
+        // One that is replaced again and again is counted once.
+        Some(previous)
+            if replaced_at == Some(at) && before.is_none_or(|before| at - before >= HOUR) =>
+        {
+            counted.replaced += 1;
+            counted.emptied += i64::from(size == 0 && previous > 0);
+        }
+        Some(_) => {}
+    }
+    Ok(size - previous.unwrap_or_default())
 }
 
 /// Adds to the total of a client, and returns it.

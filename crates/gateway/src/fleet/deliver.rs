@@ -5,6 +5,7 @@ use std::time::Duration;
 use s3up_cli::{RequestError, SecretUrl};
 use s3up_core::error_chain;
 
+use super::database_outage::DatabaseOutage;
 use crate::alert::{Alert, Channel};
 use crate::gateway::Gateway;
 use crate::mail::{MailError, MailSettings};
@@ -56,12 +57,38 @@ impl Receiver {
 /// Delivers alerts by one channel until the gateway stops. Never returns.
 pub(crate) async fn deliver_all(gateway: Gateway, channel: Channel) {
     let mut is_failing = false;
+    let mut outage = DatabaseOutage::default();
     loop {
         // A reload may change the receiver. Without one, alerts wait.
         if let Some(receiver) = Receiver::of(&gateway, channel) {
             is_failing = deliver(&gateway, channel, &receiver, is_failing).await;
+            let is_ready = gateway.database().is_ready().await;
+            if let Some(alert) = outage.alert(is_ready, gateway.database().now()) {
+                tell_outage(&receiver, channel, &alert, &mut outage).await;
+            }
         }
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Tells a receiver that the database fails, or works again. It is told past the database, so each gateway
+/// tells it.
+async fn tell_outage(
+    receiver: &Receiver,
+    channel: Channel,
+    alert: &Alert,
+    outage: &mut DatabaseOutage,
+) {
+    let (host, channel, id) = (receiver.host(), channel.as_str(), &alert.id);
+    match receiver.send(alert).await {
+        Ok(()) => {
+            outage.told(alert);
+            tracing::info!(event = "alert_delivered", channel, %host, id, client = alert.subject);
+        }
+        Err(err) => {
+            let error = error_chain(&err);
+            tracing::debug!(event = "alert_not_delivered", channel, %host, id, error, "trying again");
+        }
     }
 }
 
@@ -81,7 +108,7 @@ async fn deliver(
         if !database.claim_alert(alert, channel).await.unwrap_or(false) {
             continue;
         }
-        let (host, id, client) = (receiver.host(), &alert.id, &alert.client);
+        let (host, id, client) = (receiver.host(), &alert.id, &alert.subject);
         let channel_name = channel.as_str();
         match receiver.send(alert).await {
             Ok(()) => {

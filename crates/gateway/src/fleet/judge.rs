@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
 use s3up_cli::age_text;
@@ -41,8 +41,11 @@ pub(crate) fn judge(facts: &ClientFacts, thresholds: Thresholds, now: Millis) ->
     let before = facts.recorded.map(|recorded| recorded.state);
     let found = match (&facts.heartbeat, facts.last_seen_at) {
         (None, None) => Some(never_seen(facts.created_at, thresholds, now)),
-        (None, Some(seen_at)) => silence("request", seen_at, thresholds, before, now),
+        (None, Some(seen_at)) => {
+            silence("request", seen_at, thresholds, before, now).or_else(|| frozen(facts))
+        }
         (Some(received), _) => silence("heartbeat", received.at, thresholds, before, now)
+            .or_else(|| frozen(facts))
             .or_else(|| not_scanned(&received.body))
             .or_else(|| failing(&received.body))
             .or_else(|| lag(&received.body, thresholds, before))
@@ -82,6 +85,12 @@ fn silence(
         let reason = format!("no {what} for {}, since {}", age_text(age), time_text(last_at));
         (ClientState::Silent, reason)
     })
+}
+
+/// Nothing of the client is stored until it is released.
+fn frozen(facts: &ClientFacts) -> Found {
+    let freeze = facts.frozen.as_ref()?;
+    Some((ClientState::Failing, freeze.sentence()))
 }
 
 fn not_scanned(heartbeat: &Heartbeat) -> Found {
@@ -159,7 +168,7 @@ fn eased(threshold: Duration, is_in_state: bool) -> Duration {
 }
 
 /// Returns the age of a time; one in the future is now.
-fn age(at: Millis, now: Millis) -> Duration {
+pub(super) fn age(at: Millis, now: Millis) -> Duration {
     Duration::from_millis(u64::try_from(now.saturating_sub(at)).unwrap_or(0))
 }
 
@@ -168,8 +177,12 @@ fn day_of(at: Millis) -> String {
 }
 
 fn date_of(at: Millis) -> Date {
+    datetime_of(at).date()
+}
+
+pub(super) fn datetime_of(at: Millis) -> DateTime {
     let at = Timestamp::from_millisecond(at).unwrap_or_default();
-    at.to_zoned(TimeZone::UTC).date()
+    at.to_zoned(TimeZone::UTC).datetime()
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use s3up_core::ClientName;
-use s3up_core::wire::{ClientList, ClientState, ClientStatus};
+use s3up_core::wire::{self, ClientList, ClientState, ClientStatus, Frozen};
 
+use super::incidents::{Incident, OpenIncident};
 use super::judge::{Thresholds, judge};
 use crate::clients::ClientPolicy;
 use crate::clock::{Millis, time_text};
@@ -16,6 +17,7 @@ use crate::database::record::RecordedState;
 pub(crate) fn overview<'p>(
     policies: impl Iterator<Item = &'p ClientPolicy>,
     facts: Vec<ClientFacts>,
+    open: &BTreeMap<Incident, OpenIncident>,
     now: Millis,
 ) -> ClientList {
     let mut facts: BTreeMap<ClientName, ClientFacts> =
@@ -23,7 +25,8 @@ pub(crate) fn overview<'p>(
     let mut clients: Vec<_> = policies
         .map(|policy| {
             let facts = facts.remove(&policy.name);
-            status(policy, facts.unwrap_or_else(|| ClientFacts::unknown(&policy.name, now)), now)
+            let facts = facts.unwrap_or_else(|| ClientFacts::unknown(&policy.name, now));
+            status(policy, facts, open, now)
         })
         .collect();
     clients.sort_by(|a, b| b.state.cmp(&a.state).then_with(|| a.name.cmp(&b.name)));
@@ -31,7 +34,12 @@ pub(crate) fn overview<'p>(
 }
 
 /// Returns what is known of one client.
-pub(crate) fn status(policy: &ClientPolicy, facts: ClientFacts, now: Millis) -> ClientStatus {
+pub(crate) fn status(
+    policy: &ClientPolicy,
+    facts: ClientFacts,
+    open: &BTreeMap<Incident, OpenIncident>,
+    now: Millis,
+) -> ClientStatus {
     let judgement = judge(&facts, thresholds(policy), now);
     let since = match facts.recorded {
         Some(recorded) if recorded.state == judgement.state => recorded.since,
@@ -57,7 +65,24 @@ pub(crate) fn status(policy: &ClientPolicy, facts: ClientFacts, now: Millis) -> 
         watcher: heartbeat.as_ref().map(|it| it.watcher.clone()),
         last_drill: heartbeat.as_ref().and_then(|it| it.last_drill.clone()),
         agent: heartbeat.map(|it| it.agent),
+        frozen: facts.frozen.map(|it| Frozen { since: time_text(it.since), reason: it.reason }),
+        incidents: incidents_of(&policy.name, open),
     }
+}
+
+fn incidents_of(
+    client: &ClientName,
+    open: &BTreeMap<Incident, OpenIncident>,
+) -> Vec<wire::Incident> {
+    let own = open
+        .iter()
+        .filter(|((topic, subject), _)| topic.is_of_client() && subject == client.as_str());
+    own.map(|((topic, _), incident)| wire::Incident {
+        topic: topic.as_str().to_owned(),
+        since: time_text(incident.since),
+        reason: incident.reason.clone(),
+    })
+    .collect()
 }
 
 /// Returns the change of the state of a client since a gateway last recorded it.
@@ -136,7 +161,7 @@ mod tests {
             facts("removed", Some(NOW), ClientState::Ok),
         ];
 
-        let list = overview(policies.iter(), facts, NOW);
+        let list = overview(policies.iter(), facts, &BTreeMap::new(), NOW);
 
         let seen: Vec<_> =
             list.clients.iter().map(|it| (it.name.as_str(), it.state, it.since.as_str())).collect();

@@ -1,10 +1,12 @@
-//! Records the changes of states each minute, and logs them.
+//! Judges the fleet each minute: records changes of states, and lets [`Observer`] look for incidents.
 
 use std::time::Duration;
 
 use s3up_core::wire::ClientState;
 
+use super::observe::Observer;
 use super::overview::{StateChange, change};
+use crate::database::client_facts::ClientFacts;
 use crate::database::record::Record;
 use crate::gateway::Gateway;
 
@@ -16,19 +18,25 @@ const JUDGED_EVERY: Duration = Duration::from_secs(60);
 
 /// Judges all clients, until the gateway stops. Never returns.
 pub(crate) async fn watch(gateway: Gateway) {
+    let mut observer = Observer::new().await;
     tokio::time::sleep(AFTER_START).await;
     loop {
-        record_changes(&gateway).await;
+        judge_once(&gateway, &mut observer).await;
         tokio::time::sleep(JUDGED_EVERY).await;
     }
 }
 
-/// Judges all clients once. Without an answer of the database nothing is judged: it is no fact that a
-/// client was not heard of.
-pub(crate) async fn record_changes(gateway: &Gateway) {
-    let database = gateway.database();
+/// Judges all clients and this gateway once. Without an answer of the database nothing is judged: it is no
+/// fact that a client was not heard of.
+pub(super) async fn judge_once(gateway: &Gateway, observer: &mut Observer) {
     // The error is reported by those who need an answer.
-    let Ok(facts) = database.client_facts().await else { return };
+    let Ok(facts) = gateway.database().client_facts().await else { return };
+    record_states(gateway, &facts);
+    observer.look(gateway, &facts).await;
+}
+
+fn record_states(gateway: &Gateway, facts: &[ClientFacts]) {
+    let database = gateway.database();
     let now = database.now();
     let live = gateway.live();
     for policy in live.clients.policies() {

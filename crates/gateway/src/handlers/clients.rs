@@ -8,6 +8,7 @@ use s3up_core::{ClientName, Code};
 
 use crate::database::DatabaseError;
 use crate::database::client_facts::ClientFacts;
+use crate::fleet::incidents::by_subject;
 use crate::fleet::overview::{overview, status};
 use crate::gateway::Gateway;
 use crate::openapi::AdminRefusals;
@@ -26,8 +27,9 @@ pub(crate) async fn clients(
 ) -> Result<Json<ClientList>, Refusal> {
     gateway.authenticate_admin(request.headers())?;
     let facts = gateway.database().client_facts().await.map_err(|err| unanswered(&err))?;
-    let now = gateway.database().now();
-    Ok(Json(overview(gateway.live().clients.policies(), facts, now)))
+    let open = gateway.database().open_incidents().await.map_err(|err| unanswered(&err))?;
+    let (open, now) = (by_subject(open), gateway.database().now());
+    Ok(Json(overview(gateway.live().clients.policies(), facts, &open, now)))
 }
 
 /// Shows the state of one client
@@ -47,16 +49,24 @@ pub(crate) async fn client(
     gateway.authenticate_admin(request.headers())?;
     // No name of a client has characters that a URL encodes.
     let name = request.uri().path().strip_prefix("/clients/").unwrap_or_default();
+    Ok(Json(find_client(&gateway, name).await?))
+}
+
+/// Returns the state of a client of the configuration.
+pub(super) async fn find_client(gateway: &Gateway, name: &str) -> Result<ClientStatus, Refusal> {
     let live = gateway.live();
     let policy = live.clients.policies().find(|policy| policy.name.as_str() == name);
-    let policy = policy.ok_or_else(|| {
-        Refusal::new(Code::NotFound, format!("expected the name of a client, found {name:?}"))
-    })?;
+    let policy = policy.ok_or_else(|| unknown(name))?;
     let facts = gateway.database().client_facts().await.map_err(|err| unanswered(&err))?;
-    let now = gateway.database().now();
+    let open = gateway.database().open_incidents().await.map_err(|err| unanswered(&err))?;
+    let (open, now) = (by_subject(open), gateway.database().now());
     let facts = facts.into_iter().find(|facts| facts.name == policy.name);
     let facts = facts.unwrap_or_else(|| ClientFacts::unknown(&policy.name, now));
-    Ok(Json(status(policy, facts, now)))
+    Ok(status(policy, facts, &open, now))
+}
+
+pub(super) fn unknown(name: &str) -> Refusal {
+    Refusal::new(Code::NotFound, format!("expected the name of a client, found {name:?}"))
 }
 
 /// Lists daily reports, the newest day first
@@ -96,7 +106,7 @@ fn parse_day(text: &str) -> Result<String, Refusal> {
 }
 
 /// The database is the only source of these answers, so without it there is none.
-fn unanswered(err: &DatabaseError) -> Refusal {
+pub(super) fn unanswered(err: &DatabaseError) -> Refusal {
     let what = "the database of the gateway does not answer; try again later";
     Refusal::new(Code::DatabaseUnavailable, what).caused_by(err)
 }

@@ -16,7 +16,7 @@ use futures::{StreamExt, stream};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use s3up_core::wire::{MODE_HEADER, MTIME_NS_HEADER, REPR_DIGEST_HEADER};
 use s3up_core::{ClientName, Code, Key, RemotePath, error_chain};
-use s3up_store::{Download, Get, Kind, ObjectFacts, StoreError};
+use s3up_store::{Download, Get, ObjectFacts, StoreError, StoreErrorKind};
 
 use crate::buffer_wait::BUFFER_WAIT;
 use crate::clients::Right;
@@ -105,7 +105,7 @@ async fn facts(
 ) -> Result<ObjectFacts, Refusal> {
     let store = gateway.store();
     match (store.head(key, version_id, RETRY_FOR).await, version_id) {
-        (Err(err), Some(_)) if err.kind == Kind::Permanent => {
+        (Err(err), Some(_)) if err.kind == StoreErrorKind::Permanent => {
             store.head(key, None, RETRY_FOR).await?;
             let what = format!("{path}: no such version");
             Err(Refusal::new(Code::NotFound, what).caused_by(&err))
@@ -121,7 +121,7 @@ async fn facts(
 /// A stored file that does not match its checksum is damaged for good, unless the
 /// network did it.
 fn refusal(err: StoreError) -> Refusal {
-    if err.kind != Kind::Corrupt {
+    if err.kind != StoreErrorKind::Corrupt {
         return err.into();
     }
     let what = "the stored file does not match its checksum; download it again, and if that fails too, \

@@ -1,7 +1,9 @@
 //! `GET /metrics`: the fleet and the gateway in the text format of Prometheus, for an admin key.
 //!
-//! Labels are the client and a state, never a path, so that the number of series is bounded.
+//! Labels are the client and a state, a result or a topic, never a path, so that the number of series is
+//! bounded. All series of a client exist from the start, so that a rule can see the first increase.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use axum::extract::{Request, State};
@@ -10,22 +12,27 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use s3up_core::Code;
-use s3up_core::wire::{ClientState, ClientStatus, FileTotals, Part, Readiness, Total};
+use s3up_core::wire::{self, ClientState, ClientStatus, FileTotals, Part, Readiness};
 
-use crate::alert::Channel;
+use crate::alert::{Channel, Topic};
+use crate::clock::{Millis, millis};
+use crate::fleet::incidents::{Incident, OpenIncident, by_subject};
 use crate::fleet::overview::overview;
 use crate::gateway::Gateway;
 use crate::openapi::AdminRefusals;
 use crate::refusal::Refusal;
+use crate::tally::{Tally, UploadResult};
 
 const CONTENT_TYPE: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 type Value = Gauge<f64, AtomicU64>;
+type Sum = Counter<f64, AtomicU64>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClientLabels {
@@ -36,6 +43,28 @@ struct ClientLabels {
 struct StateLabels {
     client: String,
     state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClientResultLabels {
+    client: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClientTopicLabels {
+    client: String,
+    topic: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TopicLabels {
+    topic: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -60,15 +89,119 @@ pub(crate) async fn metrics(
     let mut registry = Registry::with_prefix("s3up");
     let readiness = gateway.readiness().await;
     add_gateway(&mut registry, &readiness);
+    add_work(&mut registry, &gateway);
+    add_s3_calls(&mut registry, &gateway);
+    add_uploads(&mut registry, &gateway);
     // Without the database the series of clients are absent, and `s3up_database_ok` says why.
-    if let Ok(facts) = gateway.database().client_facts().await {
-        let list = overview(gateway.live().clients.policies(), facts, gateway.database().now());
+    if let (Ok(facts), Ok(open)) =
+        (gateway.database().client_facts().await, gateway.database().open_incidents().await)
+    {
+        let open = by_subject(open);
+        let list =
+            overview(gateway.live().clients.policies(), facts, &open, gateway.database().now());
         add_clients(&mut registry, &list.clients);
+        add_incidents(&mut registry, &list.clients, &open);
     }
     add_alerts(&mut registry, &gateway).await;
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|err| Refusal::new(Code::Internal, err))?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}
+
+/// Adds what the gateway does now, and the ages of what it depends on.
+fn add_work(registry: &mut Registry, gateway: &Gateway) {
+    let (database, pool) = (gateway.database(), gateway.store().pool().clone());
+    let records = database.record_counts();
+    let certificate = gateway.certificate().ends_at().map_or(0, millis);
+    let gauges = [
+        ("requests_in_flight", "Requests in progress", float(database.tally().requests())),
+        ("buffer_used_bytes", "Part buffers in use", float(pool.used_bytes())),
+        ("buffer_budget_bytes", "`server.buffer_budget_mb` in bytes", float(pool.budget_bytes())),
+        ("records_pending", "Records that wait for the database", float(records.pending)),
+        (
+            "certificate_end_timestamp_seconds",
+            "End of the TLS certificate; 0: none",
+            in_seconds(certificate),
+        ),
+        (
+            "config_accepted_timestamp_seconds",
+            "The start, or the last reload that was accepted",
+            in_seconds(gateway.reloads().accepted_at()),
+        ),
+    ];
+    for (name, help, value) in gauges {
+        let gauge = Value::default();
+        gauge.set(value);
+        registry.register(name, help, gauge);
+    }
+    let counters = [
+        ("records_dropped", "Records that the database could not take", records.dropped),
+        ("database_write_failures", "Writes to the database that failed", records.failed_writes),
+        ("failed_keys", "Requests without a valid key", gateway.failed_keys().total()),
+    ];
+    for (name, help, value) in counters {
+        let counter = Sum::default();
+        counter.inc_by(float(value));
+        registry.register(name, help, counter);
+    }
+}
+
+/// Adds the calls to S3. Their seconds divided by their number are the mean latency.
+fn add_s3_calls(registry: &mut Registry, gateway: &Gateway) {
+    let (calls, seconds) =
+        (Family::<ResultLabels, Sum>::default(), Family::<ResultLabels, Sum>::default());
+    let totals = gateway.store().call_totals();
+    for (result, total) in [("ok", totals.succeeded), ("failed", totals.failed)] {
+        let label = ResultLabels { result };
+        calls.get_or_create(&label).inc_by(float(total.calls));
+        seconds.get_or_create(&label).inc_by(total.elapsed.as_secs_f64());
+    }
+    registry.register("s3_calls", "Calls to S3; one that is repeated counts again", calls);
+    registry.register("s3_call_seconds", "Time until their answers, with their bodies", seconds);
+}
+
+fn add_uploads(registry: &mut Registry, gateway: &Gateway) {
+    let uploads = Family::<ClientResultLabels, Sum>::default();
+    let bytes = Family::<ClientLabels, Sum>::default();
+    let tally: &Tally = gateway.database().tally();
+    for policy in gateway.live().clients.policies() {
+        let client = policy.name.to_string();
+        for result in UploadResult::ALL {
+            let count = tally.uploads(&policy.name, result);
+            let label = ClientResultLabels { client: client.clone(), result: result.as_str() };
+            uploads.get_or_create(&label).inc_by(float(count));
+        }
+        let stored = float(tally.stored_bytes(&policy.name));
+        bytes.get_or_create(&ClientLabels { client }).inc_by(stored);
+    }
+    registry.register("uploads", "Uploads that have ended, by result", uploads);
+    registry.register("uploaded_bytes", "Bytes of the uploads that stored a file", bytes);
+}
+
+/// Adds a series for each topic, which is 1 while there is an incident.
+fn add_incidents(
+    registry: &mut Registry,
+    clients: &[ClientStatus],
+    open: &BTreeMap<Incident, OpenIncident>,
+) {
+    let of_clients = Family::<ClientTopicLabels, Value>::default();
+    let of_gateways = Family::<TopicLabels, Value>::default();
+    for topic in Topic::ALL {
+        let of_topic = || open.keys().filter(|(other, _)| *other == topic);
+        let value = |is_open| if is_open { 1.0 } else { 0.0 };
+        if !topic.is_of_client() {
+            let label = TopicLabels { topic: topic.as_str() };
+            of_gateways.get_or_create(&label).set(value(of_topic().next().is_some()));
+            continue;
+        }
+        for client in clients {
+            let label = ClientTopicLabels { client: client.name.clone(), topic: topic.as_str() };
+            let is_open = of_topic().any(|(_, subject)| *subject == client.name);
+            of_clients.get_or_create(&label).set(value(is_open));
+        }
+    }
+    registry.register("client_incident", "1 while there is such an incident", of_clients);
+    registry.register("gateway_incident", "1 while there is such an incident", of_gateways);
 }
 
 /// Adds the alerts that wait for each receiver of the configuration.
@@ -121,6 +254,7 @@ fn add_clients(registry: &mut Registry, clients: &[ClientStatus]) {
         ("client_stored_files", "Files that the gateway stored, in their newest versions"),
         ("client_stored_bytes", "Their bytes"),
         ("client_quota_bytes", "Quota of the client; 0: none"),
+        ("client_frozen", "1 while an operator has stopped its uploads"),
     ];
     let families = gauges.map(|(name, help)| {
         let family = Family::<ClientLabels, Value>::default();
@@ -151,7 +285,7 @@ fn add_clients(registry: &mut Registry, clients: &[ClientStatus]) {
 }
 
 /// Returns the values in the order of the gauges of [`add_clients`].
-fn values(client: &ClientStatus) -> [f64; 9] {
+fn values(client: &ClientStatus) -> [f64; 10] {
     let time = |text: &Option<String>| text.as_deref().map_or(0.0, seconds);
     let report = client.last_report_day.as_ref().map(|day| format!("{day}T00:00:00Z"));
     [
@@ -164,10 +298,11 @@ fn values(client: &ClientStatus) -> [f64; 9] {
         float(client.stored.files),
         float(client.stored.bytes),
         float(client.quota_bytes.unwrap_or(0)),
+        if client.frozen.is_some() { 1.0 } else { 0.0 },
     ]
 }
 
-fn totals(files: &FileTotals) -> [(&'static str, Total); 5] {
+fn totals(files: &FileTotals) -> [(&'static str, wire::Total); 5] {
     [
         ("protected", files.protected),
         ("pending", files.pending),
@@ -179,7 +314,11 @@ fn totals(files: &FileTotals) -> [(&'static str, Total); 5] {
 
 /// Returns a time in seconds since 1970. One that cannot be read counts as none.
 fn seconds(text: &str) -> f64 {
-    text.parse::<Timestamp>().map_or(0.0, |at| at.as_millisecond() as f64 / 1000.0)
+    text.parse::<Timestamp>().map_or(0.0, |at| in_seconds(at.as_millisecond()))
+}
+
+fn in_seconds(at: Millis) -> f64 {
+    at as f64 / 1000.0
 }
 
 /// Numbers above 2^53 lose their last digits, which no graph shows.

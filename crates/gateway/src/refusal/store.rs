@@ -2,38 +2,38 @@
 //! what it can do about the error, the log learns the cause.
 
 use s3up_core::{Code, Size};
-use s3up_store::{Kind, PoolError, StoreError, UploadError};
+use s3up_store::{PoolError, StoreError, StoreErrorKind, UploadError};
 
 use super::{EXISTS, Refusal, SUPERSEDED};
 
 impl From<StoreError> for Refusal {
     fn from(err: StoreError) -> Refusal {
         let (code, detail) = match err.kind {
-            Kind::Transient | Kind::Unreadable => {
+            StoreErrorKind::Transient | StoreErrorKind::Unreadable => {
                 (Code::StoreUnavailable, "S3 is busy or unreachable; try again later")
             }
-            Kind::Corrupt => (
+            StoreErrorKind::Corrupt => (
                 Code::StoreUnavailable,
                 "the data was damaged on its way to S3, and nothing was stored; send the file again",
             ),
-            Kind::Archived => (
+            StoreErrorKind::Archived => (
                 Code::Archived,
                 "the file is archived in S3; thaw it first (S3 RestoreObject), then try again",
             ),
-            Kind::Precondition => (Code::Exists, EXISTS),
-            Kind::NotFound
-            | Kind::NoUpload
-            | Kind::ExpiredCredentials
-            | Kind::Quota
-            | Kind::NoBucket
-            | Kind::BadCredentials
-            | Kind::NoCredentials
-            | Kind::Denied
-            | Kind::WrongRegion
-            | Kind::ClockSkew
-            | Kind::TooLong
-            | Kind::NotImplemented
-            | Kind::Permanent => (
+            StoreErrorKind::Precondition => (Code::Exists, EXISTS),
+            StoreErrorKind::NotFound
+            | StoreErrorKind::NoUpload
+            | StoreErrorKind::ExpiredCredentials
+            | StoreErrorKind::Quota
+            | StoreErrorKind::NoBucket
+            | StoreErrorKind::BadCredentials
+            | StoreErrorKind::NoCredentials
+            | StoreErrorKind::Denied
+            | StoreErrorKind::WrongRegion
+            | StoreErrorKind::ClockSkew
+            | StoreErrorKind::TooLong
+            | StoreErrorKind::NotImplemented
+            | StoreErrorKind::Permanent => (
                 Code::StoreRefused,
                 "S3 refused a request of the gateway; the log of the gateway has the cause",
             ),
@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    fn store_error(kind: Kind) -> StoreError {
+    fn store_error(kind: StoreErrorKind) -> StoreError {
         StoreError {
             op: s3up_store::Operation::Put,
             subject: "secret-bucket/a".to_owned(),
@@ -112,13 +112,13 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             // error               status  has Retry-After
-            (Kind::Archived,       409,    false),
-            (Kind::Transient,      503,    true),
-            (Kind::Corrupt,        503,    true),
-            (Kind::Precondition,   409,    false),
-            (Kind::NoBucket,       502,    false),
-            (Kind::BadCredentials, 502,    false),
-            (Kind::Denied,         502,    false),
+            (StoreErrorKind::Archived,       409,    false),
+            (StoreErrorKind::Transient,      503,    true),
+            (StoreErrorKind::Corrupt,        503,    true),
+            (StoreErrorKind::Precondition,   409,    false),
+            (StoreErrorKind::NoBucket,       502,    false),
+            (StoreErrorKind::BadCredentials, 502,    false),
+            (StoreErrorKind::Denied,         502,    false),
         ];
         for (kind, status, retry_after) in cases {
             let response = Refusal::from(store_error(kind)).into_response();
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn the_cause_goes_only_to_the_log() {
-        let refusal = Refusal::from(store_error(Kind::Denied));
+        let refusal = Refusal::from(store_error(StoreErrorKind::Denied));
 
         assert!(!refusal.detail.contains("bucket") && !refusal.detail.contains("arn"));
         let cause = refusal.cause.unwrap();

@@ -20,6 +20,11 @@ use tokio_util::io::StreamReader;
 use crate::clock::CLOCK;
 use crate::refusal::body::BodyError;
 
+/// Marks a response that begins before its request body was read. The handler reads on while it
+/// answers. If it does not read to the end, the connection closes after the response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadWhileAnswering;
+
 /// Total time of waiting for a client in which [`RATE_BYTES_MIN`] must arrive.
 const RATE_WINDOW: Duration = Duration::from_secs(30);
 /// Minimum number of bytes per [`RATE_WINDOW`], which makes 1 KiB/s.

@@ -17,7 +17,9 @@ const CONTENT_TYPE_BYTES_MAX: usize = 1 << 10;
 /// Returns the metadata of the file in the body of `PUT /files/{path}`.
 pub(crate) fn file_metadata(headers: &HeaderMap) -> Result<FileMetadata, Refusal> {
     let mut metadata = FileMetadata::default();
-    if let Some(field) = text(headers, REPR_DIGEST_HEADER)? {
+    // An empty field is a dictionary without members (RFC 9651): it announces nothing.
+    let field = text(headers, REPR_DIGEST_HEADER)?.filter(|field| !field.trim().is_empty());
+    if let Some(field) = field {
         let digest = Sha256Digest::parse_repr_digest(field)
             .map_err(|err| malformed(REPR_DIGEST_HEADER, err))?;
         // A digest that is not checked would be no protection.
@@ -217,6 +219,14 @@ mod tests {
             is_hot: true,
         };
         assert_eq!(metadata, want);
+    }
+
+    #[test]
+    fn an_empty_digest_announces_nothing() {
+        for field in ["", " "] {
+            let metadata = file_metadata(&headers(&[("Repr-Digest", field)])).unwrap();
+            assert_eq!(metadata.sha256, None, "{field:?}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 
 use super::lingering::UnreadBytes;
+use crate::request::body::ReadWhileAnswering;
 use crate::request::headers;
 
 /// Longest rest of a body that is read before the response: sending it takes less
@@ -30,9 +31,14 @@ const REST_WAIT_MAX: Duration = Duration::from_secs(2);
 pub(super) async fn answer(unread: UnreadBytes, request: Request, next: Next) -> Response {
     let waits_for_continue = headers::expects_continue(request.headers());
     let returned = UnreadBody::default();
-    let lend =
-        |body| Body::new(LentBody { body, is_read_to_end: false, returned: returned.clone() });
+    let lend = |body| {
+        let (returned, unread) = (returned.clone(), unread.clone());
+        Body::new(LentBody { body, is_read_to_end: false, returned, unread })
+    };
     let mut response = next.run(request.map(lend)).await;
+    if response.extensions().get::<ReadWhileAnswering>().is_some() {
+        return response;
+    }
     let is_read = match returned.take() {
         // A chunked body tells its end only once, so it is not asked again.
         Some((_, true)) => true,
@@ -83,10 +89,13 @@ struct LentBody {
     body: Body,
     is_read_to_end: bool,
     returned: UnreadBody,
+    unread: UnreadBytes,
 }
 
 impl Drop for LentBody {
     fn drop(&mut self) {
+        // `answer` may have ended before.
+        self.unread.set(!self.is_read_to_end);
         let body = std::mem::take(&mut self.body);
         let returned = Some((body, self.is_read_to_end));
         *self.returned.0.lock().unwrap_or_else(PoisonError::into_inner) = returned;

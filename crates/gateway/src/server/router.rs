@@ -20,23 +20,26 @@ use crate::handlers::download::download;
 use crate::handlers::exists_many::exists_many;
 use crate::handlers::exists_one::exists_one;
 use crate::handlers::fleet::{heartbeat, report};
+use crate::handlers::freeze::{freeze, release};
 use crate::handlers::health::health;
 use crate::handlers::list::list;
 use crate::handlers::metrics::metrics;
 use crate::handlers::patch_file::patch_file;
+use crate::handlers::post_batch::post_batch;
 use crate::handlers::post_form::post_form;
 use crate::handlers::proof::proof;
 use crate::handlers::put_file::put_file;
 use crate::handlers::ready::ready;
 use crate::handlers::versions::versions;
 use crate::openapi::openapi;
-use crate::refusal::{Refusal, RefusalRecord};
+use crate::refusal::{Refusal, RefusalRecord, RefusedRequest};
 
 /// Returns every path of the API with its methods.
-fn routes() -> [(&'static str, MethodRouter<Gateway>); 17] {
+fn routes() -> [(&'static str, MethodRouter<Gateway>); 20] {
     [
         ("/upload", post(post_form)),
         ("/files/{*path}", put(put_file).patch(patch_file)),
+        ("/batch", post(post_batch)),
         ("/exists", get(exists_one).post(exists_many)),
         ("/proof", post(proof)),
         ("/list", get(list)),
@@ -44,6 +47,8 @@ fn routes() -> [(&'static str, MethodRouter<Gateway>); 17] {
         ("/download", get(download)),
         ("/clients", get(clients)),
         ("/clients/{name}", get(client)),
+        ("/clients/{name}/freeze", post(freeze)),
+        ("/clients/{name}/release", post(release)),
         ("/reports", get(reports)),
         ("/metrics", get(metrics)),
         ("/heartbeat", post(heartbeat)),
@@ -119,6 +124,7 @@ async fn limit_failed_keys(
 /// at level debug.
 async fn log(gateway: Gateway, peer: IpAddr, request: Request, next: Next) -> Response {
     let began = CLOCK.start();
+    let _open = gateway.database().tally().begin_request();
     let method = request.method().clone();
     let authorization: Option<HeaderValue> = request.headers().get(header::AUTHORIZATION).cloned();
     let url_path = request.uri().path().to_owned();
@@ -127,17 +133,16 @@ async fn log(gateway: Gateway, peer: IpAddr, request: Request, next: Next) -> Re
     let status = response.status().as_u16();
     let elapsed_seconds = began.elapsed().as_secs_f64();
     match response.extensions().get::<RefusalRecord>() {
-        Some(RefusalRecord { code, detail, cause }) => {
-            let cause = cause.as_deref();
-            let code = serde_json::to_value(code).unwrap_or_default();
-            let code = code.as_str().unwrap_or_default();
+        Some(record) => {
             let client = gateway.client(authorization.as_ref());
-            let client = client.as_ref().map(|client| client.policy.name.as_str());
-            if status >= 500 {
-                tracing::error!(event = "request_refused", client, %peer, %method, url_path, status, code, elapsed_seconds, cause, "{detail}");
-            } else {
-                tracing::info!(event = "request_refused", client, %peer, %method, url_path, status, code, elapsed_seconds, cause, "{detail}");
-            }
+            record.log(&RefusedRequest {
+                client: client.as_ref().map(|client| client.policy.name.as_str()),
+                peer: Some(peer),
+                method: &method,
+                url_path: &url_path,
+                path: None,
+                elapsed_seconds: Some(elapsed_seconds),
+            });
         }
         None => tracing::debug!(event = "request_done", %method, url_path, status, elapsed_seconds),
     }

@@ -49,7 +49,7 @@ pub(crate) fn check_versioning(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OverwriteNever {
     Enforced,
-    /// The gateway looks at the path before a write that the server does not check.
+    /// The gateway checks the path before a write that the server does not check.
     ByOneGateway,
     Unknown,
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use s3up_core::{Code, KeyPrefix, error_chain};
-use s3up_store::Kind;
+use s3up_store::StoreErrorKind;
 
 use super::checks::{check_overwrite, check_versioning, warn_of_lost_settings};
 use super::error::StartError;
@@ -65,8 +65,14 @@ pub(crate) fn is_transient(err: &StartError) -> bool {
 
 /// Returns true for a failure of S3 that may end by itself. A host that has just booted may not have
 /// the right time yet, and expired credentials are renewed by another program.
-pub(crate) fn is_transient_kind(kind: Kind) -> bool {
-    matches!(kind, Kind::Transient | Kind::Unreadable | Kind::ClockSkew | Kind::ExpiredCredentials)
+pub(crate) fn is_transient_kind(kind: StoreErrorKind) -> bool {
+    matches!(
+        kind,
+        StoreErrorKind::Transient
+            | StoreErrorKind::Unreadable
+            | StoreErrorKind::ClockSkew
+            | StoreErrorKind::ExpiredCredentials
+    )
 }
 
 /// Repeats the checks until they succeed, after which uploads are accepted.

@@ -8,10 +8,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use s3up_core::wire::UploadResponse;
 use s3up_core::{Code, Key, Sha256, Sha256Digest, Stopwatch};
-use s3up_store::{Kind, ObjectFacts, Put, StagedUpload, StoreError, Stored};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use s3up_store::{
+    ObjectFacts, Put, StagedUpload, Store, StoreError, StoreErrorKind, Stored, UploadError,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, Empty};
 
 use super::admission::Admission;
 use super::existing::Decision;
@@ -38,6 +41,13 @@ pub(crate) struct IncomingFile {
     pub content_type: String,
     /// The slot, if the request has taken one already.
     pub slot: Option<UploadSlot>,
+}
+
+/// The bytes of a file.
+enum FileBody<R> {
+    Stream(R),
+    /// A short file.
+    InMemory(Bytes),
 }
 
 /// An upload after its last byte.
@@ -82,8 +92,25 @@ impl Uploads {
     /// Streams `body` into S3.
     pub(crate) async fn stage<R: AsyncRead + Unpin + Send>(
         &self,
-        mut file: IncomingFile,
+        file: IncomingFile,
         body: R,
+    ) -> Result<StageResult, Refusal> {
+        self.stage_body(file, FileBody::Stream(body)).await
+    }
+
+    /// Stages a short file whose bytes are all in memory.
+    pub(crate) async fn stage_bytes(
+        &self,
+        file: IncomingFile,
+        bytes: Bytes,
+    ) -> Result<StageResult, Refusal> {
+        self.stage_body(file, FileBody::<Empty>::InMemory(bytes)).await
+    }
+
+    async fn stage_body<R: AsyncRead + Unpin + Send>(
+        &self,
+        mut file: IncomingFile,
+        body: FileBody<R>,
     ) -> Result<StageResult, Refusal> {
         let began = CLOCK.start();
         let mut record = self.recorder.begin(&file.client.policy.name, &file.key, began);
@@ -121,7 +148,7 @@ impl Uploads {
     async fn begin<R: AsyncRead + Unpin + Send>(
         &self,
         file: &mut IncomingFile,
-        mut body: R,
+        body: FileBody<R>,
     ) -> Result<BeginResult, Refusal> {
         // This comes first, for two reasons. From here on no older upload of the
         // key can become visible after this one. And an older one that hangs
@@ -132,7 +159,7 @@ impl Uploads {
         let stored = self.look(file).await?;
         let overwrite = match stored.decide(file)? {
             (Decision::Unchanged, Some((found, sha256))) => {
-                lock.run(verify_unstored(&mut body, sha256)).await??;
+                lock.run(body.verify_unstored(sha256)).await??;
                 return Ok(BeginResult::Unchanged { found: Box::new(found), sha256 });
             }
             (Decision::Unchanged, None) => s3up_store::Overwrite::Never,
@@ -163,7 +190,7 @@ impl Uploads {
             buffer_wait: Some(BUFFER_WAIT),
             share: Some(client.buffer_share()),
         };
-        let staged = lock.run(self.store().stage(put, &mut body)).await?;
+        let staged = lock.run(body.stage(&self.store(), put)).await?;
         let staged = staged.map_err(|err| match &claim {
             Some(claim) => claim.failed(err),
             None => err.into(),
@@ -185,7 +212,7 @@ impl Uploads {
         sha256: Sha256Digest,
         err: StoreError,
     ) -> Result<ObjectFacts, Refusal> {
-        if err.kind != Kind::Precondition {
+        if err.kind != StoreErrorKind::Precondition {
             return Err(err.into());
         }
         match self.store().head(key, None, RETRY_FOR).await? {
@@ -263,23 +290,33 @@ impl StagedFile {
     }
 }
 
-/// Reads a body that is not stored, because the same content already is, and
-/// checks it against the announced SHA-256.
-async fn verify_unstored<R: AsyncRead + Unpin>(
-    body: &mut R,
-    announced: Sha256Digest,
-) -> Result<(), Refusal> {
+impl<R: AsyncRead + Unpin + Send> FileBody<R> {
+    async fn stage(self, store: &Store, put: Put) -> Result<StagedUpload, UploadError> {
+        match self {
+            FileBody::Stream(mut body) => store.stage(put, &mut body).await,
+            FileBody::InMemory(bytes) => store.stage_bytes(put, bytes).await,
+        }
+    }
+
+    /// Reads a body that is not stored, because the same content already is, and
+    /// checks it against the announced SHA-256.
+    async fn verify_unstored(self, announced: Sha256Digest) -> Result<(), Refusal> {
+        let found = match self {
+            FileBody::Stream(body) => sha256_of(body).await?,
+            FileBody::InMemory(bytes) => Sha256Digest::of(&bytes),
+        };
+        if found == announced { Ok(()) } else { Err(Refusal::digest_mismatch(announced, found)) }
+    }
+}
+
+async fn sha256_of<R: AsyncRead + Unpin>(mut body: R) -> Result<Sha256Digest, Refusal> {
     let mut hasher = Sha256::default();
     let mut buffer = vec![0; 64 << 10];
     loop {
         match body.read(&mut buffer).await.map_err(|err| Refusal::from_body(&err))? {
-            0 => break,
+            0 => return Ok(hasher.finish()),
             count => hasher.update(&buffer[..count]),
         }
-    }
-    match hasher.finish() {
-        found if found == announced => Ok(()),
-        found => Err(Refusal::digest_mismatch(announced, found)),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::refusal::Refusal;
 
 /// Maximum number of files that are listed to find out whether the catalogue has them all: one page.
 const LISTED_MAX: usize = 1000;
-/// Maximum time for that. Without an answer the upload looks at its own path.
+/// Maximum time for that. Without an answer the upload checks its own path.
 const COMPLETENESS_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// The file that is stored under the path of an upload.
@@ -84,7 +84,7 @@ impl Uploads {
         if let Some(is_complete) = resources.is_catalogue_complete.get() {
             return *is_complete && self.database.is_new(client, &path).await;
         }
-        // The others look at their path meanwhile.
+        // The others check their path meanwhile.
         let Ok(_turn) = resources.completeness_check.try_acquire() else { return false };
         let found = tokio::time::timeout(COMPLETENESS_WAIT_MAX, self.is_complete(client)).await;
         match found {

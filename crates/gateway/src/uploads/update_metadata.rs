@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use s3up_core::storage_class::is_archive_class;
 use s3up_core::wire::UploadResponse;
 use s3up_core::{Code, Key, Sha256Digest};
-use s3up_store::{COPY_BYTES_MAX, Kind, ObjectFacts, Versioning, is_archive, is_etag_reported};
+use s3up_store::{COPY_BYTES_MAX, ObjectFacts, StoreErrorKind, Versioning, is_etag_reported};
 
 use super::in_flight::KeyLock;
 use super::metadata::{FileMetadata, SHA256_METADATA};
@@ -80,7 +81,7 @@ impl Uploads {
         let lock = self.in_flight.lock(&file.key).await?;
         let turn = self.take_turn(&file.client.policy.name, &file.key).await;
         let _slot = file.slot.take().map_or_else(|| file.client.upload_slot(), Ok)?;
-        // Before the file is looked at, so that no other gateway replaces what was seen.
+        // Before the file is read, so that no other gateway replaces what was seen.
         turn.hold().await?;
         turn.run(self.look_and_update(file, sha256, &lock)).await
     }
@@ -147,7 +148,7 @@ fn plan(
     if found.size > COPY_BYTES_MAX {
         return Plan::Keep(Obstacle::TooLarge);
     }
-    if is_archive(found.storage_class.as_deref()) {
+    if is_archive_class(found.storage_class.as_deref()) {
         return Plan::Keep(Obstacle::Archived);
     }
     if !is_etag_reported(&found.etag) {
@@ -158,26 +159,26 @@ fn plan(
 }
 
 /// Returns the obstacle that a failed copy shows; `None` if the copy may succeed later.
-fn obstacle(kind: Kind) -> Option<Obstacle> {
+fn obstacle(kind: StoreErrorKind) -> Option<Obstacle> {
     match kind {
-        Kind::Archived => Some(Obstacle::Archived),
-        Kind::NotImplemented => Some(Obstacle::NotSupported),
-        Kind::NotFound
-        | Kind::NoUpload
-        | Kind::NoBucket
-        | Kind::BadCredentials
-        | Kind::ExpiredCredentials
-        | Kind::NoCredentials
-        | Kind::Denied
-        | Kind::WrongRegion
-        | Kind::ClockSkew
-        | Kind::Precondition
-        | Kind::TooLong
-        | Kind::Quota
-        | Kind::Transient
-        | Kind::Unreadable
-        | Kind::Corrupt
-        | Kind::Permanent => None,
+        StoreErrorKind::Archived => Some(Obstacle::Archived),
+        StoreErrorKind::NotImplemented => Some(Obstacle::NotSupported),
+        StoreErrorKind::NotFound
+        | StoreErrorKind::NoUpload
+        | StoreErrorKind::NoBucket
+        | StoreErrorKind::BadCredentials
+        | StoreErrorKind::ExpiredCredentials
+        | StoreErrorKind::NoCredentials
+        | StoreErrorKind::Denied
+        | StoreErrorKind::WrongRegion
+        | StoreErrorKind::ClockSkew
+        | StoreErrorKind::Precondition
+        | StoreErrorKind::TooLong
+        | StoreErrorKind::Quota
+        | StoreErrorKind::Transient
+        | StoreErrorKind::Unreadable
+        | StoreErrorKind::Corrupt
+        | StoreErrorKind::Permanent => None,
     }
 }
 
@@ -263,11 +264,11 @@ mod tests {
     fn a_copy_that_can_never_succeed_keeps_the_metadata_and_another_failure_is_told() {
         #[rustfmt::skip]
         let cases = [
-            (Kind::NotImplemented, Some(Obstacle::NotSupported)),
-            (Kind::Archived,       Some(Obstacle::Archived)),
-            (Kind::Transient,      None),
-            (Kind::Denied,         None),
-            (Kind::Precondition,   None),
+            (StoreErrorKind::NotImplemented, Some(Obstacle::NotSupported)),
+            (StoreErrorKind::Archived,       Some(Obstacle::Archived)),
+            (StoreErrorKind::Transient,      None),
+            (StoreErrorKind::Denied,         None),
+            (StoreErrorKind::Precondition,   None),
         ];
         for (kind, want) in cases {
             assert_eq!(obstacle(kind), want, "{kind:?}");

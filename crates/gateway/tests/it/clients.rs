@@ -129,12 +129,16 @@ async fn reports_are_found_by_day_and_client() {
 #[tokio::test]
 async fn metrics_have_every_client_and_pass_the_check_of_prometheus() {
     let world = world().await;
+    stored(world.put("a.txt", "hello")).await;
     report(&world, KEY, 0).await;
 
     let answer = get(&world, "/metrics", ADMIN_KEY).await;
 
     assert_eq!(answer.status(), StatusCode::OK);
     let text = answer.text().await.expect("text");
+    let calls = "s3up_s3_calls_total{result=\"ok\"} ";
+    let calls = text.lines().find_map(|line| line.strip_prefix(calls)).expect("a series");
+    assert!(calls.parse::<f64>().expect("a number") >= 1.0, "{text}");
     for line in [
         "s3up_ready 1.0",
         "s3up_client_state{client=\"webapp\",state=\"ok\"} 1.0",
@@ -142,6 +146,15 @@ async fn metrics_have_every_client_and_pass_the_check_of_prometheus() {
         "s3up_client_state{client=\"reader\",state=\"never\"} 1.0",
         "s3up_client_files{client=\"webapp\",state=\"protected\"} 2.0",
         "s3up_client_last_heartbeat_timestamp_seconds{client=\"webapp-prod\"} 0.0",
+        "s3up_uploads_total{client=\"webapp\",result=\"stored\"} 1.0",
+        "s3up_uploads_total{client=\"reader\",result=\"refused\"} 0.0",
+        "s3up_uploaded_bytes_total{client=\"webapp\"} 5.0",
+        "s3up_requests_in_flight 1.0",
+        "s3up_certificate_end_timestamp_seconds 0.0",
+        "s3up_client_frozen{client=\"webapp\"} 0.0",
+        "s3up_client_incident{client=\"webapp\",topic=\"changes\"} 0.0",
+        "s3up_gateway_incident{topic=\"authentication\"} 0.0",
+        "s3up_failed_keys_total 0.0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
@@ -164,14 +177,7 @@ fn the_alert_rules_are_valid_and_use_metrics_that_exist() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let file = root.join("packaging/prometheus/s3up.rules.yml");
     let rules = std::fs::read_to_string(&file).expect("the rules");
-    let code = std::fs::read_to_string(root.join("crates/gateway/src/handlers/metrics.rs"));
-    let code = code.expect("the metrics");
-    let word = regex::Regex::new("s3up_([a-z0-9_]+)").expect("an expression");
-    let names: Vec<_> = word.captures_iter(&rules).map(|found| found[1].to_owned()).collect();
-    assert!(names.len() > 6, "{names:?}");
-    for name in names {
-        assert!(code.contains(&format!("\"{name}\"")), "{name}");
-    }
+    assert_metrics_exist(&rules);
     let Some(promtool) = find_program("promtool") else {
         println!("SKIPPED: promtool is not installed");
         return;
@@ -179,6 +185,49 @@ fn the_alert_rules_are_valid_and_use_metrics_that_exist() {
     let checked = Command::new(promtool).args(["check", "rules"]).arg(&file).output();
     let checked = checked.expect("promtool runs");
     assert!(checked.status.success(), "{checked:?}");
+}
+
+#[test]
+fn the_dashboard_uses_metrics_that_exist_and_its_queries_are_valid() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = std::fs::read_to_string(root.join("packaging/grafana/s3up.json"));
+    let text = text.expect("the dashboard");
+    assert_metrics_exist(&text);
+    let dashboard: Value = serde_json::from_str(&text).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("targets"));
+    let queries: Vec<_> = targets.map(|it| it["expr"].as_str().expect("a query")).collect();
+    assert!(queries.len() > 15, "{queries:?}");
+    let Some(promtool) = find_program("promtool") else {
+        println!("SKIPPED: promtool is not installed");
+        return;
+    };
+    // promtool checks the queries of rules.
+    let rules = queries.iter().map(|query| json!({"record": "query", "expr": query}));
+    let rules = rules.enumerate().map(|(n, mut rule)| {
+        rule["record"] = json!(format!("query_{n}"));
+        rule
+    });
+    let rules = json!({"groups": [{"name": "panels", "rules": rules.collect::<Vec<_>>()}]});
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), rules.to_string()).expect("a file");
+    let checked = Command::new(promtool).args(["check", "rules"]).arg(file.path()).output();
+    let checked = checked.expect("promtool runs");
+    assert!(checked.status.success(), "{checked:?}");
+}
+
+/// Checks that the gateway has each metric that a text names.
+fn assert_metrics_exist(text: &str) {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let code = std::fs::read_to_string(root.join("src/handlers/metrics.rs")).expect("the metrics");
+    let word = regex::Regex::new(r"\bs3up_([a-z0-9_]+)").expect("an expression");
+    let names: Vec<_> = word.captures_iter(text).map(|found| found[1].to_owned()).collect();
+    assert!(names.len() > 6, "{names:?}");
+    for name in names {
+        // The format adds it to the names of counters.
+        let registered = name.strip_suffix("_total").unwrap_or(&name);
+        assert!(code.contains(&format!("\"{registered}\"")), "{name}");
+    }
 }
 
 #[test]
@@ -234,8 +283,8 @@ impl Alerting {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&database);
         let mut database = sqlx::ConnectOptions::connect(&options).await.expect("a database");
         let at = jiff::Timestamp::try_from((s3up_testkit::CLOCK.wall)()).expect("a time");
-        let row =
-            "INSERT INTO alerts VALUES ('web-5-silent', 'web', 'silent', 'ok', 'no heartbeat', $1)";
+        let row = "INSERT INTO alerts (id, client, state, before, reason, at) \
+             VALUES ('web-5-silent', 'web', 'silent', 'ok', 'no heartbeat', $1)";
         let row = sqlx::query(row).bind(at.as_millisecond());
         row.execute(&mut database).await.expect("a row");
         Alerting { s3, gateway: Running::start(&file, &[]), root, database }

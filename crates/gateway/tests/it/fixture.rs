@@ -10,6 +10,7 @@ use s3up_core::{Code, Key};
 use s3up_devstore::{Behaviours, DevStore, Op, Options, Versioning};
 use s3up_server::{Config, Gateway, SHUTDOWN_GRACE, ServeOptions, Timeouts, TlsFiles, serve_with};
 use s3up_store::{Overwrite, PutDocument, Settings, Store};
+use s3up_testkit::{Postgres, postgres_or_skip};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{ConnectOptions, Row};
 use tempfile::TempDir;
@@ -36,6 +37,8 @@ pub struct World {
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<()>,
     settings: Settings,
+    /// The database of the gateway, if it is not SQLite.
+    postgres: Option<Postgres>,
     root: TempDir,
 }
 
@@ -68,6 +71,21 @@ clients:
   - {{ name: "reader", api_key: "{READER_KEY}", allow: [exists, download] }}
 "#
     )
+}
+
+/// Returns a PostgreSQL server if `S3UP_TEST_DATABASE` is `postgres`: `./check` runs the tests that need the
+/// database on both.
+fn postgres_if_asked() -> Option<Postgres> {
+    let asked = std::env::var_os("S3UP_TEST_DATABASE")?;
+    assert_eq!(asked, "postgres", "S3UP_TEST_DATABASE");
+    Some(postgres_or_skip().expect("PostgreSQL, for which S3UP_TEST_DATABASE asks"))
+}
+
+/// Replaces the settings of the section `database`.
+pub fn with_database(config: &str, settings: &str) -> String {
+    let (before, rest) = config.split_once("database: {").expect("a database");
+    let (_, after) = rest.split_once('}').expect("its end");
+    format!("{before}database: {{ {settings} }}{after}")
 }
 
 impl World {
@@ -121,7 +139,12 @@ impl World {
         let options = Options { behaviours, ..Options::new(root.path()) };
         let s3 = DevStore::start(options).await.expect("an S3 server");
         s3.create_bucket(BUCKET, versioning).await.expect("a new bucket");
-        let text = edit(config(&s3.endpoint(), &root.path().join(DATABASE)));
+        let postgres = postgres_if_asked();
+        let text = config(&s3.endpoint(), &root.path().join(DATABASE));
+        let text = edit(match &postgres {
+            Some(postgres) => with_database(&text, &format!("url: \"{}\"", postgres.url())),
+            None => text,
+        });
         let config = Config::parse(Path::new("server.yaml"), &text, &|_| None)
             .unwrap_or_else(|err| panic!("{err}"));
         let settings = config.store.clone();
@@ -137,7 +160,7 @@ impl World {
             served.expect("a gateway that ends without an error");
         });
         let (http, stop) = (Client::new(), Some(stop));
-        World { s3, url, http, calls_at_start, stop, server, settings, root }
+        World { s3, url, http, calls_at_start, stop, server, settings, postgres, root }
     }
 
     /// Waits until all that the gateway has recorded so far is committed: a report is, and records
@@ -175,7 +198,10 @@ impl World {
     /// Returns the rows of a query, on a connection of its own: the values of a row separated by
     /// `|`.
     pub async fn rows(&self, sql: &'static str) -> Vec<String> {
-        sqlite_rows(&self.root.path().join(DATABASE), sql).await
+        match &self.postgres {
+            Some(postgres) => postgres.query(sql).lines().map(str::to_owned).collect(),
+            None => sqlite_rows(&self.root.path().join(DATABASE), sql).await,
+        }
     }
 
     /// Stops the gateway and waits for its end. The S3 server keeps running.

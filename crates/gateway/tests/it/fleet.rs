@@ -7,7 +7,9 @@ use s3up_core::{Code, Sha256Digest};
 use s3up_devstore::{Fault, Op, Versioning};
 use serde_json::{Value, json};
 
-use crate::fixture::{KEY, MIB, OTHER_KEY, READER_KEY, World, noise, refused, stored};
+use crate::fixture::{
+    KEY, MIB, OTHER_KEY, READER_KEY, World, noise, refused, stored, with_database,
+};
 
 fn heartbeat() -> Value {
     let none = json!({"files": 0, "bytes": 0});
@@ -148,11 +150,7 @@ async fn exists_returns_the_digest_of_a_long_file_that_announced_none() {
 
 #[tokio::test]
 async fn a_database_that_cannot_be_opened_stops_no_upload() {
-    let not_a_dir = |yaml: String| {
-        let (before, rest) = yaml.split_once("database: { path: \"").expect("a database");
-        let (_, after) = rest.split_once('"').expect("the end of its path");
-        format!("{before}database: {{ path: \"/dev/null/gateway.db\"{after}")
-    };
+    let not_a_dir = |yaml: String| with_database(&yaml, "path: \"/dev/null/gateway.db\"");
     let world = World::with(Versioning::Enabled, not_a_dir).await;
 
     stored(world.put("a", "hello")).await;

@@ -1,6 +1,7 @@
 //! Tests of the gateway from outside: real HTTP, real TLS, a real S3 protocol.
 
 mod bad_input;
+mod batch;
 mod catalogue;
 mod clients;
 mod commands;
@@ -8,13 +9,16 @@ mod concurrency;
 mod downloads;
 mod fixture;
 mod fleet;
+mod freeze;
 mod help;
+mod init;
 mod limits;
 mod listing;
 mod metadata;
 mod outputs;
 mod overwrite_never;
 mod paths;
+mod policies;
 mod process;
 mod proxies;
 mod proxy;
@@ -23,6 +27,7 @@ mod rebuild;
 mod refusals;
 mod reload;
 mod running;
+mod scale;
 mod start;
 mod timeouts;
 mod tls_front;

@@ -3,7 +3,7 @@
 
 use reqwest::RequestBuilder;
 use s3up_core::{Code, Sha256Digest};
-use s3up_devstore::{Behaviours, Conditions, Op, Versioning};
+use s3up_devstore::{Behaviours, ConditionBehaviour, Op, Versioning};
 
 use crate::concurrency::open_body;
 use crate::fixture::{KEY, MIB, World, noise, problem, refused, stored};
@@ -19,7 +19,7 @@ fn announced(request: RequestBuilder, content: &[u8]) -> RequestBuilder {
 
 #[tokio::test]
 async fn a_file_is_kept_on_a_server_that_ignores_every_condition() {
-    let world = world(Behaviours::with_conditions(Conditions::Ignored)).await;
+    let world = world(Behaviours::with_conditions(ConditionBehaviour::Ignored)).await;
     let long = noise(9 * MIB);
     stored(world.put("short", "one")).await;
     stored(world.put("long", long.clone())).await;
@@ -41,7 +41,7 @@ async fn a_file_is_kept_on_a_server_that_ignores_every_condition() {
 /// Both see no file when they begin.
 #[tokio::test]
 async fn of_two_uploads_at_once_one_is_stored() {
-    for conditions in [Conditions::Honoured, Conditions::Ignored] {
+    for conditions in [ConditionBehaviour::Honoured, ConditionBehaviour::Ignored] {
         let world = world(Behaviours::with_conditions(conditions)).await;
         let first = noise(9 * MIB);
         let (open, body) = open_body(first.clone());
@@ -60,7 +60,8 @@ async fn of_two_uploads_at_once_one_is_stored() {
 
 #[tokio::test]
 async fn a_file_that_was_hot_is_replaced_once_by_its_next_version() {
-    let versions = [Conditions::Honoured, Conditions::Ignored, Conditions::BareETag];
+    let versions =
+        [ConditionBehaviour::Honoured, ConditionBehaviour::Ignored, ConditionBehaviour::BareETag];
     for conditions in versions {
         let world = world(Behaviours::with_conditions(conditions)).await;
         let hot = |request: RequestBuilder| request.header("x-hot", "true");

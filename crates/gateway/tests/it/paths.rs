@@ -88,6 +88,23 @@ async fn raw_form(world: &World, path: &[u8]) -> String {
     raw(world, "POST", "/upload", form_type, &form).await
 }
 
+/// Sends a batch of one file whose path has exactly these bytes, between the quotes of its JSON.
+async fn raw_batch(world: &World, path: &[u8]) -> String {
+    let text = String::from_utf8_lossy(path);
+    let json = serde_json::to_string(&text).expect("a text is JSON");
+    let path = if str::from_utf8(path).is_ok() {
+        json.into_bytes()
+    } else {
+        [b"\"", path, b"\""].concat()
+    };
+    let digest = Sha256Digest::of(b"x");
+    let header =
+        [br#"{"path":"#, path.as_slice(), format!(r#","size":1,"sha256":"{digest}"}}"#).as_bytes()]
+            .concat();
+    let length = (header.len() as u32).to_be_bytes();
+    raw(world, "POST", "/batch", "", &[&length, header.as_slice(), b"x"].concat()).await
+}
+
 async fn raw_exists(world: &World, path: &str) -> String {
     let sha256 = Sha256Digest::of(b"x");
     let body = serde_json::json!({"files": [{"path": path, "size": 1, "sha256": sha256}]});
@@ -128,6 +145,14 @@ async fn an_invalid_path_is_refused_by_every_call_and_never_reaches_s3() {
         }
         let bytes: Vec<u8> = percent_decode_str(path).collect();
         assert_bad_path(&raw_form(&world, &bytes).await, &format!("POST /upload {path}"));
+        let response = raw_batch(&world, &bytes).await;
+        if str::from_utf8(&bytes).is_ok() {
+            let refused = r#"{"file":0,"refused":{"status":400,"#;
+            assert!(response.contains(refused), "POST /batch {path}: {response}");
+            assert!(response.contains(r#""code":"bad_path""#), "POST /batch {path}: {response}");
+        } else {
+            assert!(response.starts_with("HTTP/1.1 400 "), "POST /batch {path}: {response}");
+        }
         if let Ok(text) = str::from_utf8(&bytes) {
             let response = raw_exists(&world, text).await;
             assert!(response.contains(r#""verdict":"bad_path""#), "{path}: {response}");
@@ -208,6 +233,8 @@ async fn no_request_touches_a_key_outside_the_prefix_of_its_client() {
         }
         let form: Vec<u8> = percent_decode_str(&path).collect();
         raw_form(&world, &form).await;
+        raw_batch(&world, &form).await;
+        raw_batch(&world, path.as_bytes()).await;
         raw_exists(&world, &path).await;
     }
 

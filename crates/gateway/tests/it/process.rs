@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-use s3up_devstore::{Behaviours, Conditions, DevStore, Like, Op, Options, Versioning};
+use s3up_devstore::{Behaviours, ConditionBehaviour, DevStore, Like, Op, Options, Versioning};
 use tempfile::TempDir;
 
 use crate::fixture::{BUCKET, KEY, READER_KEY, World, config};
@@ -218,7 +218,7 @@ async fn it_starts_with_a_warning_if_only_completions_ignore_conditions() {
     let root = tempfile::tempdir().unwrap();
     let options = Options::new(root.path().join("s3"));
     let behaviours =
-        Behaviours { completion_conditions: Conditions::Ignored, ..Behaviours::default() };
+        Behaviours { completion_conditions: ConditionBehaviour::Ignored, ..Behaviours::default() };
     let s3 = DevStore::start(Options { behaviours, ..options }).await.unwrap();
     s3.create_bucket(BUCKET, Versioning::Enabled).await.unwrap();
     let file = root.path().join("server.yaml");

@@ -59,6 +59,11 @@ async fn refusals_reach_a_client_behind_haproxy() {
     refusals_reach_a_client_that_is_still_sending("haproxy").await;
 }
 
+#[tokio::test]
+async fn refusals_reach_a_client_behind_apache() {
+    refusals_reach_a_client_that_is_still_sending("apache").await;
+}
+
 /// A proxy that waits for the whole body keeps a copy on its disk, and a client sees no progress.
 async fn an_upload_streams(name: &str) {
     let world = World::start().await;
@@ -107,9 +112,38 @@ async fn an_upload_behind_haproxy_streams_into_s3() {
 }
 
 #[tokio::test]
+async fn an_upload_behind_apache_streams_into_s3() {
+    an_upload_streams("apache").await;
+}
+
+#[tokio::test]
+async fn an_upload_behind_caddy_streams_into_s3() {
+    an_upload_streams("caddy").await;
+}
+
+#[tokio::test]
 async fn a_path_passes_nginx_as_it_was_sent() {
+    a_path_passes_as_it_was_sent("nginx").await;
+}
+
+#[tokio::test]
+async fn a_path_passes_haproxy_as_it_was_sent() {
+    a_path_passes_as_it_was_sent("haproxy").await;
+}
+
+#[tokio::test]
+async fn a_path_passes_apache_as_it_was_sent() {
+    a_path_passes_as_it_was_sent("apache").await;
+}
+
+#[tokio::test]
+async fn a_path_passes_caddy_as_it_was_sent() {
+    a_path_passes_as_it_was_sent("caddy").await;
+}
+
+async fn a_path_passes_as_it_was_sent(name: &str) {
     let world = World::start().await;
-    let Some(proxy) = Proxy::start_or_skip("nginx", &[&world.url]) else { return };
+    let Some(proxy) = Proxy::start_or_skip(name, &[&world.url]) else { return };
     let http = proxy.client();
     for path in
         ["a%20b", "a+b", "a%2Bb", "100%25", "a%3Fb%23c", "caf%C3%A9", "a%2Fb", "a;b=c", "a%255Cb"]
@@ -117,7 +151,7 @@ async fn a_path_passes_nginx_as_it_was_sent() {
         let put = http.put(format!("{}/files/{path}", proxy.url())).bearer_auth(KEY).body(path);
         let response = put.send().await.expect("a response");
         let (status, text) = (response.status(), response.text().await.expect("a body"));
-        assert_eq!(status, StatusCode::OK, "{path}: {text}");
+        assert_eq!(status, StatusCode::OK, "{name}: {path}: {text}");
         let get = format!("{}/download?path={}", proxy.url(), path.replace('+', "%2B"));
         let found = http.get(get).bearer_auth(KEY).send().await.expect("a response");
         assert_eq!(found.text().await.expect("a body"), path);

@@ -32,7 +32,7 @@ impl Proxy {
     pub fn start_or_skip(name: &str, gateways: &[&str]) -> Option<Proxy> {
         let program = if name == "apache" { "apache2" } else { name };
         if find_program(program).is_none() {
-            println!("SKIPPED: {name} is not installed");
+            println!("SKIPPED: {program} is not installed");
             return None;
         }
         let directory = temp_dir();

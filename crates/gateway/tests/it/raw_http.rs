@@ -144,6 +144,9 @@ async fn an_early_answer_reaches_a_client_that_is_still_sending() {
     let world = World::start().await;
     let length = format!("\r\nContent-Length: {}", 30 * MIB);
     let unauthorized = format!("PUT /files/a HTTP/1.1\r\nHost: x{length}");
+    // As the HttpClient of Java sends it.
+    let upgrade =
+        "\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA";
     #[rustfmt::skip]
     let cases = [
         (unauthorized.clone(),                                      401),
@@ -152,6 +155,7 @@ async fn an_early_answer_reaches_a_client_that_is_still_sending() {
         (authorized("PUT /nothing HTTP/1.1", &length),              404),
         (authorized("POST /files/a HTTP/1.1", &length),             405),
         (authorized("GET /health HTTP/1.1", &length),               200),
+        (format!("{unauthorized}{upgrade}"),                        401),
         (format!("BAD REQUEST LINE\r\nHost: x{length}"),            400),
         (format!("GET /{} HTTP/1.1\r\nHost: x", "x".repeat(1 << 20)), 431),
         (format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}", "x".repeat(1 << 20)), 431),

@@ -315,7 +315,7 @@ async fn renewed_s3_credentials_are_used_also_by_an_upload_in_progress() {
         let digest = Sha256Digest::of(&content).to_repr_digest();
         let (open, body) = open_body(content);
         let heads = world.s3.faults().calls(Op::HeadObject);
-        // The path of a file that may not be overwritten is always looked at.
+        // The path of a file that may not be overwritten is always checked.
         let upload = put(&gateway, "running.jpg", OTHER_KEY).header("repr-digest", digest);
         let upload = tokio::spawn(upload.body(body).send());
         world.s3.faults().called(Op::HeadObject, heads + 1).await;

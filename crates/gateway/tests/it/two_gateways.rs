@@ -13,7 +13,7 @@ use s3up_testkit::{Postgres, postgres_or_skip};
 use tempfile::TempDir;
 
 use crate::concurrency::open_body;
-use crate::fixture::{BUCKET, KEY, MIB, config, noise, problem};
+use crate::fixture::{BUCKET, KEY, MIB, config, noise, problem, with_database};
 use crate::process::{program, s3};
 use crate::proxy::Proxy;
 use crate::running::Running;
@@ -22,6 +22,8 @@ use crate::running::Running;
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Pause before a request that failed is repeated, as an agent makes it, only shorter.
 const RETRY_DELAY: Duration = Duration::from_millis(50);
+
+const ADMIN_KEY: &str = "s3up_admin_0123456789012345678901234567890123";
 
 struct Site {
     root: TempDir,
@@ -39,10 +41,9 @@ impl Site {
         let root = tempfile::tempdir().expect("a directory");
         let s3 = s3(&root).await;
         let text = config(&s3.endpoint(), &root.path().join("unused.db"));
-        let (before, rest) = text.split_once("database: {").expect("a database");
-        let (_, after) = rest.split_once('}').expect("its end");
-        let text = format!("{before}database: {{ url: \"{}\" }}{after}", postgres.url());
+        let text = with_database(&text, &format!("url: \"{}\"", postgres.url()));
         let text = text.replace("max_file_size_mb: 40", "quota_gb: 1");
+        let text = format!("{text}\nadmin_keys: [{ADMIN_KEY}]\n");
         let file = root.path().join("server.yaml");
         std::fs::write(&file, text).expect("a file");
         let gateways = [Running::start(&file, &[]), Running::start(&file, &[])];
@@ -114,6 +115,33 @@ impl Site {
             assert!(gateway.stop().await.success());
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_one_gateway_freezes_is_frozen_at_the_other() {
+    let Some(site) = Site::start_or_skip().await else { return };
+    let put = |n: usize| {
+        let put = site.http.put(format!("{}/files/a", site.gateways[n].url)).bearer_auth(KEY);
+        put.body("x").timeout(WAIT_MAX).send()
+    };
+    let order = |n: usize, call: &str| {
+        let url = format!("{}/clients/webapp/{call}", site.gateways[n].url);
+        site.http.post(url).bearer_auth(ADMIN_KEY).timeout(WAIT_MAX).send()
+    };
+    for (call, by, want) in
+        [("freeze", 0, StatusCode::SERVICE_UNAVAILABLE), ("release", 1, StatusCode::OK)]
+    {
+        assert_eq!(order(by, call).await.expect("a response").status(), StatusCode::OK);
+        assert_eq!(put(by).await.expect("a response").status(), want, "at once");
+        let noticed = async {
+            while put(1 - by).await.expect("a response").status() != want {
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
+        };
+        site.in_time("the other gateway", noticed).await;
+    }
+    Site::stop_gateways(site.gateways).await;
+    site.s3.stop().await;
 }
 
 /// HAProxy gives a request to the gateway with the fewest ones, so the two uploads are at two gateways.

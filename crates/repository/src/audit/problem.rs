@@ -6,13 +6,13 @@ use crate::catalogue::unrestorable::THAW_ADVICE;
 
 /// One object that is not as expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct AuditFinding {
     pub key: String,
-    pub problem: Problem,
+    pub problem: ObjectProblem,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub enum ObjectProblem {
     Missing,
     Size {
         expected: u64,
@@ -48,68 +48,70 @@ pub enum Problem {
     },
 }
 
-impl Problem {
+impl ObjectProblem {
     /// True if the object is not the one that was sent; false if only its class or
     /// encryption differs, or if it could not be read.
     pub fn is_damage(&self) -> bool {
         !matches!(
             self,
-            Problem::Class { .. }
-                | Problem::Encryption { .. }
-                | Problem::ArchivedDocument { .. }
-                | Problem::ArchivedManifest { .. }
+            ObjectProblem::Class { .. }
+                | ObjectProblem::Encryption { .. }
+                | ObjectProblem::ArchivedDocument { .. }
+                | ObjectProblem::ArchivedManifest { .. }
         )
     }
 
     /// Returns the word for JSON.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Problem::Missing => "missing",
-            Problem::Size { .. } => "size",
-            Problem::Checksum { .. } => "checksum",
-            Problem::Class { .. } => "storage_class",
-            Problem::Encryption { .. } => "encryption",
-            Problem::ArchivedDocument { .. } | Problem::ArchivedManifest { .. } => {
+            ObjectProblem::Missing => "missing",
+            ObjectProblem::Size { .. } => "size",
+            ObjectProblem::Checksum { .. } => "checksum",
+            ObjectProblem::Class { .. } => "storage_class",
+            ObjectProblem::Encryption { .. } => "encryption",
+            ObjectProblem::ArchivedDocument { .. } | ObjectProblem::ArchivedManifest { .. } => {
                 "archived_document"
             }
-            Problem::Chain { .. } => "chain",
-            Problem::Content { .. } => "content",
+            ObjectProblem::Chain { .. } => "chain",
+            ObjectProblem::Content { .. } => "content",
         }
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ObjectProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Problem::Missing => f.write_str("is missing"),
-            Problem::Size { expected, found } => {
+            ObjectProblem::Missing => f.write_str("is missing"),
+            ObjectProblem::Size { expected, found } => {
                 write!(f, "expected {expected} bytes, found {found}")
             }
-            Problem::Checksum { expected, found } => {
+            ObjectProblem::Checksum { expected, found } => {
                 write!(f, "expected checksum {expected}, found {found}")
             }
-            Problem::Class { expected, found } => {
+            ObjectProblem::Class { expected, found } => {
                 write!(f, "expected storage class {expected}, found {found}")
             }
-            Problem::Encryption { expected, found } => {
+            ObjectProblem::Encryption { expected, found } => {
                 write!(f, "expected encryption {expected}, found {found}")
             }
-            Problem::ArchivedDocument { class } => write!(
+            ObjectProblem::ArchivedDocument { class } => write!(
                 f,
                 "is archived ({class}), so a restore has to thaw it before anything else; \
                  {THAW_ADVICE}"
             ),
-            Problem::ArchivedManifest { class } => write!(
+            ObjectProblem::ArchivedManifest { class } => write!(
                 f,
                 "is archived ({class}) and was not read, so its chunks were not checked; \
                  {THAW_ADVICE}"
             ),
-            Problem::Chain { reason } | Problem::Content { reason } => f.write_str(reason),
+            ObjectProblem::Chain { reason } | ObjectProblem::Content { reason } => {
+                f.write_str(reason)
+            }
         }
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for AuditFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.key, self.problem)
     }

@@ -8,26 +8,26 @@ use s3up_core::{Key, error_chain};
 use s3up_store::Listed;
 
 use super::{
-    ABSENT_NAMED_MAX, Backup, Catalogue, ManifestKey, MissingObjects, OBJECTS_MAX, Object,
+    ABSENT_NAMED_MAX, Backup, Catalogue, CatalogueObject, ManifestKey, MissingObjects, OBJECTS_MAX,
     Pointing, TooManyObjects, Unrestorable,
 };
 use crate::chain::{ChainEntry, fits};
 use crate::layout::{Layout, STANDARD};
 use crate::manifest::Manifest;
-use crate::names::{Kind, SubvolumeName};
+use crate::names::{BackupKind, SubvolumeName};
 use crate::stamp::Stamp;
 
 /// A listing in progress.
 pub struct ObjectIndex {
     directory: String,
-    objects: BTreeMap<String, Object>,
+    objects: BTreeMap<String, CatalogueObject>,
     classes: BTreeSet<Arc<str>>,
 }
 
 /// A catalogue in progress; manifests are added one by one.
 pub struct CatalogueBuilder {
     subvolume: SubvolumeName,
-    objects: BTreeMap<String, Object>,
+    objects: BTreeMap<String, CatalogueObject>,
     backups: Vec<Backup>,
 }
 
@@ -43,7 +43,8 @@ impl ObjectIndex {
         }
         let class = self.class(listed.storage_class.as_deref().unwrap_or(STANDARD));
         let modified_at = Timestamp::try_from(listed.modified_at).unwrap_or(Timestamp::MAX);
-        let object = Object { size: listed.size, modified_at, class, named_by: Vec::new() };
+        let object =
+            CatalogueObject { size: listed.size, modified_at, class, named_by: Vec::new() };
         self.objects.insert(listed.key, object);
         Ok(())
     }
@@ -60,7 +61,7 @@ impl ObjectIndex {
 
     /// Returns the manifests to read, in the order in which they must be added.
     pub fn manifests(&self, layout: &Layout, subvolume: &SubvolumeName) -> Vec<ManifestKey> {
-        let of_kind = |kind: Kind| {
+        let of_kind = |kind: BackupKind| {
             let prefix = layout.manifests(subvolume, kind);
             let found = move |key: &String| {
                 let stamp = key.strip_prefix(&prefix)?.strip_suffix(".json")?;
@@ -69,7 +70,8 @@ impl ObjectIndex {
             };
             self.objects.keys().filter_map(found)
         };
-        let mut found: Vec<_> = of_kind(Kind::Full).chain(of_kind(Kind::Incremental)).collect();
+        let mut found: Vec<_> =
+            of_kind(BackupKind::Full).chain(of_kind(BackupKind::Incremental)).collect();
         found.sort_unstable();
         found
     }

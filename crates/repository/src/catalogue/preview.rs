@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::{Backup, Catalogue, ManifestKey, MissingObjects, Pointing};
 use crate::chain::ChainEntry;
 use crate::layout::Layout;
-use crate::manifest::{Manifest, S3Record, SnapshotRecord, VERSION};
-use crate::names::{Kind, SnapshotName};
+use crate::manifest::Manifest;
+use crate::names::{BackupKind, SnapshotName};
 
 impl Catalogue {
     /// Returns the catalogue with this backup as the published one. An incremental is
@@ -14,14 +14,14 @@ impl Catalogue {
     #[must_use]
     pub fn with_published(mut self, backup: &SnapshotName, layout: &Layout) -> Catalogue {
         let parent = match (backup.kind, &self.pointer) {
-            (Kind::Full, _) => None,
-            (Kind::Incremental, Pointing::At(n)) => Some(*n),
-            (Kind::Incremental, Pointing::Nothing | Pointing::Broken(_)) => return self,
+            (BackupKind::Full, _) => None,
+            (BackupKind::Incremental, Pointing::At(n)) => Some(*n),
+            (BackupKind::Incremental, Pointing::Nothing | Pointing::Broken(_)) => return self,
         };
         let n = self.backups.len();
         let key = layout.manifest(backup);
         let parent_key = parent.map(|parent| self.backups[parent].listed.key.as_str().to_owned());
-        let mut manifest = manifest(backup, parent_key);
+        let mut manifest = Manifest::planned(backup, parent_key);
         if let Pointing::At(n) = &self.pointer
             && let Ok(newest) = &self.backups[*n].manifest
         {
@@ -43,44 +43,6 @@ impl Catalogue {
     }
 }
 
-/// Returns the part of the manifest that is known before the backup is made.
-fn manifest(backup: &SnapshotName, parent_manifest: Option<String>) -> Manifest {
-    Manifest {
-        version: VERSION,
-        subvolume: backup.subvolume.as_str().to_owned(),
-        kind: backup.kind,
-        created_at: backup.stamp,
-        snapshot: SnapshotRecord {
-            name: backup.to_string(),
-            path: String::new(),
-            uuid: None,
-            parent_uuid: None,
-            ctransid: None,
-            parent_ctransid: None,
-        },
-        parent_manifest,
-        chunks: Vec::new(),
-        total_bytes: 0,
-        chunk_size: 0,
-        s3: S3Record { storage_class: None },
-        parts: None,
-        started_at: None,
-        elapsed_seconds: None,
-        host: None,
-        tool: None,
-        kernel: None,
-        btrfs_progs: None,
-        node_bytes: None,
-        largest_xattr_bytes: None,
-        stream_protocol: None,
-        needs_btrfs_progs: None,
-        parent_received: false,
-        unplanned_full: None,
-        origin: None,
-        earlier_origins: Vec::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,7 +58,7 @@ mod tests {
             let chain = catalogue.current().unwrap().unwrap().len();
             (chain, catalogue.generations().len())
         };
-        assert_eq!(planned(Kind::Incremental), (3, 1));
-        assert_eq!(planned(Kind::Full), (1, 2));
+        assert_eq!(planned(BackupKind::Incremental), (3, 1));
+        assert_eq!(planned(BackupKind::Full), (1, 2));
     }
 }

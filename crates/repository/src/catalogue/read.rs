@@ -29,7 +29,9 @@ pub enum CatalogueError {
     Store(#[from] StoreError),
     #[error(transparent)]
     TooManyObjects(#[from] TooManyObjects),
-    #[error("{directory} has more than {SUBVOLUMES_MAX} subvolumes, the limit; check the prefix")]
+    #[error(
+        "list {directory}: expected at most {SUBVOLUMES_MAX} subvolumes, found more; check the prefix"
+    )]
     TooManySubvolumes { directory: String },
 }
 

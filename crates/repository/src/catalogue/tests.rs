@@ -5,7 +5,7 @@ use s3up_store::Listed;
 
 use super::builder::ObjectIndex;
 use super::*;
-use crate::manifest::{ChunkRecord, Manifest, PartsRecord};
+use crate::manifest::{Manifest, ManifestChunk, PartIndexRef};
 
 const DAY: u64 = 24 * 3600;
 const FIRST_DAY: u64 = 1_767_225_600;
@@ -114,12 +114,12 @@ fn what_an_archived_document_says_is_unknown_and_not_broken() {
 
     let catalogue = listed.catalogue();
 
-    let archived = Publication::Archived(manifest_key(1, Kind::Incremental));
+    let archived = Publication::Archived(manifest_key(1, BackupKind::Incremental));
     let want = [Publication::Earlier, archived.clone(), archived, Publication::Current];
     assert_eq!(catalogue.publications(), want);
     assert_eq!(
         catalogue.archived_documents(&layout()),
-        [manifest_key(1, Kind::Incremental).as_str()]
+        [manifest_key(1, BackupKind::Incremental).as_str()]
     );
     let reason = catalogue.problem(2).unwrap().to_string();
     assert!(reason.contains("is archived and was not read; thaw it with"), "{reason}");
@@ -165,19 +165,19 @@ pub(crate) fn now(day: u32) -> Timestamp {
 }
 
 /// The key of the manifest of a day; the kind is part of it.
-pub(crate) fn manifest_key(day: u32, kind: Kind) -> Key {
+pub(crate) fn manifest_key(day: u32, kind: BackupKind) -> Key {
     layout().manifest(&name(day, kind))
 }
 
 pub(crate) fn chunk_key(day: u32, n: u64) -> String {
-    layout().chunk(&name(day, Kind::Incremental), n).as_str().to_owned()
+    layout().chunk(&name(day, BackupKind::Incremental), n).as_str().to_owned()
 }
 
 fn parts_key(day: u32) -> String {
-    layout().parts(&name(day, Kind::Incremental)).as_str().to_owned()
+    layout().parts(&name(day, BackupKind::Incremental)).as_str().to_owned()
 }
 
-fn name(day: u32, kind: Kind) -> crate::names::SnapshotName {
+fn name(day: u32, kind: BackupKind) -> crate::names::SnapshotName {
     crate::names::SnapshotName { subvolume: data(), stamp: stamp(day), kind }
 }
 
@@ -208,12 +208,12 @@ impl TestListing {
         parent: Option<u32>,
         class: Option<&str>,
     ) -> &mut TestListing {
-        let kind = if parent.is_some() { Kind::Incremental } else { Kind::Full };
+        let kind = if parent.is_some() { BackupKind::Incremental } else { BackupKind::Full };
         let name = name(day, kind);
         let mut manifest = crate::testing::entry(day, parent).manifest;
         manifest.created_at = stamp(day);
         manifest.parent_manifest = parent.map(|parent| self.key_of(parent).as_str().to_owned());
-        let record = |n| ChunkRecord {
+        let record = |n| ManifestChunk {
             key: layout().chunk(&name, n).as_str().to_owned(),
             size: 7,
             ..manifest.chunks[0].clone()
@@ -221,7 +221,7 @@ impl TestListing {
         manifest.chunks = vec![record(0), record(1)];
         manifest.total_bytes = 14;
         let parts = layout().parts(&name).as_str().to_owned();
-        manifest.parts = Some(PartsRecord { key: parts.clone(), sha256: Sha256Digest::of(b"") });
+        manifest.parts = Some(PartIndexRef { key: parts.clone(), sha256: Sha256Digest::of(b"") });
         for chunk in &manifest.chunks {
             self.put(&chunk.key, 7, day, class);
         }
@@ -280,8 +280,12 @@ impl TestListing {
     }
 
     fn key_of(&self, day: u32) -> Key {
-        let full = manifest_key(day, Kind::Full);
-        if self.manifests.contains_key(&full) { full } else { manifest_key(day, Kind::Incremental) }
+        let full = manifest_key(day, BackupKind::Full);
+        if self.manifests.contains_key(&full) {
+            full
+        } else {
+            manifest_key(day, BackupKind::Incremental)
+        }
     }
 
     pub(crate) fn day_of(&self, stamp: Stamp) -> u32 {

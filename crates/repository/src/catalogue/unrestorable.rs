@@ -1,12 +1,12 @@
 //! The reason why a backup cannot be restored now.
 //!
-//! A document that S3 has archived could not be looked at, which says nothing about its
+//! A document that S3 has archived could not be read, which says nothing about its
 //! content: it is neither missing nor damaged, and nothing may be deleted because of it.
 
 use std::fmt;
 
 use s3up_core::{Key, error_chain};
-use s3up_store::{Kind as StoreKind, StoreError};
+use s3up_store::{StoreError, StoreErrorKind};
 
 /// The reason why a document, or the backup that it describes, is of no use now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +24,11 @@ impl Unrestorable {
     ///
     /// Any other failure of the store.
     pub(crate) fn of_read(key: &Key, err: StoreError) -> Result<Unrestorable, StoreError> {
-        if err.kind == StoreKind::Archived {
+        if err.kind == StoreErrorKind::Archived {
             return Ok(Unrestorable::Archived(key.clone()));
         }
         // A document that is too long is not from us; its error says so.
-        if err.kind == StoreKind::TooLong {
+        if err.kind == StoreErrorKind::TooLong {
             return Ok(Unrestorable::Broken(error_chain(&err)));
         }
         Err(err)

@@ -60,9 +60,9 @@ fn full_manifest() -> Manifest {
     Manifest {
         version: VERSION,
         subvolume: text(),
-        kind: Kind::Full,
+        kind: BackupKind::Full,
         created_at: stamp,
-        snapshot: SnapshotRecord {
+        snapshot: ManifestSnapshot {
             name: text(),
             path: text(),
             uuid: Some(text()),
@@ -71,7 +71,7 @@ fn full_manifest() -> Manifest {
             parent_ctransid: Some(1),
         },
         parent_manifest: Some(text()),
-        chunks: vec![ChunkRecord {
+        chunks: vec![ManifestChunk {
             key: text(),
             size: 1,
             sha256,
@@ -81,8 +81,8 @@ fn full_manifest() -> Manifest {
         }],
         total_bytes: 1,
         chunk_size: 1,
-        s3: S3Record { storage_class: Some(text()) },
-        parts: Some(PartsRecord { key: text(), sha256 }),
+        s3: ManifestS3 { storage_class: Some(text()) },
+        parts: Some(PartIndexRef { key: text(), sha256 }),
         started_at: Some(stamp),
         elapsed_seconds: Some(1.0),
         host: Some(text()),
@@ -102,13 +102,13 @@ fn full_manifest() -> Manifest {
 
 #[test]
 fn the_page_names_every_field_and_no_other() {
-    let parts = Parts {
+    let parts = PartIndex {
         version: VERSION,
         chunks: vec![ChunkParts { key: "x".to_owned(), sha256: vec![Sha256Digest::of(b"")] }],
     };
     let pointer = Pointer {
         manifest_key: "x".to_owned(),
-        kind: Kind::Full,
+        kind: BackupKind::Full,
         created_at: Stamp::parse("20260131T235959Z").unwrap(),
         origin: Some(origin()),
         earlier_origins: vec![origin()],

@@ -66,7 +66,7 @@ fn a_part_index_belongs_to_its_manifest() {
     let mut manifest = Manifest::parse(LEAST.as_bytes()).unwrap();
     manifest.chunks[0].part_size = Some(2);
     let digest = Sha256Digest::of(b"");
-    let parts = |key: &str, count: usize| Parts {
+    let parts = |key: &str, count: usize| PartIndex {
         version: VERSION,
         chunks: vec![ChunkParts { key: key.to_owned(), sha256: vec![digest; count] }],
     };
@@ -76,11 +76,11 @@ fn a_part_index_belongs_to_its_manifest() {
         (parts(&key, 2),                               Ok(())),
         (parts(&key, 1),                               Err("`chunks[0].sha256`: expected 2 parts, found 1")),
         (parts("other", 2),                            Err("`chunks[0].key`: expected \"b/subvol/data/full/chunk")),
-        (Parts { version: VERSION, chunks: vec![] },   Err("`chunks`: expected 1, found 0")),
-        (Parts { version: 7, ..parts(&key, 2) },       Err("expected version 1, found 7")),
+        (PartIndex { version: VERSION, chunks: vec![] },   Err("`chunks`: expected 1, found 0")),
+        (PartIndex { version: 7, ..parts(&key, 2) },       Err("expected version 1, found 7")),
     ];
     for (parts, want) in cases {
-        let got = Parts::parse(&to_json(&parts), &manifest);
+        let got = PartIndex::parse(&to_json(&parts), &manifest);
         match (got, want) {
             (Ok(got), Ok(())) => assert_eq!(got, parts),
             (Err(err), Err(want)) => assert!(err.to_string().starts_with(want), "{err}"),
@@ -93,7 +93,7 @@ fn a_part_index_belongs_to_its_manifest() {
 fn a_pointer_survives_a_round_trip() {
     let pointer = Pointer {
         manifest_key: "b/subvol/data/full/manifest-20260131T235959Z.json".to_owned(),
-        kind: Kind::Full,
+        kind: BackupKind::Full,
         created_at: Stamp::parse("20260131T235959Z").unwrap(),
         origin: None,
         earlier_origins: Vec::new(),
@@ -119,7 +119,7 @@ proptest::proptest! {
                 // An accepted manifest can be used.
                 manifest.chunk_facts().unwrap();
                 manifest.parent_key().unwrap();
-                proptest::prop_assert!(Parts::parse(bytes, &manifest).is_err());
+                proptest::prop_assert!(PartIndex::parse(bytes, &manifest).is_err());
             }
             proptest::prop_assert!(Pointer::parse(bytes).is_err());
         }

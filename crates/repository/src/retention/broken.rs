@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Decision, Retention, plan};
+use super::{PruneDecision, Retention, plan};
 use crate::catalogue::{Catalogue, Unrestorable};
 
 /// A backup that retention keeps and that cannot be restored.
@@ -43,7 +43,7 @@ pub fn broken(catalogue: &Catalogue, retention: Retention, now: Timestamp) -> Ve
 fn deleted(catalogue: &Catalogue, retention: Retention, now: Timestamp) -> Vec<usize> {
     let verdicts = plan(catalogue, retention, None, &[], now).verdicts;
     let generations = catalogue.generations().into_iter().zip(verdicts);
-    let deleted = generations.filter(|(_, verdict)| verdict.decision == Decision::Delete);
+    let deleted = generations.filter(|(_, verdict)| verdict.decision == PruneDecision::Delete);
     deleted.map(|(generation, _)| generation.full).collect()
 }
 
@@ -64,7 +64,7 @@ fn would_be_kept(catalogue: &Catalogue, n: usize, retention: Retention, now: Tim
 mod tests {
     use super::*;
     use crate::catalogue::tests::{TestListing, chunk_key, manifest_key, now};
-    use crate::names::Kind;
+    use crate::names::BackupKind;
     use crate::retention::MinAge;
 
     const RULES: Retention =
@@ -81,10 +81,10 @@ mod tests {
             ("the published one",         |s| s.remove(&chunk_key(11, 0)),                            1,   0, 21, &[11]),
             ("an old one lost a chunk",   |s| s.remove(&chunk_key(1, 0)),                             3,   0, 21, &[1, 2]),
             ("and may go",                |s| s.remove(&chunk_key(1, 0)),                             1,   0, 21, &[]),
-            ("an old full is gone",       |s| s.remove(manifest_key(0, Kind::Full).as_str()),         3,   0, 21, &[1, 2]),
-            ("its generation would go",   |s| s.remove(manifest_key(0, Kind::Full).as_str()),         1,   0, 21, &[]),
-            ("but not from the window",   |s| s.remove(manifest_key(0, Kind::Full).as_str()),         1,  30, 21, &[1, 2]),
-            ("and later it would",        |s| s.remove(manifest_key(0, Kind::Full).as_str()),         1,  30, 60, &[]),
+            ("an old full is gone",       |s| s.remove(manifest_key(0, BackupKind::Full).as_str()),         3,   0, 21, &[1, 2]),
+            ("its generation would go",   |s| s.remove(manifest_key(0, BackupKind::Full).as_str()),         1,   0, 21, &[]),
+            ("but not from the window",   |s| s.remove(manifest_key(0, BackupKind::Full).as_str()),         1,  30, 21, &[1, 2]),
+            ("and later it would",        |s| s.remove(manifest_key(0, BackupKind::Full).as_str()),         1,  30, 60, &[]),
             ("one is archived",           |s| s.archive(1),                                          3,  30, 21, &[]),
             ("a run is at work",          |s| { s.incremental(12, 11); s.remove(&chunk_key(12, 0)) }, 3,  30, 21, &[]),
         ];

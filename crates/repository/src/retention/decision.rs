@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use s3up_core::Key;
 
-use crate::audit::Finding;
+use crate::audit::AuditFinding;
 use crate::catalogue::Unrestorable;
 
 /// The rules in `[retention]`.
@@ -30,7 +30,7 @@ pub enum MinAge {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct PrunePlan {
     /// One per generation, oldest first, each with its reason.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<GenerationVerdict>,
     /// Backups whose chain does not lead to a full; they stay.
     pub broken: Vec<Key>,
     /// The reason why nothing is deleted, whatever the verdicts are.
@@ -38,7 +38,7 @@ pub struct PrunePlan {
     /// Objects that an interrupted prune left; they are deleted first.
     pub leftovers: Vec<Key>,
     /// Backups to delete, in this order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<DeletionStep>,
     /// The backups that can be restored now, and after the prune.
     pub window: Window,
     pub window_after: Window,
@@ -46,7 +46,7 @@ pub struct PrunePlan {
 
 /// One backup to delete: first its manifest, then its part index, then the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct DeletionStep {
     pub manifest: Key,
     /// The part index first. No manifest that stays names any of them.
     pub objects: Vec<Key>,
@@ -54,18 +54,18 @@ pub struct Step {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct GenerationVerdict {
     /// Creation time of the full.
     pub full_at: Timestamp,
     pub backups: usize,
     pub bytes: u64,
     pub classes: Vec<String>,
-    pub decision: Decision,
+    pub decision: PruneDecision,
 }
 
 /// Decision about one generation, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum PruneDecision {
     /// It is the published generation.
     Current,
     /// It is newer than the published generation.
@@ -104,7 +104,7 @@ pub enum Blocked {
     /// A manifest was not read, so it is unknown which objects it needs.
     Unread(Unrestorable),
     /// The audit of the published chain found a problem.
-    AuditFailed(Finding),
+    AuditFailed(AuditFinding),
 }
 
 /// The backups that can be restored.

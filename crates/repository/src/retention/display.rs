@@ -2,32 +2,32 @@
 
 use std::fmt;
 
-use super::decision::{Blocked, Decision};
+use super::decision::{Blocked, PruneDecision};
 use crate::catalogue::Unrestorable;
 use crate::stamp::seconds;
 
-impl fmt::Display for Decision {
+impl fmt::Display for PruneDecision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Decision::Current => f.write_str("published generation"),
-            Decision::Newer => f.write_str("newer than the published generation"),
-            Decision::OtherOrigin { host } => write!(
+            PruneDecision::Current => f.write_str("published generation"),
+            PruneDecision::Newer => f.write_str("newer than the published generation"),
+            PruneDecision::OtherOrigin { host } => write!(
                 f,
                 "made by host {host}, another origin; `prune --adopt` applies retention to it"
             ),
-            Decision::Retained => f.write_str("one of the generations that retention keeps"),
-            Decision::WaitsForIncremental => {
+            PruneDecision::Retained => f.write_str("one of the generations that retention keeps"),
+            PruneDecision::WaitsForIncremental => {
                 f.write_str("the newer full has no published incremental yet")
             }
-            Decision::WaitsForWindow { until } => {
+            PruneDecision::WaitsForWindow { until } => {
                 write!(f, "the restore window needs it until {}", seconds(*until))
             }
-            Decision::WaitsForAge { until } => {
+            PruneDecision::WaitsForAge { until } => {
                 write!(f, "S3 charges for it until {} even if deleted", seconds(*until))
             }
-            Decision::Needed { by } => write!(f, "needed by {by}"),
-            Decision::Blocked => f.write_str("nothing is deleted for the reason below"),
-            Decision::Delete => f.write_str("replaced by a newer generation"),
+            PruneDecision::Needed { by } => write!(f, "needed by {by}"),
+            PruneDecision::Blocked => f.write_str("nothing is deleted for the reason below"),
+            PruneDecision::Delete => f.write_str("replaced by a newer generation"),
         }
     }
 }

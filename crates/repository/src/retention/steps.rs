@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use s3up_core::Key;
 
-use super::decision::Step;
+use super::decision::DeletionStep;
 use crate::catalogue::{Catalogue, Generation};
 
-pub(super) fn steps(catalogue: &Catalogue, to_delete: &[&Generation]) -> Vec<Step> {
+pub(super) fn steps(catalogue: &Catalogue, to_delete: &[&Generation]) -> Vec<DeletionStep> {
     // Within a generation, the newest backup first.
     let order: Vec<usize> =
         to_delete.iter().flat_map(|generation| generation.backups.iter().rev().copied()).collect();
@@ -32,7 +32,7 @@ pub(super) fn steps(catalogue: &Catalogue, to_delete: &[&Generation]) -> Vec<Ste
         let parts = backup.manifest.as_ref().ok().and_then(|entry| entry.manifest.parts.as_ref());
         let is_parts = |key: &Key| parts.is_some_and(|parts| parts.key == key.as_str());
         objects.sort_by_key(|(key, _)| !is_parts(key));
-        Step {
+        DeletionStep {
             manifest: backup.listed.key.clone(),
             bytes: objects.iter().map(|(_, size)| size).sum(),
             objects: objects.into_iter().map(|(key, _)| key).collect(),

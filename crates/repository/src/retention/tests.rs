@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::audit::{Finding, Problem};
+use crate::audit::{AuditFinding, ObjectProblem};
 use crate::catalogue::tests::{TestListing, manifest_key, now};
-use crate::names::Kind;
+use crate::names::BackupKind;
 use crate::origin::Origin;
 
 const ONE: Retention =
@@ -17,17 +17,17 @@ fn plan_at(listed: &TestListing, retention: Retention, day: u32) -> PrunePlan {
 /// Returns one letter for each generation: `G`one, `C`urrent, `R`etained, `I`ncremental awaited,
 /// `A`ge, `N`ewer, neede`d`, `H`alted, `W`indow, `O`ther.
 fn decisions_of(plan: &PrunePlan) -> String {
-    let letter = |verdict: &Verdict| match &verdict.decision {
-        Decision::Delete => 'G',
-        Decision::Current => 'C',
-        Decision::Retained => 'R',
-        Decision::WaitsForIncremental => 'I',
-        Decision::WaitsForAge { .. } => 'A',
-        Decision::OtherOrigin { .. } => 'O',
-        Decision::WaitsForWindow { .. } => 'W',
-        Decision::Newer => 'N',
-        Decision::Needed { .. } => 'd',
-        Decision::Blocked => 'H',
+    let letter = |verdict: &GenerationVerdict| match &verdict.decision {
+        PruneDecision::Delete => 'G',
+        PruneDecision::Current => 'C',
+        PruneDecision::Retained => 'R',
+        PruneDecision::WaitsForIncremental => 'I',
+        PruneDecision::WaitsForAge { .. } => 'A',
+        PruneDecision::OtherOrigin { .. } => 'O',
+        PruneDecision::WaitsForWindow { .. } => 'W',
+        PruneDecision::Newer => 'N',
+        PruneDecision::Needed { .. } => 'd',
+        PruneDecision::Blocked => 'H',
     };
     plan.verdicts.iter().map(letter).collect()
 }
@@ -104,11 +104,15 @@ fn a_generation_waits_until_early_deletion_is_free() {
         let decision =
             |day| plan_at(&listed, Retention { min_age, ..ONE }, day).verdicts[0].decision.clone();
         if let Some(last) = last {
-            assert_eq!(decision(last), Decision::WaitsForAge { until: now(last + 1) }, "{class:?}");
+            assert_eq!(
+                decision(last),
+                PruneDecision::WaitsForAge { until: now(last + 1) },
+                "{class:?}"
+            );
         }
         assert_eq!(
             decision(last.map_or(11, |last| last + 1)),
-            Decision::Delete,
+            PruneDecision::Delete,
             "{class:?} {min_age:?}"
         );
     }
@@ -199,7 +203,7 @@ fn the_restore_window_is_kept() {
         assert_eq!(plan.window_after.backups, 6 - oldest as usize / 5, "{keep_days} {day}");
     }
     let plan = plan_at(&listed, Retention { keep_days: 30, ..ONE }, 45);
-    assert_eq!(plan.verdicts[1].decision, Decision::WaitsForWindow { until: now(50) });
+    assert_eq!(plan.verdicts[1].decision, PruneDecision::WaitsForWindow { until: now(50) });
     listed.remove(&crate::catalogue::tests::chunk_key(11, 0));
     let plan = plan_at(&listed, Retention { keep_days: 30, ..ONE }, 45);
     assert_eq!(decisions_of(&plan), "GWC", "the full of day 10 can still be restored");
@@ -214,8 +218,8 @@ fn the_newest_backup_is_deleted_first_and_its_manifest_before_its_objects() {
     let plan = plan_at(&listed, ONE, 12);
 
     let manifests: Vec<_> = plan.steps.iter().map(|step| step.manifest.clone()).collect();
-    let inc = |day| manifest_key(day, Kind::Incremental);
-    assert_eq!(manifests, [inc(2), inc(1), manifest_key(0, Kind::Full)]);
+    let inc = |day| manifest_key(day, BackupKind::Incremental);
+    assert_eq!(manifests, [inc(2), inc(1), manifest_key(0, BackupKind::Full)]);
     for step in &plan.steps {
         assert_eq!(step.objects.len(), 3);
         assert!(step.objects[0].as_str().ends_with("-parts.json"), "{step:?}");
@@ -227,7 +231,7 @@ fn the_newest_backup_is_deleted_first_and_its_manifest_before_its_objects() {
 fn an_incomplete_published_chain_stops_every_deletion() {
     let mut listed = TestListing::default();
     listed.full(0).full(10).incremental(11, 10).points_to(11);
-    let problem = Finding { key: "c".to_owned(), problem: Problem::Missing };
+    let problem = AuditFinding { key: "c".to_owned(), problem: ObjectProblem::Missing };
 
     let plan = plan(&listed.catalogue(), ONE, Some(&problem), &[], now(12));
 
@@ -241,7 +245,7 @@ fn a_prune_deletes_what_an_interrupted_one_left_and_nothing_that_is_named() {
     let mut listed = TestListing::default();
     listed.full(0).full(10).incremental(11, 10).points_to(11);
     let begun: Vec<Key> = plan_at(&listed, ONE, 12).objects().cloned().collect();
-    listed.remove(manifest_key(0, Kind::Full).as_str());
+    listed.remove(manifest_key(0, BackupKind::Full).as_str());
     let named = Key::parse(&crate::catalogue::tests::chunk_key(11, 0)).unwrap();
     let pending = [begun.clone(), vec![named]].concat();
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::decision::{Decision, Retention, Window};
+use super::decision::{PruneDecision, Retention, Window};
 use crate::catalogue::{Catalogue, Generation};
 
 /// Returns what can be restored without the backups of these generations.
@@ -36,14 +36,16 @@ pub fn needed(catalogue: &Catalogue, retention: Retention, now: Timestamp) -> BT
 pub(super) fn keep_window(
     catalogue: &Catalogue,
     generations: &[Generation],
-    decisions: &mut [Decision],
+    decisions: &mut [PruneDecision],
     (retention, now): (Retention, Timestamp),
 ) {
     let needed = needed(catalogue, retention, now);
     for (generation, decision) in generations.iter().zip(decisions) {
-        if *decision == Decision::Delete && generation.backups.iter().any(|n| needed.contains(n)) {
+        if *decision == PruneDecision::Delete
+            && generation.backups.iter().any(|n| needed.contains(n))
+        {
             let until = until(catalogue, generation, retention.keep_days);
-            *decision = Decision::WaitsForWindow { until };
+            *decision = PruneDecision::WaitsForWindow { until };
         }
     }
 }

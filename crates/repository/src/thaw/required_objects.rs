@@ -13,7 +13,7 @@ use crate::chain::ChainEntry;
 use crate::documents::Bucket;
 use crate::layout::Layout;
 use crate::manifest::DocumentError;
-use crate::names::{Kind, SubvolumeName};
+use crate::names::{BackupKind, SubvolumeName};
 
 /// The objects to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl RequiredObjects {
     ) -> Result<RequiredObjects, StoreError> {
         let pointer = layout.pointer(subvolume);
         let mut documents = BTreeSet::new();
-        let kinds = [Kind::Full, Kind::Incremental];
+        let kinds = [BackupKind::Full, BackupKind::Incremental];
         let dirs = kinds.map(|kind| layout.manifests(subvolume, kind)).into_iter();
         for prefix in dirs.chain([pointer.as_str().to_owned()]) {
             let mut listing = bucket.store.list(&prefix, bucket.retry_for);

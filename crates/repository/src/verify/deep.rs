@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use btrfs_sendstream::Verifier;
 use s3up_core::progress::ProgressSink;
 use s3up_core::{Key, error_chain};
-use s3up_store::{ArchiveState, Kind as StoreKind};
+use s3up_store::{ArchiveState, StoreErrorKind};
 
 use crate::chain::ChainEntry;
 use crate::documents::Bucket;
@@ -110,7 +110,7 @@ fn is_damage(err: &FetchError) -> bool {
     match (err, err.of_store()) {
         // The request for its facts failed, so nothing was read.
         (FetchError::Store(_), _) => false,
-        (_, Some(err)) => err.kind == StoreKind::Corrupt,
+        (_, Some(err)) => err.kind == StoreErrorKind::Corrupt,
         (_, None) => true,
     }
 }

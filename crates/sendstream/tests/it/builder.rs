@@ -1,6 +1,6 @@
 //! Builds streams by hand, with correct checksums.
 
-use btrfs_sendstream::{Attribute, Kind};
+use btrfs_sendstream::{Attribute, CommandKind};
 
 pub const UUID: [u8; 16] = [7; 16];
 pub const PARENT_UUID: [u8; 16] = [8; 16];
@@ -24,7 +24,7 @@ pub fn data_without_length(value: &[u8]) -> Vec<u8> {
     [&Attribute::Data.number().to_le_bytes()[..], value].concat()
 }
 
-pub fn command(kind: Kind, attributes: &[Vec<u8>]) -> Vec<u8> {
+pub fn command(kind: CommandKind, attributes: &[Vec<u8>]) -> Vec<u8> {
     raw_command(kind.number(), &attributes.concat())
 }
 
@@ -38,7 +38,7 @@ pub fn raw_command(kind: u16, body: &[u8]) -> Vec<u8> {
 
 pub fn subvolume(name: &str) -> Vec<u8> {
     command(
-        Kind::Subvolume,
+        CommandKind::Subvolume,
         &[
             attribute(Attribute::Path, name.as_bytes()),
             attribute(Attribute::Uuid, &UUID),
@@ -49,7 +49,7 @@ pub fn subvolume(name: &str) -> Vec<u8> {
 
 pub fn snapshot(name: &str) -> Vec<u8> {
     command(
-        Kind::Snapshot,
+        CommandKind::Snapshot,
         &[
             attribute(Attribute::Path, name.as_bytes()),
             attribute(Attribute::Uuid, &UUID),
@@ -61,7 +61,7 @@ pub fn snapshot(name: &str) -> Vec<u8> {
 }
 
 pub fn end() -> Vec<u8> {
-    command(Kind::End, &[])
+    command(CommandKind::End, &[])
 }
 
 /// Builds a full stream that contains these commands.

@@ -1,7 +1,7 @@
 //! Cutting a stream into pieces changes no result. A stream that ends early or
 //! starts over is detected.
 
-use btrfs_sendstream::{Attribute, Defect, Kind};
+use btrfs_sendstream::{Attribute, CommandKind, Defect};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -102,7 +102,7 @@ fn valid_write(version: u32) -> impl Strategy<Value = Vec<u8>> {
             1 => attribute(Attribute::Data, &data),
             _ => data_without_length(&data),
         };
-        command(Kind::Write, &[path, attribute(Attribute::FileOffset, &[0; 8]), data])
+        command(CommandKind::Write, &[path, attribute(Attribute::FileOffset, &[0; 8]), data])
     })
 }
 

@@ -1,6 +1,6 @@
 //! Forecasts: a stream without data leads to the length of the stream with it.
 
-use btrfs_sendstream::{Attribute, Forecast, Kind, Protocol, Verifier};
+use btrfs_sendstream::{Attribute, CommandKind, Forecast, Protocol, Verifier};
 
 use crate::builder::{attribute, command, header};
 use crate::golden::golden;
@@ -29,13 +29,13 @@ fn without_data(stream: &[u8], commands: &[ReadCommand]) -> Vec<u8> {
     while at < commands.len() {
         let first = &commands[at];
         at += 1;
-        let Some(data) = first.data.as_ref().filter(|_| first.kind == Kind::Write) else {
+        let Some(data) = first.data.as_ref().filter(|_| first.kind == CommandKind::Write) else {
             bare.extend(&stream[first.range.start as usize..first.range.end as usize]);
             continue;
         };
         let (path, offset) = (value(first, Attribute::Path), value(first, Attribute::FileOffset));
         let mut len = data.end - data.start;
-        while let Some(next) = commands.get(at).filter(|next| next.kind == Kind::Write)
+        while let Some(next) = commands.get(at).filter(|next| next.kind == CommandKind::Write)
             && value(next, Attribute::Path) == path
             && number(&value(next, Attribute::FileOffset)) == number(&offset) + len
         {
@@ -43,7 +43,7 @@ fn without_data(stream: &[u8], commands: &[ReadCommand]) -> Vec<u8> {
             at += 1;
         }
         bare.extend(command(
-            Kind::UpdateExtent,
+            CommandKind::UpdateExtent,
             &[
                 attribute(Attribute::Path, &path),
                 attribute(Attribute::FileOffset, &offset),
@@ -66,7 +66,7 @@ fn the_forecast_of_a_golden_stream_is_its_length() {
         let found = forecast(&without_data(&stream, &commands), summary.protocol);
 
         assert_eq!(found.stream_bytes, summary.total_bytes, "{name}");
-        let data = commands.iter().filter(|command| command.kind == Kind::Write);
+        let data = commands.iter().filter(|command| command.kind == CommandKind::Write);
         let data = data.filter_map(|command| command.data.as_ref());
         let bytes: u64 = data.map(|data| data.end - data.start).sum();
         assert_eq!(found.data_bytes, bytes, "{name}");
@@ -79,7 +79,7 @@ fn a_length_that_no_file_has_does_not_overflow() {
         header(1),
         crate::builder::subvolume("data"),
         command(
-            Kind::UpdateExtent,
+            CommandKind::UpdateExtent,
             &[
                 attribute(Attribute::Path, b"a"),
                 attribute(Attribute::FileOffset, &0u64.to_le_bytes()),

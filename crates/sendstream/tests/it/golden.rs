@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use btrfs_sendstream::{Attribute, Defect, Kind, Protocol, Verifier};
+use btrfs_sendstream::{Attribute, CommandKind, Defect, Protocol, Verifier};
 use jiff::Timestamp;
 
 use crate::{ReadCommand, verdict, verify};
@@ -50,7 +50,7 @@ fn golden_streams_have_the_commands_that_btrfs_receive_dumps() {
         let theirs: Vec<_> = dump.lines().map(dumped_line).collect();
 
         let (end, others) = commands.split_last().expect("END at least");
-        assert_eq!(end.kind, Kind::End, "which the dump leaves out");
+        assert_eq!(end.kind, CommandKind::End, "which the dump leaves out");
         let ours: Vec<_> = others.iter().map(|command| our_line(&name, command)).collect();
         assert_eq!(ours, theirs, "{}", path.display());
     }
@@ -92,7 +92,7 @@ fn command_ranges_have_no_gaps() {
 fn the_data_range_of_a_write_covers_its_file_data() {
     let stream = golden("large-2");
     let (commands, verdict) = verify([&stream[..]]);
-    let write = commands.iter().find(|command| command.kind == Kind::Write).unwrap();
+    let write = commands.iter().find(|command| command.kind == CommandKind::Write).unwrap();
     let data = write.data.clone().unwrap();
 
     assert_eq!(verdict.unwrap().protocol, Protocol::V2);

@@ -11,12 +11,12 @@ mod uuid_rewrite;
 
 use std::ops::Range;
 
-use btrfs_sendstream::{Attribute, Kind, StreamVerdict, Verifier};
+use btrfs_sendstream::{Attribute, CommandKind, StreamVerdict, Verifier};
 
 /// A copy of a [`Command`](btrfs_sendstream::Command) that borrows nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ReadCommand {
-    kind: Kind,
+    kind: CommandKind,
     range: Range<u64>,
     data: Option<Range<u64>>,
     attributes: Vec<(Attribute, Vec<u8>)>,

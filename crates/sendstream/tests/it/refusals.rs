@@ -1,8 +1,8 @@
 //! One row for each defect that the verifier detects.
 
 use btrfs_sendstream::{
-    Attribute, COMMAND_BYTES_MAX_V1, COMMAND_BYTES_MAX_V2, Defect, HEAD_BYTES_MAX, Kind, Parent,
-    PathRule, Protocol, Uuid,
+    Attribute, COMMAND_BYTES_MAX_V1, COMMAND_BYTES_MAX_V2, CommandKind, Defect, HEAD_BYTES_MAX,
+    Parent, Protocol, StreamPathRule, Uuid,
 };
 
 use crate::builder::{
@@ -96,13 +96,13 @@ fn wrong_commands_are_refused() {
         ("half a length",      1, raw_command(3, &[15, 0, 1]),                       Defect::AttributeTruncated { left: 1 }),
         ("no value",           1, raw_command(3, &[15, 0, 1, 0]),                    Defect::AttributeTruncated { left: 4 }),
         ("data cut short",     1, raw_command(15, &[19, 0, 4, 0, 1, 2, 3]),          Defect::AttributeTruncated { left: 7 }),
-        ("a path twice",       1, command(Kind::Mkfile, &[path(), path()]),          Defect::DuplicateAttribute(Attribute::Path)),
-        ("data not last",      1, command(Kind::Write, &[data(), path()]),           Defect::DataNotLast),
+        ("a path twice",       1, command(CommandKind::Mkfile, &[path(), path()]),          Defect::DuplicateAttribute(Attribute::Path)),
+        ("data not last",      1, command(CommandKind::Write, &[data(), path()]),           Defect::DataNotLast),
         ("too much to keep",   2, raw_command(13, &head_too_long),                   Defect::HeadTooLong { bytes: 131_083, limit: HEAD_BYTES_MAX }),
-        ("no path",            1, command(Kind::Mkfile, &[]),                        Defect::MissingAttribute(Attribute::Path)),
-        ("no data",            1, command(Kind::Write, &[path(), file_offset()]),    Defect::MissingAttribute(Attribute::Data)),
-        ("no new path",        1, command(Kind::Rename, &[path()]),                  Defect::MissingAttribute(Attribute::PathTo)),
-        ("data left out",      1, command(Kind::UpdateExtent, &[path()]),            Defect::NoData),
+        ("no path",            1, command(CommandKind::Mkfile, &[]),                        Defect::MissingAttribute(Attribute::Path)),
+        ("no data",            1, command(CommandKind::Write, &[path(), file_offset()]),    Defect::MissingAttribute(Attribute::Data)),
+        ("no new path",        1, command(CommandKind::Rename, &[path()]),                  Defect::MissingAttribute(Attribute::PathTo)),
+        ("data left out",      1, command(CommandKind::UpdateExtent, &[path()]),            Defect::NoData),
     ];
     for (situation, version, command, defect) in cases {
         let stream = stream(version, &[mkfile(b"before"), command]);
@@ -133,13 +133,13 @@ fn commands_of_the_maximum_length_are_accepted() {
 fn numbers_times_and_uuids_must_have_their_exact_length() {
     #[rustfmt::skip]
     let cases = [
-        (Kind::Truncate,       Attribute::Size,           4,  8),
-        (Kind::Truncate,       Attribute::Size,           9,  8),
-        (Kind::Utimes,         Attribute::Mtime,          8,  12),
-        (Kind::Clone,          Attribute::CloneUuid,      15, 16),
-        (Kind::Fallocate,      Attribute::FallocateMode,  8,  4),
-        (Kind::EncodedWrite,   Attribute::Compression,    0,  4),
-        (Kind::FileAttributes, Attribute::FileAttributes, 4,  8),
+        (CommandKind::Truncate,       Attribute::Size,           4,  8),
+        (CommandKind::Truncate,       Attribute::Size,           9,  8),
+        (CommandKind::Utimes,         Attribute::Mtime,          8,  12),
+        (CommandKind::Clone,          Attribute::CloneUuid,      15, 16),
+        (CommandKind::Fallocate,      Attribute::FallocateMode,  8,  4),
+        (CommandKind::EncodedWrite,   Attribute::Compression,    0,  4),
+        (CommandKind::FileAttributes, Attribute::FileAttributes, 4,  8),
     ];
     for (kind, wrong, bytes, expected) in cases {
         let command = command(kind, &all_attributes(wrong, &vec![1; bytes]));
@@ -151,30 +151,30 @@ fn numbers_times_and_uuids_must_have_their_exact_length() {
 #[test]
 fn a_path_that_leaves_the_subvolume_is_refused() {
     use Attribute::{ClonePath, Path, PathLink, PathTo, XattrName};
-    use PathRule::{NoNul, NotEmpty, PlainSegments, Relative, SingleName};
+    use StreamPathRule::{NoNul, NotEmpty, PlainSegments, Relative, SingleName};
     #[rustfmt::skip]
     let cases: [(_, _, &[u8], _); 20] = [
-        (Kind::Mkfile,      Path,      b"/etc/passwd", Some(Relative)),
-        (Kind::Mkfile,      Path,      b"a/../../b",   Some(PlainSegments)),
-        (Kind::Mkfile,      Path,      b"",            Some(NotEmpty)),
-        (Kind::Write,       Path,      b"",            Some(NotEmpty)),
-        (Kind::Write,       Path,      b"a\0b",        Some(NoNul)),
-        (Kind::Rename,      PathTo,    b"../a",        Some(PlainSegments)),
-        (Kind::Link,        PathLink,  b"/etc/shadow", Some(Relative)),
-        (Kind::Link,        PathLink,  b"../a",        Some(PlainSegments)),
-        (Kind::Clone,       ClonePath, b"/a",          Some(Relative)),
-        (Kind::Chmod,       Path,      b"..",          Some(PlainSegments)),
-        (Kind::SetXattr,    XattrName, b"a\0",         Some(NoNul)),
-        (Kind::RemoveXattr, XattrName, b"",            Some(NotEmpty)),
-        (Kind::Symlink,     PathLink,  b"",            Some(NotEmpty)),
-        (Kind::Rename,      Path,      b"",            Some(NotEmpty)),
+        (CommandKind::Mkfile,      Path,      b"/etc/passwd", Some(Relative)),
+        (CommandKind::Mkfile,      Path,      b"a/../../b",   Some(PlainSegments)),
+        (CommandKind::Mkfile,      Path,      b"",            Some(NotEmpty)),
+        (CommandKind::Write,       Path,      b"",            Some(NotEmpty)),
+        (CommandKind::Write,       Path,      b"a\0b",        Some(NoNul)),
+        (CommandKind::Rename,      PathTo,    b"../a",        Some(PlainSegments)),
+        (CommandKind::Link,        PathLink,  b"/etc/shadow", Some(Relative)),
+        (CommandKind::Link,        PathLink,  b"../a",        Some(PlainSegments)),
+        (CommandKind::Clone,       ClonePath, b"/a",          Some(Relative)),
+        (CommandKind::Chmod,       Path,      b"..",          Some(PlainSegments)),
+        (CommandKind::SetXattr,    XattrName, b"a\0",         Some(NoNul)),
+        (CommandKind::RemoveXattr, XattrName, b"",            Some(NotEmpty)),
+        (CommandKind::Symlink,     PathLink,  b"",            Some(NotEmpty)),
+        (CommandKind::Rename,      Path,      b"",            Some(NotEmpty)),
         // The root of the subvolume, and the target of a symlink.
-        (Kind::Chmod,       Path,      b"",            None),
-        (Kind::Chown,       Path,      b"",            None),
-        (Kind::Utimes,      Path,      b"",            None),
-        (Kind::SetXattr,    Path,      b"",            None),
-        (Kind::Symlink,     PathLink,  b"/../etc",     None),
-        (Kind::Mkfile,      Path,      b"\xff\n..a",   None),
+        (CommandKind::Chmod,       Path,      b"",            None),
+        (CommandKind::Chown,       Path,      b"",            None),
+        (CommandKind::Utimes,      Path,      b"",            None),
+        (CommandKind::SetXattr,    Path,      b"",            None),
+        (CommandKind::Symlink,     PathLink,  b"/../etc",     None),
+        (CommandKind::Mkfile,      Path,      b"\xff\n..a",   None),
     ];
     for (kind, attribute, path, rule) in cases {
         let command = command(kind, &all_attributes(attribute, path));
@@ -198,8 +198,8 @@ fn a_path_that_leaves_the_subvolume_is_refused() {
 #[test]
 fn every_kind_with_all_its_attributes_is_accepted() {
     for number in 1..=25 {
-        let kind = Kind::from_number(number, Protocol::V2).unwrap();
-        if kind.is_first() || matches!(kind, Kind::End | Kind::UpdateExtent) {
+        let kind = CommandKind::from_number(number, Protocol::V2).unwrap();
+        if kind.is_first() || matches!(kind, CommandKind::End | CommandKind::UpdateExtent) {
             continue;
         }
         let stream = stream(2, &[command(kind, &all_attributes(Attribute::Path, b"a"))]);
@@ -224,7 +224,7 @@ fn every_single_bit_flip_is_detected() {
 fn a_wrong_checksum_is_reported_with_the_offset_of_its_command() {
     let good = golden("incremental-1");
     let (commands, _) = verify([&good[..]]);
-    let nth = commands.iter().position(|command| command.kind == Kind::Write).unwrap();
+    let nth = commands.iter().position(|command| command.kind == CommandKind::Write).unwrap();
     let range = &commands[nth].range;
     let mut stream = good.clone();
     stream[range.end as usize - 1] ^= 1;
@@ -276,7 +276,7 @@ fn messages_say_what_was_expected_and_found_at_which_offset() {
 }
 
 fn mkfile(path: &[u8]) -> Vec<u8> {
-    command(Kind::Mkfile, &[attribute(Attribute::Path, path)])
+    command(CommandKind::Mkfile, &[attribute(Attribute::Path, path)])
 }
 
 fn write(version: u32, data: &[u8]) -> Vec<u8> {
@@ -285,7 +285,7 @@ fn write(version: u32, data: &[u8]) -> Vec<u8> {
         _ => data_without_length(data),
     };
     let path = attribute(Attribute::Path, b"a");
-    command(Kind::Write, &[path, attribute(Attribute::FileOffset, &[0; 8]), data])
+    command(CommandKind::Write, &[path, attribute(Attribute::FileOffset, &[0; 8]), data])
 }
 
 /// All attributes of protocol 2 with valid values, except for `chosen`.

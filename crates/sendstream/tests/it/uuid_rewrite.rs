@@ -1,6 +1,8 @@
 //! Rewriting UUIDs keeps a stream valid.
 
-use btrfs_sendstream::{Attribute, Kind, NamedSubvolume, SubvolumeRole, Uuid, rewrite_uuids};
+use btrfs_sendstream::{
+    Attribute, CommandKind, NamedSubvolume, SubvolumeRole, Uuid, rewrite_uuids,
+};
 
 use crate::builder::{PARENT_UUID, UUID, attribute, command, snapshot, subvolume};
 use crate::golden::golden;
@@ -75,7 +77,7 @@ fn a_uuid_is_handed_out_with_its_role_and_its_ctransid() {
         named.into_inner()
     };
     let clone = command(
-        Kind::Clone,
+        CommandKind::Clone,
         &[
             attribute(Attribute::FileOffset, &[0; 8]),
             attribute(Attribute::CloneUuid, &[9; 16]),

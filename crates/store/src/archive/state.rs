@@ -9,7 +9,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
-use s3up_core::wire::is_archive_class;
+use s3up_core::storage_class::{StorageClass, is_archive_class};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -100,19 +100,14 @@ impl ArchiveState {
     }
 }
 
-/// Returns whether S3 refuses to read an object of this storage class that was not thawed.
-pub fn is_archive(class: Option<&str>) -> bool {
-    is_archive_class(class)
-}
-
 /// Returns why S3 cannot thaw an object of this class with this tier.
-pub(crate) fn unsupported_tier(class: Option<&str>, tier: Tier) -> Option<&'static str> {
-    match (class, tier) {
-        (Some("DEEP_ARCHIVE"), Tier::Expedited) => {
-            Some("DEEP_ARCHIVE does not offer Expedited; use Standard (hours) or Bulk (two days)")
-        }
-        _ => None,
+pub(crate) fn unsupported_tier(class: Option<&str>, tier: Tier) -> Option<String> {
+    let class = StorageClass::find(class?)?;
+    if tier != Tier::Expedited || class.thaw?.has_expedited {
+        return None;
     }
+    let name = class.name;
+    Some(format!("{name} does not offer Expedited; use Standard (hours) or Bulk (two days)"))
 }
 
 /// Returns whether a listing does not determine the state of an object, so that
@@ -124,7 +119,7 @@ pub(crate) fn needs_head(
     restore: Option<RestoreStatus>,
     listing_reports_thaws: bool,
 ) -> bool {
-    let is_unknown = is_archive(class) && restore.is_none() && !listing_reports_thaws;
+    let is_unknown = is_archive_class(class) && restore.is_none() && !listing_reports_thaws;
     is_unknown || class == Some("INTELLIGENT_TIERING")
 }
 
@@ -170,7 +165,7 @@ mod tests {
             (Some("STANDARD"),     done(5),                 5,     NotArchived),
         ];
         for (class, restore, today, want) in cases {
-            let found = ArchiveState::of(is_archive(class), restore, day(today));
+            let found = ArchiveState::of(is_archive_class(class), restore, day(today));
             assert_eq!(found, want, "{class:?} {restore:?}");
         }
     }

@@ -16,19 +16,19 @@ use aws_sdk_s3::types::{
 };
 use futures::{StreamExt, TryStreamExt};
 use s3up_core::Key;
+use s3up_core::storage_class::is_archive_class;
 
 use crate::archive::state::{
-    ArchiveState, RestoreStatus, ThawAction, Tier, is_archive, needs_head, parse_restore,
-    unsupported_tier,
+    ArchiveState, RestoreStatus, ThawAction, Tier, needs_head, parse_restore, unsupported_tier,
 };
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::settings::Profile;
 use crate::transport::capabilities::Archive;
 use crate::transport::connect::Store;
 
 /// Settings of a thaw.
 #[derive(Clone, Copy, Debug)]
-pub struct Thaw {
+pub struct ThawRequest {
     pub tier: Tier,
     /// Number of days that the copies stay, at least 1.
     pub days: u32,
@@ -89,13 +89,14 @@ impl Store {
     pub async fn thaw(
         &self,
         keys: &[Key],
-        thaw: &Thaw,
+        thaw: &ThawRequest,
         now: SystemTime,
     ) -> Result<Vec<ThawedObject>, StoreError> {
         let infos = self.archive_info(keys, thaw.in_flight, thaw.retry_for).await?;
         for (key, info) in &infos {
             if let Some(why) = unsupported_tier(info.class.as_deref(), thaw.tier) {
-                return Err(StoreError::new(Operation::Thaw, key, Kind::Permanent).with_cause(why));
+                return Err(StoreError::new(Operation::Thaw, key, StoreErrorKind::Permanent)
+                    .with_cause(why));
             }
         }
         let infos = &infos;
@@ -135,7 +136,7 @@ impl Store {
         &self,
         key: &Key,
         info: &ArchiveInfo,
-        thaw: &Thaw,
+        thaw: &ThawRequest,
         now: SystemTime,
     ) -> Result<ArchiveState, StoreError> {
         let state = info.state(now);
@@ -153,7 +154,7 @@ impl Store {
         &self,
         key: &Key,
         info: &ArchiveInfo,
-        thaw: &Thaw,
+        thaw: &ThawRequest,
     ) -> Result<RequestResult, StoreError> {
         let request = restore_request(info.class.as_deref(), thaw);
         self.retry(thaw.retry_for, || {
@@ -202,7 +203,7 @@ impl Store {
         Ok(infos)
     }
 
-    /// Corrects objects that have an archive class and can be read: some servers tell
+    /// Corrects objects that have an archive class and can be read: some servers return
     /// every class that they were asked for, and serve the object. If the first one
     /// is refused, the server has archives, and no other is asked for.
     async fn find_archived_in_name_only(
@@ -219,7 +220,7 @@ impl Store {
         let Some(first) = archived.pop() else { return };
         let archive = match self.first_byte(&first, retry_for).await {
             Ok(()) => Archive::InNameOnly,
-            Err(err) if err.kind == Kind::Archived => Archive::Archives,
+            Err(err) if err.kind == StoreErrorKind::Archived => Archive::Archives,
             Err(err) => {
                 tracing::debug!(event = "archive_unknown", key = %first, "{err}");
                 return;
@@ -273,12 +274,12 @@ impl Store {
         retry_for: Duration,
     ) -> Result<ArchiveInfo, StoreError> {
         let Some(head) = self.head_raw(key, None, retry_for).await? else {
-            return Err(StoreError::new(Operation::Thaw, key, Kind::NotFound));
+            return Err(StoreError::new(Operation::Thaw, key, StoreErrorKind::NotFound));
         };
         let class = head.storage_class.map(|class| class.as_str().to_owned());
         Ok(ArchiveInfo {
             // INTELLIGENT_TIERING has archive tiers of its own.
-            is_archived: is_archive(class.as_deref()) || head.archive_status.is_some(),
+            is_archived: is_archive_class(class.as_deref()) || head.archive_status.is_some(),
             class,
             restore: head.restore.as_deref().and_then(parse_restore),
         })
@@ -295,7 +296,7 @@ impl ArchiveInfo {
             Some(RestoreStatus::Done { expires_at })
         });
         let class = object.storage_class().map(|class| class.as_str().to_owned());
-        ArchiveInfo { is_archived: is_archive(class.as_deref()), class, restore }
+        ArchiveInfo { is_archived: is_archive_class(class.as_deref()), class, restore }
     }
 
     fn state(&self, now: SystemTime) -> ArchiveState {
@@ -303,7 +304,7 @@ impl ArchiveInfo {
     }
 }
 
-fn restore_request(class: Option<&str>, thaw: &Thaw) -> RestoreRequest {
+fn restore_request(class: Option<&str>, thaw: &ThawRequest) -> RestoreRequest {
     let tier = match thaw.tier {
         Tier::Expedited => SdkTier::Expedited,
         Tier::Standard => SdkTier::Standard,
@@ -311,7 +312,7 @@ fn restore_request(class: Option<&str>, thaw: &Thaw) -> RestoreRequest {
     };
     let job = GlacierJobParameters::builder().tier(tier).build();
     // Only the archive classes make copies that expire.
-    let days = is_archive(class).then(|| i32::try_from(thaw.days).unwrap_or(i32::MAX));
+    let days = is_archive_class(class).then(|| i32::try_from(thaw.days).unwrap_or(i32::MAX));
     RestoreRequest::builder().set_days(days).set_glacier_job_parameters(job.ok()).build()
 }
 

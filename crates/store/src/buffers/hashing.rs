@@ -75,7 +75,7 @@ impl Sha256Chain {
         self.add_and_reply(bytes, None);
     }
 
-    /// Like [`Sha256Chain::add`]; the receiver gets the digest of this range as
+    /// Adds bytes like [`Sha256Chain::add`]; the receiver gets the digest of this range as
     /// soon as it is known, or never if the chain does not compute digests of
     /// ranges.
     pub(crate) fn add_with_digest(&mut self, bytes: Bytes) -> oneshot::Receiver<Sha256Digest> {

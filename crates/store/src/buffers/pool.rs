@@ -96,7 +96,7 @@ impl Pool {
         self.new_buffer(bytes, map_bytes, permit, shared)
     }
 
-    /// Like [`Pool::take`], but fails after `wait`.
+    /// Takes buffers like [`Pool::take`], but fails after `wait`.
     pub async fn take_within(
         &self,
         bytes: u64,

@@ -13,7 +13,7 @@ use crate::objects::facts::ObjectFacts;
 #[derive(Clone, Debug)]
 pub struct Get {
     pub key: Key,
-    /// From [`crate::Store::head`]; pins the content.
+    /// Result of [`crate::Store::head`], which pins the content.
     pub facts: ObjectFacts,
     /// The bytes to read, within the size of the object.
     pub range: Range<u64>,

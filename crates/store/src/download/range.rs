@@ -13,7 +13,7 @@ use crate::buffers::buffer::Buffer;
 use crate::buffers::hashing;
 use crate::buffers::paired_hasher::DigestDemand;
 use crate::download::get::Get;
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::objects::etag::is_reported;
 use crate::transport::connect::Store;
 
@@ -109,20 +109,22 @@ impl Store {
         if answer.content_range.as_deref().is_some_and(|found| found != expected_range) {
             let found = answer.content_range.unwrap_or_default();
             return Err(fail(
-                Kind::Corrupt,
+                StoreErrorKind::Corrupt,
                 format!("Content-Range: expected {expected_range}, found {found}"),
             ));
         }
         while !buffer.is_full() {
             let bytes = tokio::time::timeout(idle, answer.body.next()).await;
             let stalled = || format!("received no bytes for {} s", idle.as_secs_f64());
-            match bytes.map_err(|_| fail(Kind::Transient, stalled()))? {
+            match bytes.map_err(|_| fail(StoreErrorKind::Transient, stalled()))? {
                 Some(Ok(bytes)) => {
                     buffer.fill_from(&bytes);
                     self.download_limit.acquire(bytes.len() as u64).await;
                 }
-                Some(Err(err)) => return Err(fail(Kind::Transient, err.to_string())),
-                None => return Err(fail(Kind::Transient, "the body ended early".to_owned())),
+                Some(Err(err)) => return Err(fail(StoreErrorKind::Transient, err.to_string())),
+                None => {
+                    return Err(fail(StoreErrorKind::Transient, "the body ended early".to_owned()));
+                }
             }
         }
         Ok(())
@@ -137,7 +139,7 @@ fn expected_sha256(get: &Get, range: &Range<u64>) -> Result<Option<Sha256Digest>
         Some(expected) => Ok(Some(*expected)),
         None => {
             let what = format!("part {number}: expected its SHA-256 in the part index, found none");
-            Err(StoreError::new(Operation::Get, &get.key, Kind::Corrupt).with_cause(what))
+            Err(StoreError::new(Operation::Get, &get.key, StoreErrorKind::Corrupt).with_cause(what))
         }
     }
 }
@@ -154,7 +156,7 @@ fn damaged(
         range.start,
         range.end - 1
     );
-    StoreError::new(Operation::Get, &get.key, Kind::Corrupt).with_cause(what)
+    StoreError::new(Operation::Get, &get.key, StoreErrorKind::Corrupt).with_cause(what)
 }
 
 /// Returns the number of a part, counted from 1.

@@ -28,7 +28,7 @@ use crate::buffers::hashing::{self, CRC64_OF_NOTHING, Digests, Sha256Chain};
 use crate::buffers::pool::PoolError;
 use crate::download::get::Get;
 use crate::download::range::FetchedRange;
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::transport::connect::Store;
 
 /// A running download of one object.
@@ -131,9 +131,8 @@ impl DownloadSequence {
         let FetchedRange { bytes, crc64nvme } = match front.fetched.await {
             Ok(outcome) => outcome?,
             Err(err) => {
-                return Err(
-                    StoreError::new(Operation::Get, &get.key, Kind::Permanent).with_cause(err)
-                );
+                return Err(StoreError::new(Operation::Get, &get.key, StoreErrorKind::Permanent)
+                    .with_cause(err));
             }
         };
         if range.start == get.range.start {
@@ -185,8 +184,8 @@ fn next_range(gets: &[Arc<Get>], at: Position) -> Option<(usize, Range<u64>)> {
 
 fn no_buffer(key: &Key, err: &PoolError) -> StoreError {
     let kind = match err {
-        PoolError::Exhausted { .. } => Kind::Transient,
-        PoolError::OverBudget { .. } | PoolError::Map { .. } => Kind::Permanent,
+        PoolError::Exhausted { .. } => StoreErrorKind::Transient,
+        PoolError::OverBudget { .. } | PoolError::Map { .. } => StoreErrorKind::Permanent,
     };
     StoreError::new(Operation::Get, key, kind).with_cause(err)
 }
@@ -226,7 +225,7 @@ impl ObjectCheck {
             },
             ObjectCheck::Crc64 { .. } | ObjectCheck::None => return Ok(()),
         };
-        Err(StoreError::new(Operation::Get, key, Kind::Corrupt).with_cause(mismatch))
+        Err(StoreError::new(Operation::Get, key, StoreErrorKind::Corrupt).with_cause(mismatch))
     }
 }
 

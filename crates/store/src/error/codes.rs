@@ -3,76 +3,76 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>, and codes
 //! of other servers that were met. The advice for each kind is its `Display`.
 
-use crate::error::kind::Kind;
+use crate::error::kind::StoreErrorKind;
 
 /// Every code that decides by itself; the status decides for any other.
 #[rustfmt::skip]
-const CODES: &[(&str, Kind)] = &[
-    ("NoSuchKey",                          Kind::NotFound),
-    ("NoSuchVersion",                      Kind::NotFound),
-    ("NotFound",                           Kind::NotFound),
-    ("NoSuchUpload",                       Kind::NoUpload),
-    ("NoSuchBucket",                       Kind::NoBucket),
-    ("InvalidAccessKeyId",                 Kind::BadCredentials),
-    ("SignatureDoesNotMatch",              Kind::BadCredentials),
-    ("InvalidClientTokenId",               Kind::BadCredentials),
-    ("InvalidToken",                       Kind::BadCredentials),
-    ("ExpiredToken",                       Kind::ExpiredCredentials),
-    ("ExpiredTokenException",              Kind::ExpiredCredentials),
-    ("TokenRefreshRequired",               Kind::ExpiredCredentials),
-    ("AccessDenied",                       Kind::Denied),
-    ("AllAccessDisabled",                  Kind::Denied),
-    ("AccountProblem",                     Kind::Denied),
-    ("PermanentRedirect",                  Kind::WrongRegion),
-    ("AuthorizationHeaderMalformed",       Kind::WrongRegion),
-    ("IllegalLocationConstraintException", Kind::WrongRegion),
-    ("RequestTimeTooSkewed",               Kind::ClockSkew),
-    ("PreconditionFailed",                 Kind::Precondition),
-    ("InvalidObjectState",                 Kind::Archived),
-    ("QuotaExceeded",                      Kind::Quota),
-    ("ServiceQuotaExceededException",      Kind::Quota),
-    ("XMinioAdminBucketQuotaExceeded",     Kind::Quota),
-    ("XMinioStorageFull",                  Kind::Quota),
-    ("InsufficientCapacity",               Kind::Quota),
-    ("ObjectAlreadyInActiveTierError",     Kind::Permanent),
-    ("NotImplemented",                     Kind::NotImplemented),
-    ("SlowDown",                           Kind::Transient),
-    ("InternalError",                      Kind::Transient),
-    ("ServiceUnavailable",                 Kind::Transient),
-    ("RequestTimeout",                     Kind::Transient),
-    ("Throttling",                         Kind::Transient),
-    ("ThrottlingException",                Kind::Transient),
-    ("OperationAborted",                   Kind::Transient),
-    ("ConditionalRequestConflict",         Kind::Transient),
-    ("RequestLimitExceeded",               Kind::Transient),
-    ("BadDigest",                          Kind::Corrupt),
-    ("XAmzContentSHA256Mismatch",          Kind::Corrupt),
-    ("XAmzContentChecksumMismatch",        Kind::Corrupt),
+const CODES: &[(&str, StoreErrorKind)] = &[
+    ("NoSuchKey",                          StoreErrorKind::NotFound),
+    ("NoSuchVersion",                      StoreErrorKind::NotFound),
+    ("NotFound",                           StoreErrorKind::NotFound),
+    ("NoSuchUpload",                       StoreErrorKind::NoUpload),
+    ("NoSuchBucket",                       StoreErrorKind::NoBucket),
+    ("InvalidAccessKeyId",                 StoreErrorKind::BadCredentials),
+    ("SignatureDoesNotMatch",              StoreErrorKind::BadCredentials),
+    ("InvalidClientTokenId",               StoreErrorKind::BadCredentials),
+    ("InvalidToken",                       StoreErrorKind::BadCredentials),
+    ("ExpiredToken",                       StoreErrorKind::ExpiredCredentials),
+    ("ExpiredTokenException",              StoreErrorKind::ExpiredCredentials),
+    ("TokenRefreshRequired",               StoreErrorKind::ExpiredCredentials),
+    ("AccessDenied",                       StoreErrorKind::Denied),
+    ("AllAccessDisabled",                  StoreErrorKind::Denied),
+    ("AccountProblem",                     StoreErrorKind::Denied),
+    ("PermanentRedirect",                  StoreErrorKind::WrongRegion),
+    ("AuthorizationHeaderMalformed",       StoreErrorKind::WrongRegion),
+    ("IllegalLocationConstraintException", StoreErrorKind::WrongRegion),
+    ("RequestTimeTooSkewed",               StoreErrorKind::ClockSkew),
+    ("PreconditionFailed",                 StoreErrorKind::Precondition),
+    ("InvalidObjectState",                 StoreErrorKind::Archived),
+    ("QuotaExceeded",                      StoreErrorKind::Quota),
+    ("ServiceQuotaExceededException",      StoreErrorKind::Quota),
+    ("XMinioAdminBucketQuotaExceeded",     StoreErrorKind::Quota),
+    ("XMinioStorageFull",                  StoreErrorKind::Quota),
+    ("InsufficientCapacity",               StoreErrorKind::Quota),
+    ("ObjectAlreadyInActiveTierError",     StoreErrorKind::Permanent),
+    ("NotImplemented",                     StoreErrorKind::NotImplemented),
+    ("SlowDown",                           StoreErrorKind::Transient),
+    ("InternalError",                      StoreErrorKind::Transient),
+    ("ServiceUnavailable",                 StoreErrorKind::Transient),
+    ("RequestTimeout",                     StoreErrorKind::Transient),
+    ("Throttling",                         StoreErrorKind::Transient),
+    ("ThrottlingException",                StoreErrorKind::Transient),
+    ("OperationAborted",                   StoreErrorKind::Transient),
+    ("ConditionalRequestConflict",         StoreErrorKind::Transient),
+    ("RequestLimitExceeded",               StoreErrorKind::Transient),
+    ("BadDigest",                          StoreErrorKind::Corrupt),
+    ("XAmzContentSHA256Mismatch",          StoreErrorKind::Corrupt),
+    ("XAmzContentChecksumMismatch",        StoreErrorKind::Corrupt),
 ];
 
 /// Returns the kind of a failure from the status of the answer and S3's error code.
-pub(crate) fn kind_of_answer(status: u16, code: Option<&str>) -> Kind {
+pub(crate) fn kind_of_answer(status: u16, code: Option<&str>) -> StoreErrorKind {
     let known = code.and_then(|code| CODES.iter().find(|(known, _)| *known == code));
     match (known, status) {
         (Some((_, kind)), _) => *kind,
-        (None, 301 | 307) => Kind::WrongRegion,
-        (None, 401 | 403) => Kind::Denied,
-        (None, 404) => Kind::NotFound,
-        (None, 412) => Kind::Precondition,
+        (None, 301 | 307) => StoreErrorKind::WrongRegion,
+        (None, 401 | 403) => StoreErrorKind::Denied,
+        (None, 404) => StoreErrorKind::NotFound,
+        (None, 412) => StoreErrorKind::Precondition,
         // A server that does not implement a call now will not do so later.
-        (None, 501 | 505) => Kind::NotImplemented,
-        (None, 507) => Kind::Quota,
-        (None, 408 | 429 | 500..) => Kind::Transient,
-        (None, 200..=299) => Kind::Unreadable,
+        (None, 501 | 505) => StoreErrorKind::NotImplemented,
+        (None, 507) => StoreErrorKind::Quota,
+        (None, 408 | 429 | 500..) => StoreErrorKind::Transient,
+        (None, 200..=299) => StoreErrorKind::Unreadable,
         // There was no status at all.
-        (None, 0..=199) => Kind::Transient,
-        (None, _) => Kind::Permanent,
+        (None, 0..=199) => StoreErrorKind::Transient,
+        (None, _) => StoreErrorKind::Permanent,
     }
 }
 
 /// Returns the kind of a failure from S3's error code alone, as in the answer of a
 /// batch.
-pub(crate) fn kind_of_code(code: &str) -> Kind {
+pub(crate) fn kind_of_code(code: &str) -> StoreErrorKind {
     kind_of_answer(400, Some(code))
 }
 
@@ -81,26 +81,26 @@ mod tests {
     use super::*;
 
     /// The advice of each kind, by a word that only it has.
-    fn word_of_advice(kind: Kind) -> &'static str {
+    fn word_of_advice(kind: StoreErrorKind) -> &'static str {
         match kind {
-            Kind::NotFound => "no such object",
-            Kind::NoUpload => "no such multipart upload",
-            Kind::NoBucket => "no such bucket",
-            Kind::BadCredentials => "check the access key ID",
-            Kind::ExpiredCredentials => "session token",
-            Kind::NoCredentials => "no credentials found",
-            Kind::Denied => "access denied",
-            Kind::WrongRegion => "`region`",
-            Kind::ClockSkew => "NTP",
-            Kind::Precondition => "already exists",
-            Kind::TooLong => "longer than expected",
-            Kind::Archived => "thaw it first",
-            Kind::Quota => "quota",
-            Kind::Transient => "busy or unreachable",
-            Kind::Unreadable => "cannot parse",
-            Kind::NotImplemented => "does not implement",
-            Kind::Corrupt => "checksum",
-            Kind::Permanent => "see the cause",
+            StoreErrorKind::NotFound => "no such object",
+            StoreErrorKind::NoUpload => "no such multipart upload",
+            StoreErrorKind::NoBucket => "no such bucket",
+            StoreErrorKind::BadCredentials => "check the access key ID",
+            StoreErrorKind::ExpiredCredentials => "session token",
+            StoreErrorKind::NoCredentials => "no credentials found",
+            StoreErrorKind::Denied => "access denied",
+            StoreErrorKind::WrongRegion => "`region`",
+            StoreErrorKind::ClockSkew => "NTP",
+            StoreErrorKind::Precondition => "already exists",
+            StoreErrorKind::TooLong => "longer than expected",
+            StoreErrorKind::Archived => "thaw it first",
+            StoreErrorKind::Quota => "quota",
+            StoreErrorKind::Transient => "busy or unreachable",
+            StoreErrorKind::Unreadable => "cannot parse",
+            StoreErrorKind::NotImplemented => "does not implement",
+            StoreErrorKind::Corrupt => "checksum",
+            StoreErrorKind::Permanent => "see the cause",
         }
     }
 
@@ -122,21 +122,21 @@ mod tests {
     fn the_status_decides_where_no_code_does() {
         #[rustfmt::skip]
         let cases = [
-            (0,   None,                    Kind::Transient),
-            (200, None,                    Kind::Unreadable),
-            (301, None,                    Kind::WrongRegion),
-            (400, None,                    Kind::Permanent),
-            (400, Some("InvalidArgument"), Kind::Permanent),
-            (403, None,                    Kind::Denied),
-            (403, Some("Unheard"),         Kind::Denied),
-            (404, None,                    Kind::NotFound),
-            (408, None,                    Kind::Transient),
-            (412, None,                    Kind::Precondition),
-            (429, None,                    Kind::Transient),
-            (500, None,                    Kind::Transient),
-            (501, None,                    Kind::NotImplemented),
-            (503, None,                    Kind::Transient),
-            (507, None,                    Kind::Quota),
+            (0,   None,                    StoreErrorKind::Transient),
+            (200, None,                    StoreErrorKind::Unreadable),
+            (301, None,                    StoreErrorKind::WrongRegion),
+            (400, None,                    StoreErrorKind::Permanent),
+            (400, Some("InvalidArgument"), StoreErrorKind::Permanent),
+            (403, None,                    StoreErrorKind::Denied),
+            (403, Some("Unheard"),         StoreErrorKind::Denied),
+            (404, None,                    StoreErrorKind::NotFound),
+            (408, None,                    StoreErrorKind::Transient),
+            (412, None,                    StoreErrorKind::Precondition),
+            (429, None,                    StoreErrorKind::Transient),
+            (500, None,                    StoreErrorKind::Transient),
+            (501, None,                    StoreErrorKind::NotImplemented),
+            (503, None,                    StoreErrorKind::Transient),
+            (507, None,                    StoreErrorKind::Quota),
         ];
         for (status, code, want) in cases {
             assert_eq!(kind_of_answer(status, code), want, "{status} {code:?}");

@@ -3,7 +3,7 @@
 use std::fmt;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum StoreErrorKind {
     NotFound,
     /// The multipart upload was completed or aborted, by us or by others.
     NoUpload,
@@ -38,43 +38,43 @@ pub enum Kind {
     Permanent,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for StoreErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Kind::NotFound => "no such object; check the key, and whether another program deletes below this prefix",
-            Kind::NoUpload => {
+            StoreErrorKind::NotFound => "no such object; check the key, and whether another program deletes below this prefix",
+            StoreErrorKind::NoUpload => {
                 "no such multipart upload: it was completed or aborted, by a lifecycle rule or by another process; retry the upload"
             }
-            Kind::NoBucket => {
+            StoreErrorKind::NoBucket => {
                 "no such bucket; check `bucket`, `region` and `endpoint`, or create it"
             }
-            Kind::BadCredentials => {
+            StoreErrorKind::BadCredentials => {
                 "S3 does not accept these credentials; check the access key ID and its secret"
             }
-            Kind::ExpiredCredentials => {
+            StoreErrorKind::ExpiredCredentials => {
                 "the session token of these credentials has expired; renew it (sign in again, reload the profile) and retry"
             }
-            Kind::NoCredentials => {
+            StoreErrorKind::NoCredentials => {
                 "no credentials found; set them in the configuration, the environment, a profile or a role"
             }
-            Kind::Denied => "access denied; check what the policy of this key allows on the bucket",
-            Kind::WrongRegion => "the bucket is in another region; check `region`",
-            Kind::ClockSkew => "the clock of this host is wrong; set it (NTP) and retry",
-            Kind::Precondition => {
+            StoreErrorKind::Denied => "access denied; check what the policy of this key allows on the bucket",
+            StoreErrorKind::WrongRegion => "the bucket is in another region; check `region`",
+            StoreErrorKind::ClockSkew => "the clock of this host is wrong; set it (NTP) and retry",
+            StoreErrorKind::Precondition => {
                 "the object already exists or was changed; check whether another program or host writes below this prefix"
             }
-            Kind::TooLong => "the object is longer than expected; check which program wrote it",
-            Kind::Archived => "the object is archived; thaw it first (S3 RestoreObject)",
-            Kind::Quota => "the bucket or the account has reached its quota; raise it, or free space",
-            Kind::Transient => "S3 is busy or unreachable; check the network and `endpoint`",
-            Kind::Unreadable => "cannot parse the answer; check that `endpoint` is an S3 server",
-            Kind::NotImplemented => {
+            StoreErrorKind::TooLong => "the object is longer than expected; check which program wrote it",
+            StoreErrorKind::Archived => "the object is archived; thaw it first (S3 RestoreObject)",
+            StoreErrorKind::Quota => "the bucket or the account has reached its quota; raise it, or free space",
+            StoreErrorKind::Transient => "S3 is busy or unreachable; check the network and `endpoint`",
+            StoreErrorKind::Unreadable => "cannot parse the answer; check that `endpoint` is an S3 server",
+            StoreErrorKind::NotImplemented => {
                 "this server does not implement the request; see docs/s3-compatibility.md"
             }
-            Kind::Corrupt => {
+            StoreErrorKind::Corrupt => {
                 "the data does not match its checksum or size; retry, then check the memory of this host and the server"
             }
-            Kind::Permanent => "S3 refused the request; see the cause",
+            StoreErrorKind::Permanent => "S3 refused the request; see the cause",
         })
     }
 }

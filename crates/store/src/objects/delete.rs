@@ -11,7 +11,7 @@ use futures::StreamExt;
 use s3up_core::{Key, error_chain};
 
 use crate::error::codes::kind_of_code;
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::transport::connect::Store;
 
 /// S3 accepts no more:
@@ -35,24 +35,26 @@ enum DeleteResult {
     Failed,
 }
 
-fn verdict(kind: Kind) -> DeleteResult {
+fn verdict(kind: StoreErrorKind) -> DeleteResult {
     match kind {
-        Kind::NotFound => DeleteResult::AlreadyGone,
-        Kind::Transient | Kind::Unreadable | Kind::Corrupt => DeleteResult::RetryAlone,
-        Kind::NoBucket
-        | Kind::NoUpload
-        | Kind::ExpiredCredentials
-        | Kind::Quota
-        | Kind::BadCredentials
-        | Kind::NoCredentials
-        | Kind::Denied
-        | Kind::WrongRegion
-        | Kind::ClockSkew
-        | Kind::Precondition
-        | Kind::Archived
-        | Kind::TooLong
-        | Kind::NotImplemented
-        | Kind::Permanent => DeleteResult::Failed,
+        StoreErrorKind::NotFound => DeleteResult::AlreadyGone,
+        StoreErrorKind::Transient | StoreErrorKind::Unreadable | StoreErrorKind::Corrupt => {
+            DeleteResult::RetryAlone
+        }
+        StoreErrorKind::NoBucket
+        | StoreErrorKind::NoUpload
+        | StoreErrorKind::ExpiredCredentials
+        | StoreErrorKind::Quota
+        | StoreErrorKind::BadCredentials
+        | StoreErrorKind::NoCredentials
+        | StoreErrorKind::Denied
+        | StoreErrorKind::WrongRegion
+        | StoreErrorKind::ClockSkew
+        | StoreErrorKind::Precondition
+        | StoreErrorKind::Archived
+        | StoreErrorKind::TooLong
+        | StoreErrorKind::NotImplemented
+        | StoreErrorKind::Permanent => DeleteResult::Failed,
     }
 }
 
@@ -65,7 +67,7 @@ impl Store {
         });
         match outcome.await {
             Ok(_) => Ok(()),
-            Err(err) if err.kind == Kind::NotFound => Ok(()),
+            Err(err) if err.kind == StoreErrorKind::NotFound => Ok(()),
             Err(err) => Err(err),
         }
     }
@@ -109,7 +111,8 @@ impl Store {
         const OP: Operation = Operation::Delete;
         let subject = format!("{} objects", batch.len());
         let identifier = |key: &Key| ObjectIdentifier::builder().key(key.as_str()).build();
-        let invalid = |err| StoreError::new(OP, &subject, Kind::Permanent).with_cause(err);
+        let invalid =
+            |err| StoreError::new(OP, &subject, StoreErrorKind::Permanent).with_cause(err);
         let objects: Result<Vec<_>, _> = batch.iter().map(identifier).collect();
         let objects = objects.map_err(invalid)?;
         let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build();
@@ -124,7 +127,9 @@ impl Store {
             Err(err)
                 if matches!(
                     err.kind,
-                    Kind::Permanent | Kind::NotImplemented | Kind::Unreadable
+                    StoreErrorKind::Permanent
+                        | StoreErrorKind::NotImplemented
+                        | StoreErrorKind::Unreadable
                 ) =>
             {
                 tracing::info!(

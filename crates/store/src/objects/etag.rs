@@ -1,7 +1,7 @@
-//! ETags: with quotes, without them, and not told at all.
+//! ETags: with quotes, without them, and none at all.
 //!
-//! S3 quotes an ETag; some servers do not, in some answers. A few servers tell no
-//! ETag in HEAD. An object there gets a substitute from what HEAD does tell, so
+//! S3 quotes an ETag; some servers do not, in some answers. A few servers return no
+//! ETag in HEAD. An object there gets a substitute from what HEAD does return, so
 //! that a version that was read can be recognised. It is never sent to a server.
 
 use std::time::SystemTime;
@@ -16,12 +16,12 @@ pub(crate) fn unquoted(etag: &str) -> &str {
     etag.trim_matches('"')
 }
 
-/// Returns whether the server told this ETag.
+/// Returns whether the server returned this ETag.
 pub fn is_reported(etag: &str) -> bool {
     !unquoted(etag).is_empty() && !etag.starts_with(SUBSTITUTE)
 }
 
-/// Returns a substitute for the ETag that a server does not tell.
+/// Returns a substitute for the ETag that a server does not return.
 pub(crate) fn substitute(
     size: u64,
     modified_at: SystemTime,

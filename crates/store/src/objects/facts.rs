@@ -9,7 +9,7 @@ use s3up_core::{Crc64Nvme, Sha256Digest};
 pub struct ObjectFacts {
     /// In bytes.
     pub size: u64,
-    /// As S3 writes it, with quotes. A server that tells none gets a substitute
+    /// The ETag as S3 writes it, with quotes. A server that returns none gets a substitute
     /// ([`crate::is_etag_reported`]).
     pub etag: String,
     /// `None` if the bucket keeps no versions.
@@ -17,7 +17,7 @@ pub struct ObjectFacts {
     pub content_type: Option<String>,
     pub modified_at: SystemTime,
     pub metadata: BTreeMap<String, String>,
-    /// As recorded by our uploads; `None` if it was not known in time.
+    /// The digest that our upload recorded; `None` if it was not known in time.
     pub sha256: Option<Sha256Digest>,
     /// Checksum of the whole object, if S3 reports one.
     pub crc64nvme: Option<Crc64Nvme>,

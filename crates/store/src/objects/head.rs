@@ -7,7 +7,7 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
 use s3up_core::{Crc64Nvme, Key, Sha256Digest};
 
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::objects::etag;
 use crate::objects::facts::ObjectFacts;
 use crate::transport::connect::Store;
@@ -34,7 +34,7 @@ impl Store {
     async fn ask_with_body(&self, key: &Key, denied: StoreError) -> StoreError {
         let get = self.client.get_object().bucket(self.bucket()).key(key.as_str());
         match self.call(Operation::Head, key, get.range("bytes=0-0").send()).await {
-            Err(err) if err.kind != Kind::NotFound => err,
+            Err(err) if err.kind != StoreErrorKind::NotFound => err,
             Ok(_) | Err(_) => denied,
         }
     }
@@ -66,9 +66,11 @@ impl Store {
         };
         match self.retry(retry_for, call).await {
             Ok(head) => Ok(Some(head)),
-            Err(err) if err.kind == Kind::NotFound => Ok(None),
+            Err(err) if err.kind == StoreErrorKind::NotFound => Ok(None),
             // The answer to HEAD has no body, and so no code.
-            Err(err) if err.kind == Kind::Denied => Err(self.ask_with_body(key, err).await),
+            Err(err) if err.kind == StoreErrorKind::Denied => {
+                Err(self.ask_with_body(key, err).await)
+            }
             Err(err) => Err(err),
         }
     }
@@ -76,7 +78,7 @@ impl Store {
 
 pub(crate) fn facts_of(key: &Key, head: HeadObjectOutput) -> Result<ObjectFacts, StoreError> {
     let missing = |what: &str| {
-        StoreError::new(Operation::Head, key, Kind::Permanent)
+        StoreError::new(Operation::Head, key, StoreErrorKind::Permanent)
             .with_cause(format!("the answer has no {what}"))
     };
     let size = head.content_length.and_then(|len| u64::try_from(len).ok());

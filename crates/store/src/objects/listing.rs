@@ -11,7 +11,7 @@ use crate::transport::connect::Store;
 /// An object as a listing describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// As S3 reports it: not every key in a bucket is a valid [`s3up_core::Key`].
+    /// The key as text: not every key in a bucket is a valid [`s3up_core::Key`].
     pub key: String,
     /// In bytes.
     pub size: u64,
@@ -22,7 +22,7 @@ pub struct Listed {
 }
 
 /// The objects below a prefix, one page at a time, in the order of their keys.
-pub struct Listing {
+pub struct ObjectListing {
     store: Store,
     prefix: String,
     retry_for: Duration,
@@ -38,9 +38,9 @@ enum Position {
 
 impl Store {
     /// Lists all objects whose key starts with `prefix`.
-    pub fn list(&self, prefix: &str, retry_for: Duration) -> Listing {
+    pub fn list(&self, prefix: &str, retry_for: Duration) -> ObjectListing {
         let (store, prefix) = (self.clone(), prefix.to_owned());
-        Listing { store, prefix, retry_for, extra_attribute: None, position: Position::First }
+        ObjectListing { store, prefix, retry_for, extra_attribute: None, position: Position::First }
     }
 }
 
@@ -91,7 +91,7 @@ impl Store {
     }
 }
 
-impl Listing {
+impl ObjectListing {
     /// Returns the next page of at most 1,000 objects, or `None` after the last.
     pub async fn next_page(&mut self) -> Result<Option<Vec<Listed>>, StoreError> {
         let page = self.next_raw_page().await?;

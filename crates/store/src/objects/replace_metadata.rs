@@ -13,11 +13,11 @@ use aws_sdk_s3::types::{MetadataDirective, StorageClass};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3up_core::Key;
 
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::objects::etag::is_reported;
 use crate::objects::facts::ObjectFacts;
 use crate::transport::connect::Store;
-use crate::upload::attributes::Attributes;
+use crate::upload::attributes::ObjectAttributes;
 use crate::upload::put::has_metadata;
 
 /// Maximum length of an object that is copied. S3 copies 5 GiB in one call, but a copy that takes long may
@@ -33,7 +33,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Another version is under this key now, the object is archived, the server tells no ETag by which the
+    /// Another version is under this key now, the object is archived, the server returns no ETag by which the
     /// version could be recognised, or S3 cannot be asked.
     pub async fn replace_metadata(
         &self,
@@ -44,19 +44,18 @@ impl Store {
     ) -> Result<ObjectFacts, StoreError> {
         if !is_reported(&found.etag) {
             let what = "expected an ETag of the object, found none";
-            return Err(
-                StoreError::new(Operation::Copy, key, Kind::NotImplemented).with_cause(what)
-            );
+            return Err(StoreError::new(Operation::Copy, key, StoreErrorKind::NotImplemented)
+                .with_cause(what));
         }
         let copied = self.retry(retry_for, || self.copy_onto_itself(key, found, metadata)).await;
         let changed = || {
             let what = "another object is under this key";
-            StoreError::new(Operation::Copy, key, Kind::Precondition).with_cause(what)
+            StoreError::new(Operation::Copy, key, StoreErrorKind::Precondition).with_cause(what)
         };
         let err = match copied {
             Ok(()) => changed(),
             // The answer to an attempt that succeeded may have been lost.
-            Err(err) if err.kind == Kind::Precondition => err,
+            Err(err) if err.kind == StoreErrorKind::Precondition => err,
             Err(err) => return Err(err),
         };
         // The answer to a copy has no size, and on some servers an ETag in another form.
@@ -77,7 +76,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let _permit = self.throttle.acquire().await;
         let name = format!("{}/{}", self.bucket(), key.as_str());
-        let encryption = Attributes::of_sse(&self.settings.sse);
+        let encryption = ObjectAttributes::of_sse(&self.settings.sse);
         let call = self
             .client
             .copy_object()

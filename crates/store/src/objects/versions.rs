@@ -6,7 +6,7 @@ use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{DeleteMarkerEntry, EncodingType, ObjectVersion as SdkVersion};
 use s3up_core::Key;
 
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::objects::listing::decode_key;
 use crate::transport::connect::Store;
 
@@ -119,7 +119,8 @@ impl Store {
             version_id: page.next_version_id_marker,
         });
         if next.as_ref().is_some_and(|next| next.key.is_none()) {
-            let err = StoreError::new(Operation::ListVersions, &subject, Kind::Unreadable);
+            let err =
+                StoreError::new(Operation::ListVersions, &subject, StoreErrorKind::Unreadable);
             return Err(err.with_cause("the page is truncated and does not say where it ends"));
         }
         Ok(VersionPage { versions, next })

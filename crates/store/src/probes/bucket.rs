@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_s3::types::BucketVersioningStatus;
 use s3up_core::KeyPrefix;
 
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::transport::capabilities::Versioning;
 use crate::transport::connect::Store;
 
@@ -28,8 +28,8 @@ impl Store {
         })
         .await
         .map_err(|mut err| {
-            if err.kind == Kind::NotFound {
-                err.kind = Kind::NoBucket;
+            if err.kind == StoreErrorKind::NotFound {
+                err.kind = StoreErrorKind::NoBucket;
             }
             err
         })?;

@@ -14,13 +14,13 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use s3up_core::{Key, KeyPrefix};
 
 use crate::buffers::hashing;
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::probes::conditions::probe_key;
 use crate::transport::capabilities::{ListingOrder, Verifications, Verified};
 use crate::transport::connect::Store;
 
 const SENT: &[u8] = b"Written by s3up to see whether this store finds damage (as-sent).\n";
-/// As long as [`SENT`], so that only a checksum can tell.
+/// Another content of the length of [`SENT`], so that only a checksum can tell.
 const DAMAGED: &[u8] = b"Written by s3up to see whether this store finds damage (damaged).\n";
 /// MD5 of [`SENT`], in Base64.
 const SENT_MD5: &str = "TkK1f67JcAe5lfvU8oWlMA==";
@@ -80,7 +80,12 @@ impl Store {
         // A server that refuses the header refuses the whole body, too.
         match self.put_body(key, checksum, false, retry_for).await {
             Ok(()) => {}
-            Err(err) if matches!(err.kind, Kind::Permanent | Kind::NotImplemented) => {
+            Err(err)
+                if matches!(
+                    err.kind,
+                    StoreErrorKind::Permanent | StoreErrorKind::NotImplemented
+                ) =>
+            {
                 return Ok(Verified::Refused);
             }
             Err(err) => return Err(err),
@@ -88,25 +93,25 @@ impl Store {
         match self.put_body(key, checksum, true, retry_for).await {
             Ok(()) => Ok(Verified::No),
             Err(err) => match err.kind {
-                Kind::Transient | Kind::Unreadable => Err(err),
+                StoreErrorKind::Transient | StoreErrorKind::Unreadable => Err(err),
                 // Servers name the damage in many ways: BadDigest, a wrong signature,
                 // InvalidRequest.
-                Kind::NotFound
-                | Kind::NoUpload
-                | Kind::ExpiredCredentials
-                | Kind::Quota
-                | Kind::NoBucket
-                | Kind::BadCredentials
-                | Kind::NoCredentials
-                | Kind::Denied
-                | Kind::WrongRegion
-                | Kind::ClockSkew
-                | Kind::Precondition
-                | Kind::TooLong
-                | Kind::Archived
-                | Kind::NotImplemented
-                | Kind::Corrupt
-                | Kind::Permanent => Ok(Verified::Yes),
+                StoreErrorKind::NotFound
+                | StoreErrorKind::NoUpload
+                | StoreErrorKind::ExpiredCredentials
+                | StoreErrorKind::Quota
+                | StoreErrorKind::NoBucket
+                | StoreErrorKind::BadCredentials
+                | StoreErrorKind::NoCredentials
+                | StoreErrorKind::Denied
+                | StoreErrorKind::WrongRegion
+                | StoreErrorKind::ClockSkew
+                | StoreErrorKind::Precondition
+                | StoreErrorKind::TooLong
+                | StoreErrorKind::Archived
+                | StoreErrorKind::NotImplemented
+                | StoreErrorKind::Corrupt
+                | StoreErrorKind::Permanent => Ok(Verified::Yes),
             },
         }
     }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use s3up_core::{Key, KeyPrefix};
 
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::objects::etag::{is_reported, unquoted};
 use crate::transport::capabilities::{Capabilities, Condition, Conditions};
 use crate::transport::connect::Store;
@@ -233,7 +233,7 @@ impl Store {
             self.call(Operation::StartUpload, key, create.content_type("text/plain").send())
         });
         let Some(upload_id) = created.await?.upload_id else {
-            return Err(StoreError::new(Operation::StartUpload, key, Kind::Unreadable)
+            return Err(StoreError::new(Operation::StartUpload, key, StoreErrorKind::Unreadable)
                 .with_cause("the answer has no upload ID"));
         };
         let outcome = self.complete_probe_part(key, &upload_id, header, retry_for).await;
@@ -272,7 +272,9 @@ impl Store {
         });
         match complete.await {
             // An earlier attempt was completed, and its answer was lost.
-            Err(err) if err.kind == Kind::NoUpload && attempts > 1 => Ok(Outcome::Written),
+            Err(err) if err.kind == StoreErrorKind::NoUpload && attempts > 1 => {
+                Ok(Outcome::Written)
+            }
             answer => outcome(answer.map(|_| ())),
         }
     }
@@ -289,8 +291,8 @@ fn written_by(etag: &str) -> &'static str {
 fn outcome(answer: Result<(), StoreError>) -> Result<Outcome, StoreError> {
     match answer {
         Ok(()) => Ok(Outcome::Written),
-        Err(err) if err.kind == Kind::Precondition => Ok(Outcome::Refused),
-        Err(err) if err.kind == Kind::NotImplemented => Ok(Outcome::NotImplemented),
+        Err(err) if err.kind == StoreErrorKind::Precondition => Ok(Outcome::Refused),
+        Err(err) if err.kind == StoreErrorKind::NotImplemented => Ok(Outcome::NotImplemented),
         Err(err) => Err(err),
     }
 }
@@ -307,6 +309,7 @@ fn warn_unknown(err: &StoreError) {
 /// Returns the key of a probe object; `kind` distinguishes the probe objects.
 pub(crate) fn probe_key(prefix: &KeyPrefix, kind: &str) -> Result<Key, StoreError> {
     let text = format!("{prefix}{PROBE_NAME}{kind}");
-    Key::parse(&text)
-        .map_err(|err| StoreError::new(Operation::Put, &text, Kind::Permanent).with_cause(err))
+    Key::parse(&text).map_err(|err| {
+        StoreError::new(Operation::Put, &text, StoreErrorKind::Permanent).with_cause(err)
+    })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule};
 use s3up_core::{KeyPrefix, error_chain};
 
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::transport::connect::Store;
 
 /// Says whether S3 aborts multipart uploads below a prefix by itself.
@@ -42,7 +42,7 @@ impl Store {
         match asked.await {
             Ok(answer) => Ok(answer.rules.unwrap_or_default()),
             // S3 answers 404 if the bucket has no rules at all.
-            Err(err) if err.kind == Kind::NotFound => Ok(Vec::new()),
+            Err(err) if err.kind == StoreErrorKind::NotFound => Ok(Vec::new()),
             Err(err) => Err(err),
         }
     }

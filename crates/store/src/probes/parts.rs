@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use s3up_core::Key;
 
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::settings::Profile;
 use crate::transport::connect::Store;
 
@@ -31,7 +31,7 @@ impl Store {
             self.call(Operation::StartUpload, key, create.key(key.as_str()).send())
         });
         let Some(upload_id) = created.await?.upload_id else {
-            return Err(StoreError::new(Operation::StartUpload, key, Kind::Unreadable)
+            return Err(StoreError::new(Operation::StartUpload, key, StoreErrorKind::Unreadable)
                 .with_cause("the answer has no upload ID"));
         };
         let limit = self.smaller_limit(key, &upload_id, retry_for).await;
@@ -76,7 +76,14 @@ impl Store {
         });
         match sent.await {
             Ok(_) => Ok(true),
-            Err(err) if matches!(err.kind, Kind::Permanent | Kind::NotImplemented) => Ok(false),
+            Err(err)
+                if matches!(
+                    err.kind,
+                    StoreErrorKind::Permanent | StoreErrorKind::NotImplemented
+                ) =>
+            {
+                Ok(false)
+            }
             Err(err) => Err(err),
         }
     }

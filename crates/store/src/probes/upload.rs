@@ -11,10 +11,10 @@
 use std::time::Duration;
 
 use s3up_core::part::PART_BYTES_MIN;
+use s3up_core::storage_class::is_archive_class;
 use s3up_core::{Key, KeyPrefix, error_chain};
 
-use crate::archive::state::is_archive;
-use crate::error::{Kind, Operation, StoreError, UploadError};
+use crate::error::{Operation, StoreError, StoreErrorKind, UploadError};
 use crate::objects::etag::is_reported;
 use crate::objects::facts::ObjectFacts;
 use crate::overwrite::Overwrite;
@@ -22,7 +22,7 @@ use crate::probes::conditions::probe_key;
 use crate::settings::{Profile, Sse};
 use crate::transport::capabilities::{Archive, Capabilities, Condition, Reported};
 use crate::transport::connect::Store;
-use crate::upload::attributes::Attributes;
+use crate::upload::attributes::ObjectAttributes;
 use crate::upload::part_splitter::Length;
 use crate::upload::put::Put;
 
@@ -79,13 +79,13 @@ impl Store {
             return Err(err);
         }
         let Some(found) = self.head(&key, None, probe.retry_for).await? else {
-            let err = StoreError::new(Operation::Head, &key, Kind::NotFound);
+            let err = StoreError::new(Operation::Head, &key, StoreErrorKind::NotFound);
             return Err(err
                 .with_cause("expected the probe object after it was stored, found none")
                 .into());
         };
         self.learn_from_probe(&found, class);
-        if is_archive(class) {
+        if is_archive_class(class) {
             self.probe_archive(&key, probe.retry_for).await?;
         }
         Ok(())
@@ -107,7 +107,7 @@ impl Store {
         self.probe_checksums(prefix, retry_for).await?;
         let mut failed = self.probe_upload(probe).await.err();
         let class = probe.storage_class.or(self.settings.storage_class.as_deref());
-        if failed.is_none() && is_archive(class) {
+        if failed.is_none() && is_archive_class(class) {
             let key = probe_key(prefix, &kind_of(class, &self.settings.sse))?;
             failed = self.probe_archive(&key, retry_for).await.err().map(Into::into);
         }
@@ -142,7 +142,7 @@ impl Store {
         match self.upload(put, body).await {
             Ok(_) => Ok(()),
             // Another run of this host made it in this moment.
-            Err(UploadError::Store(err)) if err.kind == Kind::Precondition => Ok(()),
+            Err(UploadError::Store(err)) if err.kind == StoreErrorKind::Precondition => Ok(()),
             Err(err) => Err(err),
         }
     }
@@ -166,7 +166,7 @@ impl Store {
     async fn probe_archive(&self, key: &Key, retry_for: Duration) -> Result<(), StoreError> {
         let archive = match self.first_byte(key, retry_for).await {
             Ok(()) => Archive::InNameOnly,
-            Err(err) if err.kind == Kind::Archived => Archive::Archives,
+            Err(err) if err.kind == StoreErrorKind::Archived => Archive::Archives,
             Err(err) => return Err(err),
         };
         self.learned.learn(|known| known.archive = archive);
@@ -188,11 +188,10 @@ impl Store {
         match body.await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(err)) => {
-                Err(StoreError::new(Operation::Get, key, Kind::Transient).with_cause(err))
+                Err(StoreError::new(Operation::Get, key, StoreErrorKind::Transient).with_cause(err))
             }
-            Err(_) => {
-                Err(StoreError::new(Operation::Get, key, Kind::Transient).with_cause("no answer"))
-            }
+            Err(_) => Err(StoreError::new(Operation::Get, key, StoreErrorKind::Transient)
+                .with_cause("no answer")),
         }
     }
 
@@ -206,7 +205,10 @@ impl Store {
     ) -> StoreError {
         let may_be_setting = matches!(
             err.kind,
-            Kind::Transient | Kind::Unreadable | Kind::NotImplemented | Kind::Permanent
+            StoreErrorKind::Transient
+                | StoreErrorKind::Unreadable
+                | StoreErrorKind::NotImplemented
+                | StoreErrorKind::Permanent
         );
         let Ok(key) = probe_key(probe.prefix, "") else { return err };
         if !may_be_setting || self.put_attributes(&key, None, &Sse::Unset).await.is_err() {
@@ -222,7 +224,7 @@ impl Store {
             return err;
         };
         let said = err.source.as_ref().map(ToString::to_string).unwrap_or_default();
-        StoreError::new(err.op, &err.subject, Kind::Permanent)
+        StoreError::new(err.op, &err.subject, StoreErrorKind::Permanent)
             .with_cause(format!("S3 refuses uploads with the configured {setting} ({said}); {fix}"))
     }
 
@@ -233,7 +235,7 @@ impl Store {
         class: Option<&str>,
         sse: &Sse,
     ) -> Result<(), StoreError> {
-        let Attributes { sse, kms_key_id, .. } = Attributes::of_sse(sse);
+        let ObjectAttributes { sse, kms_key_id, .. } = ObjectAttributes::of_sse(sse);
         let put = self.client.put_object().bucket(self.bucket()).key(key.as_str());
         let put = put
             .set_storage_class(class.map(Into::into))

@@ -13,8 +13,10 @@ use std::time::Duration;
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use tokio::time::Instant;
 
-use crate::error::{Kind, Operation, StoreError};
+use crate::clock;
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::transport::connect::Store;
 use crate::transport::pace::Pacer;
 use crate::transport::throttle::asks_to_slow_down;
@@ -46,7 +48,9 @@ impl Store {
     {
         let send = Box::pin(send);
         async move {
+            let began = clock::now();
             let answer = tokio::time::timeout(limit, send).await.ok();
+            self.count(began, &answer);
             self.learn_from(answer.ok_or(limit), op, subject)
         }
     }
@@ -67,12 +71,19 @@ impl Store {
         let send = Box::pin(send);
         async move {
             let limit = self.stall_limit(len, pacer.as_ref());
+            let began = clock::now();
             let answer = match pacer {
                 None => tokio::time::timeout(limit, send).await.ok(),
                 Some(pacer) => pacer.while_progressing(limit, send).await,
             };
+            self.count(began, &answer);
             self.learn_from(answer.ok_or(limit), op, subject)
         }
+    }
+
+    fn count<T, E>(&self, began: Instant, answer: &Option<Result<T, E>>) {
+        let elapsed = clock::now().duration_since(began);
+        self.tally.add(matches!(answer, Some(Ok(_))), elapsed);
     }
 
     /// Converts an answer, or a timeout, and tells the throttle about it.
@@ -102,5 +113,5 @@ impl Store {
 
 fn timed_out(limit: Duration, op: Operation, subject: &impl Display) -> StoreError {
     let what = format!("no answer within {} s", limit.as_secs_f64());
-    StoreError::new(op, subject, Kind::Transient).with_cause(what)
+    StoreError::new(op, subject, StoreErrorKind::Transient).with_cause(what)
 }

@@ -31,7 +31,7 @@ pub enum Condition {
     Unknown,
     /// It refuses the write if the condition does not hold, and only then.
     Honoured,
-    /// As `Honoured`, but it takes an ETag only without its quotes.
+    /// The same as `Honoured`, but the server takes an ETag only without its quotes.
     HonouredUnquoted,
     /// It refuses the write even if the condition holds.
     NeverHolds,
@@ -101,7 +101,7 @@ pub enum Reported {
 /// The behaviour of a server for objects of an archive class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Archive {
-    /// No object of an archive class was looked at.
+    /// No object of an archive class was examined.
     #[default]
     Unknown,
     /// Objects of the class cannot be read before a thaw.
@@ -115,7 +115,7 @@ pub enum Archive {
 pub enum ListingOrder {
     #[default]
     Unknown,
-    /// By their UTF-8 bytes, as S3 does.
+    /// Sorted by their UTF-8 bytes, as in S3.
     Bytes,
     Other,
 }
@@ -141,28 +141,35 @@ pub struct Capabilities {
 pub(crate) struct ConditionHeaders {
     pub if_none_match: Option<String>,
     pub if_match: Option<String>,
-    /// The server is not known to enforce the condition, so the key is looked at
+    /// The server is not known to enforce the condition, so HEAD is sent
     /// right before the write.
-    pub looks_first: bool,
+    pub checks_first: bool,
 }
 
-/// The words of [`Condition`], as probe objects and JSON have them.
-const WORDS: [(Condition, &str); 6] = [
-    (Condition::Unknown, "unknown"),
-    (Condition::Honoured, "honoured"),
-    (Condition::HonouredUnquoted, "honoured-unquoted"),
-    (Condition::NeverHolds, "never-holds"),
-    (Condition::Ignored, "ignored"),
-    (Condition::Refused, "not-implemented"),
-];
-
 impl Condition {
+    const ALL: [Condition; 6] = [
+        Condition::Unknown,
+        Condition::Honoured,
+        Condition::HonouredUnquoted,
+        Condition::NeverHolds,
+        Condition::Ignored,
+        Condition::Refused,
+    ];
+
+    /// Returns the name in probe objects and in JSON.
     pub fn as_str(self) -> &'static str {
-        WORDS.iter().find(|(condition, _)| *condition == self).map_or("unknown", |(_, word)| word)
+        match self {
+            Condition::Unknown => "unknown",
+            Condition::Honoured => "honoured",
+            Condition::HonouredUnquoted => "honoured-unquoted",
+            Condition::NeverHolds => "never-holds",
+            Condition::Ignored => "ignored",
+            Condition::Refused => "not-implemented",
+        }
     }
 
-    pub(crate) fn parse(text: &str) -> Option<Condition> {
-        WORDS.iter().find(|(_, word)| *word == text).map(|(condition, _)| *condition)
+    pub(crate) fn parse(name: &str) -> Option<Condition> {
+        Condition::ALL.into_iter().find(|condition| condition.as_str() == name)
     }
 
     /// Returns whether of two concurrent writers at most one succeeds.
@@ -229,15 +236,15 @@ impl ConditionHeaders {
         let is_sent = condition.is_sent();
         match overwrite {
             Overwrite::Allowed => {
-                ConditionHeaders { if_none_match: None, if_match: None, looks_first: false }
+                ConditionHeaders { if_none_match: None, if_match: None, checks_first: false }
             }
             Overwrite::Never => ConditionHeaders {
                 if_none_match: is_sent.then(|| "*".to_owned()),
                 if_match: None,
-                looks_first: !condition.is_enforced(),
+                checks_first: !condition.is_enforced(),
             },
             Overwrite::Only { etag } if !is_reported(etag) => {
-                ConditionHeaders { if_none_match: None, if_match: None, looks_first: true }
+                ConditionHeaders { if_none_match: None, if_match: None, checks_first: true }
             }
             Overwrite::Only { etag } => {
                 let etag = match condition {
@@ -251,8 +258,8 @@ impl ConditionHeaders {
                 ConditionHeaders {
                     if_none_match: None,
                     if_match: is_sent.then(|| etag.to_owned()),
-                    // The caller has just looked at the object that it replaces.
-                    looks_first: condition.is_broken(),
+                    // The caller has just read the object that it replaces.
+                    checks_first: condition.is_broken(),
                 }
             }
         }
@@ -342,12 +349,12 @@ mod tests {
             (only("\"a\""),       Refused,          None,          None,          true),
             (only(&substitute),  Honoured,         None,          None,          true),
         ];
-        for (overwrite, condition, none_match, match_, looks_first) in cases {
+        for (overwrite, condition, none_match, match_, checks_first) in cases {
             let found = ConditionHeaders::of(&overwrite, condition);
             let want = ConditionHeaders {
                 if_none_match: none_match.map(str::to_owned),
                 if_match: match_.map(str::to_owned),
-                looks_first,
+                checks_first,
             };
             assert_eq!(found, want, "{overwrite:?} {condition:?}");
         }

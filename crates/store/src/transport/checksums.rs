@@ -9,13 +9,13 @@
 //! same time, so what an answer says depends on whether its own call had the header.
 //!
 //! A trap of the SDK: with checksums "when required", naming an algorithm sends no
-//! checksum at all. So we always set the value itself; a test looks at the wire.
+//! checksum at all. So we always set the value itself; a test reads the request on the wire.
 //!
 //! Not here: the other capabilities of a server (`capabilities`).
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::error::{Kind, StoreError};
+use crate::error::{StoreError, StoreErrorKind};
 use crate::settings::Profile;
 
 /// The known facts about the server's checksums.
@@ -63,8 +63,8 @@ impl Checksum {
     /// Returns what we know after the error of a call that was sent with this header. Only
     /// the first calls of an unknown server can have failed because of it; later ones have
     /// other reasons.
-    fn after_error(self, header: Header, kind: Kind) -> Checksum {
-        let is_refusal = matches!(kind, Kind::Permanent | Kind::NotImplemented);
+    fn after_error(self, header: Header, kind: StoreErrorKind) -> Checksum {
+        let is_refusal = matches!(kind, StoreErrorKind::Permanent | StoreErrorKind::NotImplemented);
         match (self, header) {
             (Checksum::Untried, Header::Sent) if is_refusal => Checksum::Doubted,
             // It was something else.
@@ -113,7 +113,8 @@ impl Checksums {
     pub(crate) fn refused(&self, header: Header, err: &StoreError) -> bool {
         let after = self.get().after_error(header, err.kind);
         self.set(after);
-        let is_refusal = matches!(err.kind, Kind::Permanent | Kind::NotImplemented);
+        let is_refusal =
+            matches!(err.kind, StoreErrorKind::Permanent | StoreErrorKind::NotImplemented);
         is_refusal && header == Header::Sent && after.header() == Header::Omitted
     }
 
@@ -167,14 +168,14 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             // before  header   error            after
-            (Untried,  Sent,    Kind::Permanent, Doubted),
-            (Untried,  Sent,    Kind::Transient, Untried),
-            (Doubted,  Omitted, Kind::Permanent, Untried),
-            (Doubted,  Omitted, Kind::Transient, Doubted),
-            (Doubted,  Sent,    Kind::Permanent, Doubted),
-            (Untried,  Omitted, Kind::Permanent, Untried),
-            (Honoured, Sent,    Kind::Permanent, Honoured),
-            (Ignored,  Sent,    Kind::Permanent, Ignored),
+            (Untried,  Sent,    StoreErrorKind::Permanent, Doubted),
+            (Untried,  Sent,    StoreErrorKind::Transient, Untried),
+            (Doubted,  Omitted, StoreErrorKind::Permanent, Untried),
+            (Doubted,  Omitted, StoreErrorKind::Transient, Doubted),
+            (Doubted,  Sent,    StoreErrorKind::Permanent, Doubted),
+            (Untried,  Omitted, StoreErrorKind::Permanent, Untried),
+            (Honoured, Sent,    StoreErrorKind::Permanent, Honoured),
+            (Ignored,  Sent,    StoreErrorKind::Permanent, Ignored),
         ];
         for (known, header, kind, then) in cases {
             assert_eq!(known.after_error(header, kind), then, "{known:?} {header:?} {kind:?}");
@@ -184,7 +185,7 @@ mod tests {
     #[test]
     fn calls_at_the_same_time_settle_the_doubt_by_their_own_header() {
         let checksums = Checksums::of(Profile::Generic);
-        let refusal = StoreError::new(Operation::Put, &"a", Kind::Permanent);
+        let refusal = StoreError::new(Operation::Put, &"a", StoreErrorKind::Permanent);
 
         assert!(checksums.refused(Sent, &refusal), "the first");
         assert!(checksums.refused(Sent, &refusal), "one that was on its way");

@@ -24,6 +24,7 @@ use crate::transport::bandwidth::BandwidthLimit;
 use crate::transport::capabilities::Learned;
 use crate::transport::checksums::Checksums;
 use crate::transport::credentials::RenewableCredentials;
+use crate::transport::tally::{CallTally, CallTotals};
 use crate::transport::throttle::Throttle;
 
 /// A bucket and everything that is needed to upload to it and download from it.
@@ -39,6 +40,7 @@ pub struct Store {
     pub(crate) learned: Arc<Learned>,
     pub(crate) probed: Arc<ProbeState>,
     pub(crate) throttle: Throttle,
+    pub(crate) tally: CallTally,
     pub(crate) upload_limit: BandwidthLimit,
     pub(crate) download_limit: BandwidthLimit,
     pub(crate) open_uploads: OpenUploads,
@@ -70,6 +72,7 @@ impl Store {
             download_limit: BandwidthLimit::new(settings.bandwidth.download_bytes_per_second),
             settings: Arc::new(settings),
             throttle: Throttle::default(),
+            tally: CallTally::default(),
             open_uploads: OpenUploads::default(),
             hasher: PairedHasher::new(),
             aborts: TaskTracker::new(),
@@ -114,6 +117,11 @@ impl Store {
     pub async fn wait_for_aborts(&self) {
         self.aborts.close();
         self.aborts.wait().await;
+    }
+
+    /// Returns the numbers of the calls to S3 since the start.
+    pub fn call_totals(&self) -> CallTotals {
+        self.tally.totals()
     }
 
     /// Returns the buffer pool of this store.

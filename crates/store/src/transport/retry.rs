@@ -10,7 +10,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use crate::clock;
-use crate::error::{Kind, StoreError};
+use crate::error::{StoreError, StoreErrorKind};
 use crate::transport::connect::Store;
 
 const CEILING_FIRST: Duration = Duration::from_millis(100);
@@ -43,27 +43,27 @@ const CLOCK_SKEW_IN_A_ROW_MAX: u32 = 2;
 
 /// Returns whether a failed call is retried. `failed` counts the failures so far,
 /// this one included, and `in_a_row` those of the same kind up to it.
-fn is_retryable(kind: Kind, failed: u32, in_a_row: u32) -> bool {
+fn is_retryable(kind: StoreErrorKind, failed: u32, in_a_row: u32) -> bool {
     match kind {
-        Kind::Transient => true,
+        StoreErrorKind::Transient => true,
         // The next attempt is signed with another time.
-        Kind::ClockSkew => in_a_row < CLOCK_SKEW_IN_A_ROW_MAX,
-        Kind::Unreadable => in_a_row < UNREADABLE_IN_A_ROW_MAX,
-        Kind::Corrupt => failed < DAMAGED_ATTEMPTS_MAX,
-        Kind::NotFound
-        | Kind::NoUpload
-        | Kind::NoBucket
-        | Kind::ExpiredCredentials
-        | Kind::Quota
-        | Kind::BadCredentials
-        | Kind::NoCredentials
-        | Kind::Denied
-        | Kind::WrongRegion
-        | Kind::Precondition
-        | Kind::Archived
-        | Kind::TooLong
-        | Kind::NotImplemented
-        | Kind::Permanent => false,
+        StoreErrorKind::ClockSkew => in_a_row < CLOCK_SKEW_IN_A_ROW_MAX,
+        StoreErrorKind::Unreadable => in_a_row < UNREADABLE_IN_A_ROW_MAX,
+        StoreErrorKind::Corrupt => failed < DAMAGED_ATTEMPTS_MAX,
+        StoreErrorKind::NotFound
+        | StoreErrorKind::NoUpload
+        | StoreErrorKind::NoBucket
+        | StoreErrorKind::ExpiredCredentials
+        | StoreErrorKind::Quota
+        | StoreErrorKind::BadCredentials
+        | StoreErrorKind::NoCredentials
+        | StoreErrorKind::Denied
+        | StoreErrorKind::WrongRegion
+        | StoreErrorKind::Precondition
+        | StoreErrorKind::Archived
+        | StoreErrorKind::TooLong
+        | StoreErrorKind::NotImplemented
+        | StoreErrorKind::Permanent => false,
     }
 }
 
@@ -210,19 +210,19 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             // kind            failures  in a row  retried
-            (Kind::Transient,  1,        1,        true),
-            (Kind::Transient,  1_000,    1_000,    true),
-            (Kind::Unreadable, 1,        1,        true),
-            (Kind::Unreadable, 7,        1,        true),
-            (Kind::Unreadable, 2,        2,        false),
-            (Kind::Corrupt,    1,        1,        true),
-            (Kind::Corrupt,    2,        2,        true),
-            (Kind::Corrupt,    3,        1,        false),
-            (Kind::ClockSkew,  1,        1,        true),
-            (Kind::ClockSkew,  2,        2,        false),
-            (Kind::Denied,     1,        1,        false),
-            (Kind::NotFound,   1,        1,        false),
-            (Kind::Permanent,  1,        1,        false),
+            (StoreErrorKind::Transient,  1,        1,        true),
+            (StoreErrorKind::Transient,  1_000,    1_000,    true),
+            (StoreErrorKind::Unreadable, 1,        1,        true),
+            (StoreErrorKind::Unreadable, 7,        1,        true),
+            (StoreErrorKind::Unreadable, 2,        2,        false),
+            (StoreErrorKind::Corrupt,    1,        1,        true),
+            (StoreErrorKind::Corrupt,    2,        2,        true),
+            (StoreErrorKind::Corrupt,    3,        1,        false),
+            (StoreErrorKind::ClockSkew,  1,        1,        true),
+            (StoreErrorKind::ClockSkew,  2,        2,        false),
+            (StoreErrorKind::Denied,     1,        1,        false),
+            (StoreErrorKind::NotFound,   1,        1,        false),
+            (StoreErrorKind::Permanent,  1,        1,        false),
         ];
         for (kind, failed, in_a_row, want) in cases {
             assert_eq!(is_retryable(kind, failed, in_a_row), want, "{kind:?} {failed} {in_a_row}");

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::error::{Kind, StoreError};
+use crate::error::{StoreError, StoreErrorKind};
 use crate::transport::connect::Store;
 use crate::upload::put::{Facts, Put, Stored, is_ours};
 
@@ -22,28 +22,30 @@ enum Uncertainty {
 }
 
 /// Returns what is uncertain after the last of `attempts`.
-fn uncertainty_after(kind: Kind, attempts: u32) -> Uncertainty {
+fn uncertainty_after(kind: StoreErrorKind, attempts: u32) -> Uncertainty {
     match kind {
-        Kind::Transient | Kind::Unreadable => Uncertainty::LastAttempt,
-        Kind::NotFound | Kind::NoUpload | Kind::Precondition if attempts > 1 => {
+        StoreErrorKind::Transient | StoreErrorKind::Unreadable => Uncertainty::LastAttempt,
+        StoreErrorKind::NotFound | StoreErrorKind::NoUpload | StoreErrorKind::Precondition
+            if attempts > 1 =>
+        {
             Uncertainty::EarlierAttempt
         }
-        Kind::NotFound
-        | Kind::NoUpload
-        | Kind::Precondition
-        | Kind::NoBucket
-        | Kind::ExpiredCredentials
-        | Kind::Quota
-        | Kind::BadCredentials
-        | Kind::NoCredentials
-        | Kind::Denied
-        | Kind::WrongRegion
-        | Kind::ClockSkew
-        | Kind::Archived
-        | Kind::TooLong
-        | Kind::NotImplemented
-        | Kind::Corrupt
-        | Kind::Permanent => Uncertainty::None,
+        StoreErrorKind::NotFound
+        | StoreErrorKind::NoUpload
+        | StoreErrorKind::Precondition
+        | StoreErrorKind::NoBucket
+        | StoreErrorKind::ExpiredCredentials
+        | StoreErrorKind::Quota
+        | StoreErrorKind::BadCredentials
+        | StoreErrorKind::NoCredentials
+        | StoreErrorKind::Denied
+        | StoreErrorKind::WrongRegion
+        | StoreErrorKind::ClockSkew
+        | StoreErrorKind::Archived
+        | StoreErrorKind::TooLong
+        | StoreErrorKind::NotImplemented
+        | StoreErrorKind::Corrupt
+        | StoreErrorKind::Permanent => Uncertainty::None,
     }
 }
 
@@ -80,16 +82,16 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             // kind               attempts  doubt
-            (Kind::Transient,     1,     Uncertainty::LastAttempt),
-            (Kind::Unreadable,    3,     Uncertainty::LastAttempt),
-            (Kind::NotFound,      1,     Uncertainty::None),
-            (Kind::NotFound,      2,     Uncertainty::EarlierAttempt),
-            (Kind::NoUpload,      1,     Uncertainty::None),
-            (Kind::NoUpload,      2,     Uncertainty::EarlierAttempt),
-            (Kind::Precondition,  1,     Uncertainty::None),
-            (Kind::Precondition,  2,     Uncertainty::EarlierAttempt),
-            (Kind::Denied,        2,     Uncertainty::None),
-            (Kind::Corrupt,       2,     Uncertainty::None),
+            (StoreErrorKind::Transient,     1,     Uncertainty::LastAttempt),
+            (StoreErrorKind::Unreadable,    3,     Uncertainty::LastAttempt),
+            (StoreErrorKind::NotFound,      1,     Uncertainty::None),
+            (StoreErrorKind::NotFound,      2,     Uncertainty::EarlierAttempt),
+            (StoreErrorKind::NoUpload,      1,     Uncertainty::None),
+            (StoreErrorKind::NoUpload,      2,     Uncertainty::EarlierAttempt),
+            (StoreErrorKind::Precondition,  1,     Uncertainty::None),
+            (StoreErrorKind::Precondition,  2,     Uncertainty::EarlierAttempt),
+            (StoreErrorKind::Denied,        2,     Uncertainty::None),
+            (StoreErrorKind::Corrupt,       2,     Uncertainty::None),
         ];
         for (kind, attempts, want) in cases {
             assert_eq!(uncertainty_after(kind, attempts), want, "{kind:?} {attempts}");

@@ -11,7 +11,7 @@ use s3up_core::Sha256Digest;
 use tokio::io::AsyncRead;
 use tokio::task::JoinSet;
 
-use crate::error::{Kind, Operation, StoreError, UploadError};
+use crate::error::{Operation, StoreError, StoreErrorKind, UploadError};
 use crate::transport::connect::Store;
 use crate::upload::chunk::{Chunk, PutChunks};
 use crate::upload::part_sender::{Slot, Slots};
@@ -132,7 +132,8 @@ impl<'a> ChunkStream<'a> {
             }
             Some(Err(err)) => {
                 let subject = &(self.put.key_of)(0);
-                let error = StoreError::new(Operation::CompleteUpload, subject, Kind::Permanent);
+                let error =
+                    StoreError::new(Operation::CompleteUpload, subject, StoreErrorKind::Permanent);
                 Err(error.with_cause(err).into())
             }
         }

@@ -39,10 +39,9 @@ impl Store {
         self.upload_chunk_stream(put, None, source).await
     }
 
-    /// Like [`Store::upload_chunks`], for a stream that may have to be uploaded
-    /// again: reports what S3 acknowledges, and skips what an earlier attempt
-    /// uploaded. If an existing chunk is of another stream, it fails with
-    /// [`UploadError::ForeignChunk`], and the caller has to start over.
+    /// Uploads a stream like [`Store::upload_chunks`], so that it can be resumed: reports the parts that
+    /// S3 acknowledges, and skips those that an earlier attempt uploaded. If an existing chunk is of
+    /// another stream, it fails with [`UploadError::ForeignChunk`], and the caller has to start over.
     pub async fn upload_chunks_resumable<R>(
         &self,
         put: &PutChunks<'_>,
@@ -121,7 +120,7 @@ impl ChunkStream<'_> {
         let progress = self.progress_of(number);
         let bytes = part.buffer.into_bytes();
         self.complete_in_background(async move {
-            let staged = store.stage_whole(put, bytes).await?;
+            let staged = store.stage_bytes(put, bytes).await?;
             let part_sha256 = vec![staged.facts.sha256];
             complete_chunk(number, staged, part_sha256, progress, Some(slot)).await
         });

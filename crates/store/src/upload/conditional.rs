@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::objects::etag::{is_reported, unquoted};
 use crate::overwrite::Overwrite;
 use crate::settings::Profile;
@@ -17,11 +17,11 @@ use crate::upload::put::Put;
 
 impl Store {
     /// Returns the headers for the condition of `put`. Where the server is not known to
-    /// enforce it, this looks at the key.
+    /// enforce it, this checks the key.
     ///
     /// # Errors
     ///
-    /// The condition does not hold, or the key cannot be looked at.
+    /// The condition does not hold, or HEAD fails.
     pub(crate) async fn condition_headers(
         &self,
         call: ConditionalCall,
@@ -29,11 +29,10 @@ impl Store {
     ) -> Result<ConditionHeaders, StoreError> {
         let condition = self.learned.condition(call, &put.overwrite);
         let headers = ConditionHeaders::of(&put.overwrite, condition);
-        if headers.looks_first && !self.holds(put, Duration::ZERO).await? {
+        if headers.checks_first && !self.holds(put, Duration::ZERO).await? {
             let what = "another object is under this key";
-            return Err(
-                StoreError::new(Operation::Put, &put.key, Kind::Precondition).with_cause(what)
-            );
+            return Err(StoreError::new(Operation::Put, &put.key, StoreErrorKind::Precondition)
+                .with_cause(what));
         }
         Ok(headers)
     }
@@ -66,9 +65,9 @@ impl Store {
             return err;
         }
         let known = self.learned.condition(call, &put.overwrite);
-        let now = if err.kind == Kind::NotImplemented {
+        let now = if err.kind == StoreErrorKind::NotImplemented {
             Condition::Refused
-        } else if err.kind == Kind::Precondition && is_etag_refused(&put.overwrite) {
+        } else if err.kind == StoreErrorKind::Precondition && is_etag_refused(&put.overwrite) {
             match self.holds(put, put.retry_for).await {
                 Ok(true) => known.after_false_refusal(),
                 Ok(false) => return err,
@@ -89,7 +88,7 @@ impl Store {
             key = %put.key,
             "this server rejected a write whose condition holds; {instead}: {err}"
         );
-        StoreError { kind: Kind::Transient, ..err }
+        StoreError { kind: StoreErrorKind::Transient, ..err }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::transport::connect::Store;
 use crate::upload::duplicates::FailedAttempt;
 use crate::upload::multipart_calls::{UploadHandle, warn_not_aborted};
@@ -71,7 +71,7 @@ impl Multipart {
         &self.handle.upload_id
     }
 
-    /// From now on the upload stays if it is not completed.
+    /// Makes the upload stay if it is not completed.
     pub(crate) fn keep_on_failure(&self) {
         self.disarm();
         self.is_kept.store(true, Ordering::Relaxed);
@@ -98,7 +98,8 @@ impl Multipart {
         let store = &self.handle.store;
         match self.list_parts(put.retry_for).await? {
             Some(listed) => self.compare(parts, listed).map_err(|what| {
-                StoreError::new(Operation::CompleteUpload, &put.key, Kind::Corrupt).with_cause(what)
+                StoreError::new(Operation::CompleteUpload, &put.key, StoreErrorKind::Corrupt)
+                    .with_cause(what)
             })?,
             None => tracing::warn!(
                 event = "parts_not_listed",
@@ -215,7 +216,8 @@ async fn create_detached(store: &Store, put: &Put) -> Result<Multipart, StoreErr
             () = dropped => warn_not_aborted(&task_put.key, &"no answer to CreateMultipartUpload"),
         }
     });
-    let task_ended =
-        |err| StoreError::new(Operation::StartUpload, &put.key, Kind::Permanent).with_cause(err);
+    let task_ended = |err| {
+        StoreError::new(Operation::StartUpload, &put.key, StoreErrorKind::Permanent).with_cause(err)
+    };
     rx.await.map_err(task_ended)?
 }

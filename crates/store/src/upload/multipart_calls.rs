@@ -9,12 +9,12 @@ use bytes::Bytes;
 use s3up_core::{Crc64Nvme, Key};
 
 use crate::buffers::hashing;
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::settings::Profile;
 use crate::transport::capabilities::ConditionalCall;
 use crate::transport::checksums::Header;
 use crate::transport::connect::Store;
-use crate::upload::attributes::Attributes;
+use crate::upload::attributes::ObjectAttributes;
 use crate::upload::parts::{PartListed, PartSent, limit_met};
 use crate::upload::put::{Facts, Put, WriteAnswer};
 
@@ -33,7 +33,7 @@ pub(crate) struct UploadHandle {
 
 impl UploadHandle {
     pub(super) async fn create(store: &Store, put: &Put) -> Result<UploadHandle, StoreError> {
-        let attributes = Attributes::of(store, put, put.expect_sha256);
+        let attributes = ObjectAttributes::of(store, put, put.expect_sha256);
         let header = store.checksums.get().header();
         let is_sent = header == Header::Sent;
         let call = store
@@ -52,7 +52,7 @@ impl UploadHandle {
         let answer = answer
             .map_err(|err| store.retry_without_checksum(header, store.with_attributes(put, err)))?;
         let upload_id = answer.upload_id.ok_or_else(|| {
-            StoreError::new(Operation::StartUpload, &put.key, Kind::Unreadable)
+            StoreError::new(Operation::StartUpload, &put.key, StoreErrorKind::Unreadable)
                 .with_cause("the answer has no upload ID")
         })?;
         Ok(UploadHandle { store: store.clone(), key: put.key.clone(), upload_id })
@@ -106,7 +106,7 @@ impl UploadHandle {
         let echoed = answer.checksum_crc64_nvme();
         store.check_echo((Operation::PutPart, &self.key), header, crc64nvme, echoed)?;
         answer.e_tag.ok_or_else(|| {
-            StoreError::new(Operation::PutPart, &self.key, Kind::Permanent)
+            StoreError::new(Operation::PutPart, &self.key, StoreErrorKind::Permanent)
                 .with_cause("the answer has no ETag")
         })
     }
@@ -130,7 +130,7 @@ impl UploadHandle {
         match self.list_once().await {
             Ok(listed) => Ok(Some(listed)),
             Err(err)
-                if err.kind == Kind::Unreadable
+                if err.kind == StoreErrorKind::Unreadable
                     && self.store.settings.profile == Profile::Generic =>
             {
                 Ok(None)
@@ -213,7 +213,7 @@ impl UploadHandle {
                 Some(echoed),
             )?;
         }
-        // A server that is no S3 may answer with an ETag that HEAD does not tell.
+        // A server that is no S3 may answer with an ETag that HEAD does not return.
         let etag = answer.e_tag.filter(|_| is_honoured);
         Ok(WriteAnswer { etag, version_id: answer.version_id })
     }

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::buffers::hashing::{self, CRC64_OF_NOTHING, Digests, Sha256Chain};
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::upload::multipart_calls::UploadHandle;
 use crate::upload::parts::PartSent;
 use crate::upload::put::Facts;
@@ -142,10 +142,12 @@ impl PartSender {
                 self.sent.push(outcome?);
                 Ok(())
             }
-            Some(Err(err)) => {
-                Err(StoreError::new(Operation::PutPart, &self.handle.key, Kind::Permanent)
-                    .with_cause(err))
-            }
+            Some(Err(err)) => Err(StoreError::new(
+                Operation::PutPart,
+                &self.handle.key,
+                StoreErrorKind::Permanent,
+            )
+            .with_cause(err)),
         }
     }
 

@@ -1,12 +1,13 @@
 //! Compares the parts that were sent with the parts that S3 lists.
 //!
-//! Pure, as is what a refused part says about the server. An upload is completed only if [`compare`] finds no difference.
+//! Pure. An upload is completed only if [`compare`] finds no difference; a refused part shows how
+//! many parts the server takes.
 
 use std::collections::BTreeMap;
 
 use s3up_core::Crc64Nvme;
 
-use crate::error::Kind;
+use crate::error::StoreErrorKind;
 use crate::objects::etag::unquoted;
 
 /// A part that S3 acknowledged.
@@ -33,9 +34,9 @@ const LIMIT_STEP: i32 = 100;
 
 /// Returns the maximum number of parts that a server seems to have if it refused
 /// this one.
-pub(crate) fn limit_met(refused: i32, kind: Kind) -> Option<u32> {
+pub(crate) fn limit_met(refused: i32, kind: StoreErrorKind) -> Option<u32> {
     let accepted = refused - 1;
-    let is_limit = kind == Kind::Permanent && accepted > 0 && accepted % LIMIT_STEP == 0;
+    let is_limit = kind == StoreErrorKind::Permanent && accepted > 0 && accepted % LIMIT_STEP == 0;
     u32::try_from(accepted).ok().filter(|_| is_limit)
 }
 
@@ -103,11 +104,11 @@ mod tests {
     fn a_limit_is_seen_where_a_round_number_of_parts_was_accepted() {
         #[rustfmt::skip]
         let cases = [
-            (1001, Kind::Permanent, Some(1000)),
-            (501,  Kind::Permanent, Some(500)),
-            (1001, Kind::Transient, None),
-            (1000, Kind::Permanent, None),
-            (1,    Kind::Permanent, None),
+            (1001, StoreErrorKind::Permanent, Some(1000)),
+            (501,  StoreErrorKind::Permanent, Some(500)),
+            (1001, StoreErrorKind::Transient, None),
+            (1000, StoreErrorKind::Permanent, None),
+            (1,    StoreErrorKind::Permanent, None),
         ];
         for (refused, kind, want) in cases {
             assert_eq!(limit_met(refused, kind), want, "{refused} {kind:?}");

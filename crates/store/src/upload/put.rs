@@ -47,7 +47,7 @@ pub struct Facts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     pub facts: Facts,
-    /// As S3 writes it, with quotes.
+    /// The ETag as S3 writes it, with quotes.
     pub etag: String,
     /// `None` if the bucket keeps no versions.
     pub version_id: Option<String>,

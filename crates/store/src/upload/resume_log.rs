@@ -37,7 +37,7 @@ pub struct UploadedChunk {
 pub struct UploadedPart {
     pub len: u64,
     pub sha256: Sha256Digest,
-    /// As S3 writes it, with quotes.
+    /// The ETag as S3 writes it, with quotes.
     pub etag: String,
 }
 
@@ -171,7 +171,7 @@ pub(crate) fn is_same_content(
         recorded.parts.len() == parts
             && match &recorded.etag {
                 Some(etag) if is_reported(&found.etag) => unquoted(etag) == unquoted(&found.etag),
-                // A server that tells no ETag leaves the parts, which were compared.
+                // A server that returns no ETag leaves the parts, which were compared.
                 Some(_) => true,
                 None => false,
             }

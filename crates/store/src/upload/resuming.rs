@@ -11,7 +11,7 @@ use tokio::io::AsyncRead;
 use tokio::sync::oneshot;
 
 use crate::buffers::hashing::{self, CRC64_OF_NOTHING, Digests, Sha256Chain};
-use crate::error::{Kind, Operation, StoreError, UploadError};
+use crate::error::{Operation, StoreError, StoreErrorKind, UploadError};
 use crate::objects::facts::ObjectFacts;
 use crate::upload::chunk::Chunk;
 use crate::upload::chunk_stream::ChunkStream;
@@ -60,7 +60,7 @@ impl ChunkStream<'_> {
                 upload.abort().await;
                 Ok(ExistingChunk::None)
             }
-            Err(err) if matches!(err.kind, Kind::NoUpload | Kind::NotFound) => {
+            Err(err) if matches!(err.kind, StoreErrorKind::NoUpload | StoreErrorKind::NotFound) => {
                 Ok(ExistingChunk::None)
             }
             Err(err) => Err(err.into()),
@@ -190,7 +190,9 @@ impl ChunkStream<'_> {
 
     fn hashing_failed(&self, err: oneshot::error::RecvError) -> UploadError {
         let subject = (self.put.key_of)(self.started.saturating_sub(1));
-        StoreError::new(Operation::PutPart, &subject, Kind::Permanent).with_cause(err).into()
+        StoreError::new(Operation::PutPart, &subject, StoreErrorKind::Permanent)
+            .with_cause(err)
+            .into()
     }
 }
 

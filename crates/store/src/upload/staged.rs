@@ -17,13 +17,13 @@ use s3up_core::{Crc64Nvme, Key, error_chain};
 use tokio::io::AsyncRead;
 
 use crate::buffers::hashing::{self, Digests};
-use crate::error::{Kind, Operation, StoreError, UploadError};
+use crate::error::{Operation, StoreError, StoreErrorKind, UploadError};
 use crate::objects::etag::{is_reported, substitute};
 use crate::objects::facts::ObjectFacts;
 use crate::transport::capabilities::ConditionalCall;
 use crate::transport::checksums::Header;
 use crate::transport::connect::Store;
-use crate::upload::attributes::Attributes;
+use crate::upload::attributes::ObjectAttributes;
 use crate::upload::multipart::Multipart;
 use crate::upload::part_sender::{PartSender, SentParts, Slots};
 use crate::upload::part_splitter::{Boundary, BufferWait, Part, PartSplitter, SplitError};
@@ -69,7 +69,7 @@ impl Store {
         let mut splitter = PartSplitter::new(source, pool, put.part_bytes, put.length, wait);
         let first = splitter.next().await.map_err(|err| split_error(&put.key, err))?;
         if first.boundary != Boundary::Part {
-            return self.stage_whole(put, first.buffer.into_bytes()).await;
+            return self.stage_bytes(put, first.buffer.into_bytes()).await;
         }
         let upload = Multipart::start(self, &put).await?;
         let mut sender = PartSender::new(upload.clone_handle(), put.retry_for, Digests::OfWhole);
@@ -93,11 +93,8 @@ impl Store {
         }
     }
 
-    pub(crate) async fn stage_whole(
-        &self,
-        put: Put,
-        bytes: Bytes,
-    ) -> Result<StagedUpload, UploadError> {
+    /// Stages an object whose bytes are all in memory, which one part can hold.
+    pub async fn stage_bytes(&self, put: Put, bytes: Bytes) -> Result<StagedUpload, UploadError> {
         let (sha256, crc64nvme) =
             tokio::join!(hashing::sha256(bytes.clone()), hashing::crc64(bytes.clone()));
         let facts = Facts { len: bytes.len() as u64, sha256, crc64nvme };
@@ -131,7 +128,7 @@ impl Store {
         let headers = self.condition_headers(ConditionalCall::Put, put).await?;
         let _permit = self.throttle.acquire().await;
         let checksum = self.checksums.get();
-        let attributes = Attributes::of(self, put, Some(facts.sha256));
+        let attributes = ObjectAttributes::of(self, put, Some(facts.sha256));
         let call = self
             .client
             .put_object()
@@ -171,9 +168,9 @@ impl Store {
         Ok(WriteAnswer { etag: answer.e_tag, version_id })
     }
 
-    /// Returns what the answer to a write tells about the new object. HEAD is asked for
-    /// what the answer lacks, so that no empty ETag is recorded as a fact. The write has
-    /// succeeded, so a HEAD that fails or shows another object leaves the ETag untold.
+    /// Returns the facts about the new object: those in the answer to the write, and the others from
+    /// HEAD, so that no empty ETag is recorded as a fact. The write has succeeded, so a HEAD that fails
+    /// or shows another object leaves the ETag unknown.
     pub(crate) async fn stored(&self, put: &Put, facts: &Facts, answer: WriteAnswer) -> Stored {
         let WriteAnswer { etag, version_id } = answer;
         let is_whole =
@@ -206,7 +203,7 @@ impl Store {
     /// retried, without the checksum.
     pub(crate) fn retry_without_checksum(&self, header: Header, mut err: StoreError) -> StoreError {
         if self.checksums.refused(header, &err) {
-            err.kind = Kind::Transient;
+            err.kind = StoreErrorKind::Transient;
         }
         err
     }
@@ -223,7 +220,7 @@ impl Store {
         match echoed {
             Some(echoed) if echoed != sent.to_string() => {
                 let what = format!("CRC64NVME: expected {sent}, found {echoed}");
-                Err(StoreError::new(op, key, Kind::Corrupt).with_cause(what))
+                Err(StoreError::new(op, key, StoreErrorKind::Corrupt).with_cause(what))
             }
             _ => Ok(()),
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::types::MultipartUpload;
 
-use crate::error::{Kind, Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::transport::connect::Store;
 use crate::upload::duplicates::started_at;
 
@@ -19,7 +19,7 @@ use crate::upload::duplicates::started_at;
 pub const SWEEP_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The multipart uploads below a prefix, one page at a time.
-pub(crate) struct Uploads {
+pub(crate) struct UploadListing {
     store: Store,
     prefix: String,
     retry_for: Duration,
@@ -32,7 +32,7 @@ struct Marker {
     id: Option<String>,
 }
 
-impl Uploads {
+impl UploadListing {
     /// Returns the next page, or `None` after the last.
     pub(crate) async fn next_page(&mut self) -> Result<Option<Vec<MultipartUpload>>, StoreError> {
         let Some(marker) = self.next.take() else { return Ok(None) };
@@ -55,7 +55,7 @@ impl Uploads {
 /// A multipart upload that was started before a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AbandonedUpload {
-    /// As S3 reports it.
+    /// The key as text: not every key in a bucket is a valid [`s3up_core::Key`].
     pub key: String,
     pub upload_id: String,
     pub started_at: SystemTime,
@@ -63,7 +63,7 @@ pub struct AbandonedUpload {
 
 /// The abandoned uploads below a prefix, one page at a time.
 pub struct AbandonedUploads {
-    uploads: Uploads,
+    uploads: UploadListing,
     started_before: SystemTime,
 }
 
@@ -115,9 +115,9 @@ impl Store {
         self.abort_upload(&upload.key, &upload.upload_id, retry_for).await
     }
 
-    pub(crate) fn uploads(&self, prefix: &str, retry_for: Duration) -> Uploads {
+    pub(crate) fn uploads(&self, prefix: &str, retry_for: Duration) -> UploadListing {
         let prefix = prefix.to_owned();
-        Uploads { store: self.clone(), prefix, retry_for, next: Some(Marker::default()) }
+        UploadListing { store: self.clone(), prefix, retry_for, next: Some(Marker::default()) }
     }
 
     /// Aborts an upload. A missing one is not an error: it was completed or
@@ -134,7 +134,9 @@ impl Store {
         });
         match outcome.await {
             Ok(_) => Ok(()),
-            Err(err) if matches!(err.kind, Kind::NoUpload | Kind::NotFound) => Ok(()),
+            Err(err) if matches!(err.kind, StoreErrorKind::NoUpload | StoreErrorKind::NotFound) => {
+                Ok(())
+            }
             Err(err) => Err(err),
         }
     }

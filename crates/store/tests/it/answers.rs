@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use s3up_core::Key;
-use s3up_store::{ArchiveState, Kind, Settings, Store, Thaw, Tier};
+use s3up_store::{ArchiveState, Settings, Store, StoreErrorKind, ThawRequest, Tier};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -80,7 +80,7 @@ async fn a_redirect_without_a_body_names_the_region_of_its_header() {
     let head = store.head(&key, None, RETRY_FOR).await.unwrap_err();
 
     for err in [listed, head] {
-        assert_eq!(err.kind, Kind::WrongRegion, "{err}");
+        assert_eq!(err.kind, StoreErrorKind::WrongRegion, "{err}");
         let text = s3up_core::error_chain(&err);
         assert!(text.contains("eu-central-1") && text.contains("`region`"), "{text}");
     }
@@ -105,7 +105,7 @@ async fn an_object_that_left_its_archive_tier_needs_no_thaw() {
     let store = store(answer).await;
     let keys = [Key::parse("a").unwrap()];
     let now = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-    let thaw = Thaw {
+    let thaw = ThawRequest {
         tier: Tier::Standard,
         days: 7,
         speeds_up: false,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use s3up_core::part::parts;
 use s3up_core::{Key, Sha256Digest};
 use s3up_devstore::{Fault, Op};
-use s3up_store::{Kind, Overwrite, PutChunks, UploadError};
+use s3up_store::{Overwrite, PutChunks, StoreErrorKind, UploadError};
 use tokio_util::io::StreamReader;
 
 use crate::fixture::{PART, RETRY_FOR, World, noise};
@@ -147,7 +147,7 @@ async fn a_chunk_that_must_be_new_is_not_overwritten() {
     let err = world.store.upload_chunks(&never(), &theirs[..]).await.unwrap_err();
 
     let UploadError::Store(err) = err else { panic!("{err}") };
-    assert_eq!(err.kind, Kind::Precondition);
+    assert_eq!(err.kind, StoreErrorKind::Precondition);
     assert_eq!(world.read("chunk-0.bin").await.unwrap(), ours[..2 * PART as usize]);
     world.stop().await;
 }
@@ -165,7 +165,7 @@ async fn a_call_that_fails_for_good_ends_the_stream() {
         let err = world.store.upload_chunks(&once, &body[..]).await.unwrap_err();
 
         let UploadError::Store(err) = err else { panic!("{op:?}: {err}") };
-        assert_eq!(err.kind, Kind::Transient, "{op:?}");
+        assert_eq!(err.kind, StoreErrorKind::Transient, "{op:?}");
     }
     world.stop().await;
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use s3up_core::KeyPrefix;
 use s3up_devstore::{self as devstore, DevStore, Op, Options};
-use s3up_store::{Credentials, Kind, Profile, Settings, Store};
+use s3up_store::{Credentials, Profile, Settings, Store, StoreErrorKind};
 
 use crate::fixture::{World, put, settings};
 use crate::proxy::Proxy;
 
-async fn probe(settings: Settings) -> Result<s3up_store::Versioning, Kind> {
+async fn probe(settings: Settings) -> Result<s3up_store::Versioning, StoreErrorKind> {
     let store = Store::connect(settings).await.expect("no file is needed");
     let probed = store.probe(&KeyPrefix::default(), Duration::ZERO).await;
     probed.map_err(|err| err.kind)
@@ -34,10 +34,10 @@ async fn the_probe_reports_which_setting_is_wrong() {
     let cases = [
         (good.clone(),                             Ok(Enabled)),
         (bucket("plain"),                          Ok(Off)),
-        (bucket("nowhere"),                        Err(Kind::NoBucket)),
-        (credentials("devstore", "wrong"),         Err(Kind::BadCredentials)),
-        (credentials("stranger", "devstore-secret"), Err(Kind::BadCredentials)),
-        (endpoint("http://127.0.0.1:1"),           Err(Kind::Transient)),
+        (bucket("nowhere"),                        Err(StoreErrorKind::NoBucket)),
+        (credentials("devstore", "wrong"),         Err(StoreErrorKind::BadCredentials)),
+        (credentials("stranger", "devstore-secret"), Err(StoreErrorKind::BadCredentials)),
+        (endpoint("http://127.0.0.1:1"),           Err(StoreErrorKind::Transient)),
     ];
     for (settings, want) in cases {
         let what = format!("{settings:?}");
@@ -82,7 +82,7 @@ async fn only_the_configured_ca_is_trusted() {
 
     assert_eq!(probe(known).await, Ok(s3up_store::Versioning::Off));
     // A retry would not help: the certificate stays unknown.
-    assert_eq!(probe(unknown).await, Err(Kind::Permanent));
+    assert_eq!(probe(unknown).await, Err(StoreErrorKind::Permanent));
     world.stop().await;
 }
 

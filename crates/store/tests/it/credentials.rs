@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use s3up_core::Key;
 use s3up_devstore::{Op, Options};
-use s3up_store::{Credentials, Kind, Overwrite, PutDocument, Settings, Store, UploadError};
+use s3up_store::{
+    Credentials, Overwrite, PutDocument, Settings, Store, StoreErrorKind, UploadError,
+};
 
 use crate::fixture::{self, World};
 
@@ -61,10 +63,10 @@ async fn credentials_are_found_in_the_environment_and_in_profiles() {
     #[rustfmt::skip]
     let cases = [
         (vec![("AWS_ACCESS_KEY_ID", ID), ("AWS_SECRET_ACCESS_KEY", SECRET)],  "stored".to_owned()),
-        (vec![("AWS_ACCESS_KEY_ID", ID), ("AWS_SECRET_ACCESS_KEY", "wrong")], kind(Kind::BadCredentials)),
+        (vec![("AWS_ACCESS_KEY_ID", ID), ("AWS_SECRET_ACCESS_KEY", "wrong")], kind(StoreErrorKind::BadCredentials)),
         (vec![in_file, ("AWS_PROFILE", "backup")],                            "stored".to_owned()),
-        (vec![in_file],                                                       kind(Kind::BadCredentials)),
-        (vec![],                                                              kind(Kind::NoCredentials)),
+        (vec![in_file],                                                       kind(StoreErrorKind::BadCredentials)),
+        (vec![],                                                              kind(StoreErrorKind::NoCredentials)),
     ];
     let world = World::start().await;
     for (environment, want) in cases {
@@ -104,7 +106,7 @@ async fn credentials_that_expire_are_renewed() {
     world.stop().await;
 }
 
-fn kind(kind: Kind) -> String {
+fn kind(kind: StoreErrorKind) -> String {
     format!("{kind:?}")
 }
 

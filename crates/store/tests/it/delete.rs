@@ -2,7 +2,7 @@
 
 use s3up_core::Key;
 use s3up_devstore::Op;
-use s3up_store::{Kind, Settings, Store};
+use s3up_store::{Settings, Store, StoreErrorKind};
 
 use crate::fixture::{RETRY_FOR, World, put_small, settings};
 use crate::proxy::Proxy;
@@ -62,7 +62,7 @@ async fn an_object_that_is_not_deleted_is_reported_with_its_reason() {
     let failed = store.delete_many(&keys, RETRY_FOR).await.unwrap();
 
     let failed: Vec<_> = failed.iter().map(|it| (it.key.as_str(), it.error.kind)).collect();
-    assert_eq!(failed, [("1", Kind::Denied)]);
+    assert_eq!(failed, [("1", StoreErrorKind::Denied)]);
     assert_eq!(
         world.calls(Op::DeleteObject),
         1,
@@ -79,7 +79,7 @@ async fn a_missing_bucket_is_reported_and_not_retried_key_by_key() {
 
     let err = store.delete_many(&[key("a"), key("b")], RETRY_FOR).await.unwrap_err();
 
-    assert_eq!(err.kind, Kind::NoBucket);
+    assert_eq!(err.kind, StoreErrorKind::NoBucket);
     assert!(err.to_string().starts_with("delete 2 objects: no such bucket"), "{err}");
     assert_eq!(world.calls(Op::DeleteObject), 0);
     world.stop().await;

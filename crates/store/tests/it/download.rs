@@ -1,7 +1,7 @@
 //! Downloads of one object.
 
 use s3up_devstore::{Fault, Op};
-use s3up_store::{Get, Kind};
+use s3up_store::{Get, StoreErrorKind};
 
 use crate::fixture::{PART, World, get, noise, put};
 
@@ -39,7 +39,7 @@ async fn a_flipped_byte_anywhere_is_an_error_before_the_last_bytes() {
             }
         };
 
-        assert_eq!(err.kind, Kind::Corrupt);
+        assert_eq!(err.kind, StoreErrorKind::Corrupt);
         assert!(err.to_string().starts_with("get a: "), "{err}");
         assert!(got < body.len());
         drop(download);
@@ -59,7 +59,7 @@ async fn a_concurrent_overwrite_never_mixes_two_contents() {
     world.store.upload(put("a"), &vec![7; 4 * PART as usize][..]).await.unwrap();
     let err = download.next().await.unwrap_err();
 
-    assert_eq!(err.kind, Kind::Precondition);
+    assert_eq!(err.kind, StoreErrorKind::Precondition);
     drop(download);
     world.stop().await;
 }

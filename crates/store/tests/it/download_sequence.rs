@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use s3up_core::Sha256Digest;
 use s3up_devstore::{Fault, Op};
-use s3up_store::{DownloadSequence, Get, Kind, StoreError};
+use s3up_store::{DownloadSequence, Get, StoreError, StoreErrorKind};
 
 use crate::fixture::{RETRY_FOR, SMALL_PART, World, get, noise, put_small};
 
@@ -79,7 +79,7 @@ async fn a_part_that_is_damaged_at_rest_is_an_error_that_names_key_and_part() {
     let (bytes, err) = read(world.store.download_sequence(gets)).await;
 
     let err = err.unwrap();
-    assert_eq!((err.kind, err.subject.as_str()), (Kind::Corrupt, "object-1"));
+    assert_eq!((err.kind, err.subject.as_str()), (StoreErrorKind::Corrupt, "object-1"));
     let cause = std::error::Error::source(&err).unwrap().to_string();
     assert!(
         cause.starts_with("part 2 (bytes 32768-65535): SHA-256 mismatch: expected "),
@@ -100,7 +100,7 @@ async fn each_object_of_a_sequence_is_verified_as_a_whole() {
     let (bytes, err) = read(world.store.download_sequence(gets)).await;
 
     let err = err.unwrap();
-    assert_eq!((err.kind, err.subject.as_str()), (Kind::Corrupt, "object-1"));
+    assert_eq!((err.kind, err.subject.as_str()), (StoreErrorKind::Corrupt, "object-1"));
     assert!(bytes.len() < 1000 + LENGTHS[1] as usize, "its end is not returned");
     assert!(bytes[..1000] == whole[..1000]);
     world.stop().await;

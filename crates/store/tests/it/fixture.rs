@@ -73,7 +73,7 @@ impl World {
 
     /// Returns a world whose server ignores the conditions of writes.
     pub async fn ignoring_conditions() -> World {
-        World::behaving(Behaviours::with_conditions(devstore::Conditions::Ignored)).await
+        World::behaving(Behaviours::with_conditions(devstore::ConditionBehaviour::Ignored)).await
     }
 
     /// Returns a world whose server behaves like another one, but accepts short parts.

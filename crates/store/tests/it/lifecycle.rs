@@ -1,4 +1,4 @@
-//! The lifecycle rule for abandoned uploads, as a server tells it.
+//! The lifecycle rule for abandoned uploads, as a server returns it.
 
 use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, ExpirationStatus, LifecycleRule,

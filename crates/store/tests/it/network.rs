@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use s3up_core::Key;
 use s3up_devstore::{Fault, Op};
-use s3up_store::{Bandwidth, Kind, Put, Settings, Store, Timeouts, UploadError};
+use s3up_store::{Bandwidth, Put, Settings, Store, StoreErrorKind, Timeouts, UploadError};
 
 use crate::fixture::{RETRY_FOR, SMALL_PART, World, noise, put_small, settings};
 use crate::proxy::Proxy;
@@ -40,7 +40,7 @@ async fn an_upload_survives_an_outage_and_an_operator_is_warned() {
     world.stop().await;
 }
 
-/// As by SIGTERM: the program drops what it is doing.
+/// The call is dropped as a program drops it that gets SIGTERM.
 #[tokio::test]
 async fn a_call_that_is_dropped_while_it_retries_says_what_it_was_waiting_for() {
     let logged = Logged::default();
@@ -73,7 +73,7 @@ async fn an_outage_fails_the_upload_when_its_retry_time_is_over() {
     let short = Put { retry_for: Duration::from_millis(300), ..put_small("a") };
     let err = store.upload(short, &noise(4 * SMALL_PART)[..]).await.unwrap_err();
 
-    assert!(matches!(err, UploadError::Store(err) if err.kind == Kind::Transient));
+    assert!(matches!(err, UploadError::Store(err) if err.kind == StoreErrorKind::Transient));
     world.stop().await;
 }
 
@@ -174,7 +174,7 @@ async fn a_part_under_a_low_bandwidth_limit_does_not_count_as_stalled() {
     world.s3.faults().inject(Op::PutObject, 1, Fault::Stall);
     let once = Put { retry_for: Duration::ZERO, ..put_of(1 << 20, "b") };
     let err = world.store.upload(once, &b"x"[..]).await.unwrap_err();
-    assert!(matches!(err, UploadError::Store(err) if err.kind == Kind::Transient));
+    assert!(matches!(err, UploadError::Store(err) if err.kind == StoreErrorKind::Transient));
     world.stop().await;
 }
 

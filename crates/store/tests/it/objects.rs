@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use s3up_core::{Key, Sha256Digest};
 use s3up_devstore::{Fault, Op};
-use s3up_store::{Get, Kind, Overwrite, PutDocument, SWEEP_AGE, StoreError, UploadError};
+use s3up_store::{Get, Overwrite, PutDocument, SWEEP_AGE, StoreError, StoreErrorKind, UploadError};
 use s3up_testkit::CLOCK;
 
 use crate::fixture::{PART, RETRY_FOR, World, get, noise, put};
@@ -36,12 +36,12 @@ async fn a_document_is_replaced_only_by_a_writer_that_read_it() {
     store.write(document("current.json", only.clone()), b"two").await.unwrap();
     let late = store.write(document("current.json", only), b"three").await;
 
-    assert_eq!(kind(late), Kind::Precondition);
+    assert_eq!(kind(late), StoreErrorKind::Precondition);
     let again = store.write(document("current.json", Overwrite::Never), b"four").await;
-    assert_eq!(kind(again), Kind::Precondition);
+    assert_eq!(kind(again), StoreErrorKind::Precondition);
     assert_eq!(store.read(&key, 100, RETRY_FOR).await.unwrap().unwrap().bytes, b"two");
     let short = store.read(&key, 2, RETRY_FOR).await.unwrap_err();
-    assert_eq!(short.kind, Kind::TooLong);
+    assert_eq!(short.kind, StoreErrorKind::TooLong);
     world.stop().await;
 }
 
@@ -70,7 +70,7 @@ async fn metadata_is_replaced_without_the_content() {
     store.write(document(key.as_str(), Overwrite::Allowed), b"newer").await.unwrap();
     let late = store.replace_metadata(&key, &before, &metadata, RETRY_FOR).await;
 
-    assert_eq!(late.unwrap_err().kind, Kind::Precondition);
+    assert_eq!(late.unwrap_err().kind, StoreErrorKind::Precondition);
     assert_eq!(world.read(key.as_str()).await.unwrap(), b"newer");
     world.stop().await;
 }
@@ -136,7 +136,7 @@ async fn a_sweep_aborts_only_old_uploads_below_the_prefix() {
     let old = world.store.sweep("ours/", CLOCK.now() + hour, RETRY_FOR).await.unwrap();
 
     assert_eq!((young, old), (0, 1));
-    assert_eq!(ours.commit().await.unwrap_err().kind, Kind::NoUpload);
+    assert_eq!(ours.commit().await.unwrap_err().kind, StoreErrorKind::NoUpload);
     other.commit().await.unwrap();
     world.stop().await;
 }
@@ -177,7 +177,7 @@ async fn a_part_with_a_wrong_digest_is_not_returned() {
         let (bytes, err) = outcome.await;
 
         let err = err.unwrap();
-        assert_eq!(err.kind, Kind::Corrupt);
+        assert_eq!(err.kind, StoreErrorKind::Corrupt);
         let cause = std::error::Error::source(&err).unwrap().to_string();
         assert!(cause.starts_with(&format!("part {} (bytes ", wrong + 1)), "{cause}");
         assert_eq!(bytes, wrong as u64 * PART, "only the parts before it are returned");
@@ -200,7 +200,7 @@ async fn read(world: &World, get: Get) -> (u64, Option<StoreError>) {
     }
 }
 
-fn kind<T>(outcome: Result<T, UploadError>) -> Kind {
+fn kind<T>(outcome: Result<T, UploadError>) -> StoreErrorKind {
     match outcome {
         Err(UploadError::Store(err)) => err.kind,
         Err(err) => panic!("{err}"),

@@ -177,7 +177,7 @@ async fn an_object_of_another_writer_never_passes_for_ours() {
     let (outcome, _) = send(&world, Some(AlreadyUploaded::new()), &body[..]).await;
 
     let UploadError::Store(err) = outcome.unwrap_err() else { panic!("another error") };
-    assert_eq!(err.kind, s3up_store::Kind::Precondition);
+    assert_eq!(err.kind, s3up_store::StoreErrorKind::Precondition);
     let found = world.head("chunk-0.bin").await.unwrap();
     assert!(!found.metadata.contains_key("run"), "their object stays: {found:?}");
     world.stop().await;

@@ -2,10 +2,10 @@
 //! finds out about each, and that its guarantees hold there or their loss is said.
 
 use s3up_core::{Key, KeyPrefix};
-use s3up_devstore::{Behaviours, CompletionETag, Conditions, Fault, Like, Op};
+use s3up_devstore::{Behaviours, CompletionETag, ConditionBehaviour, Fault, Like, Op};
 use s3up_store::{
-    Archive, ArchiveState, Condition, Kind, Length, Overwrite, Put, PutDocument, Settings, Store,
-    StoreError, UploadError, is_etag_reported,
+    Archive, ArchiveState, Condition, Length, Overwrite, Put, PutDocument, Settings, Store,
+    StoreError, StoreErrorKind, UploadError, is_etag_reported,
 };
 use s3up_testkit::CLOCK;
 
@@ -35,7 +35,7 @@ async fn write(store: &Store, overwrite: Overwrite, text: &str) -> Result<String
     store.write(put, text.as_bytes()).await.map(|stored| stored.etag)
 }
 
-fn kind(err: UploadError) -> Kind {
+fn kind(err: UploadError) -> StoreErrorKind {
     let UploadError::Store(err) = err else { panic!("{err}") };
     err.kind
 }
@@ -83,8 +83,8 @@ async fn a_pointer_that_changed_is_replaced_on_no_server() {
         let stale = write(&world.store, only(&read), "ours").await.unwrap_err();
         let new = write(&world.store, Overwrite::Never, "ours").await.unwrap_err();
 
-        assert_eq!(kind(stale), Kind::Precondition, "{like:?}");
-        assert_eq!(kind(new), Kind::Precondition, "{like:?}");
+        assert_eq!(kind(stale), StoreErrorKind::Precondition, "{like:?}");
+        assert_eq!(kind(new), StoreErrorKind::Precondition, "{like:?}");
         assert_eq!(world.read("nas/pointer").await.unwrap(), b"of another host", "{like:?}");
         world.stop().await;
     }
@@ -130,7 +130,7 @@ async fn a_file_of_several_parts_is_not_overwritten_where_completions_ignore_con
 
     let second = world.store.upload(new(), &noise(3 * SMALL_PART)[..]).await.unwrap_err();
 
-    assert_eq!(kind(second), Kind::Precondition);
+    assert_eq!(kind(second), StoreErrorKind::Precondition);
     assert_eq!(world.read("a").await.unwrap(), first);
     assert_eq!(world.s3.uploads("backups"), Vec::<String>::new());
     world.stop().await;
@@ -222,7 +222,7 @@ async fn objects_of_a_server_that_archives_stay_archived_after_one_question() {
     world.stop().await;
 }
 
-/// A JuiceFS gateway tells no ETag in HEAD.
+/// A JuiceFS gateway returns no ETag in HEAD.
 #[tokio::test]
 async fn an_object_without_an_etag_can_be_read() {
     let world = World::like(Like::JuiceFs).await;
@@ -247,7 +247,7 @@ async fn an_answer_that_cannot_be_read_twice_is_final() {
     let body = noise(2 * SMALL_PART);
     let err = world.store.upload(put_small("a"), &body[..]).await.unwrap_err();
 
-    assert_eq!(kind(err), Kind::Unreadable);
+    assert_eq!(kind(err), StoreErrorKind::Unreadable);
     assert_eq!(world.calls(Op::CreateMultipartUpload), 2);
     world.stop().await;
 }
@@ -267,7 +267,7 @@ async fn a_refused_part_names_the_key_for_fewer_parts() {
 /// A server that honours the conditions and refuses the right ETag in any spelling.
 #[tokio::test]
 async fn a_refusal_of_a_condition_that_holds_blames_no_other_host() {
-    let behaviours = Behaviours::with_conditions(Conditions::BareETag);
+    let behaviours = Behaviours::with_conditions(ConditionBehaviour::BareETag);
     let world = World::behaving(behaviours).await;
     write(&world.store, Overwrite::Never, "0").await.expect("a new pointer");
     let read = world.head("nas/pointer").await.expect("a pointer").etag;
@@ -292,7 +292,7 @@ async fn a_head_that_is_denied_is_explained_by_a_call_with_a_body() {
 
     let err: StoreError = store.await.head(&key("a"), None, RETRY_FOR).await.unwrap_err();
 
-    assert_eq!(err.kind, Kind::BadCredentials, "{}", chain(&err));
+    assert_eq!(err.kind, StoreErrorKind::BadCredentials, "{}", chain(&err));
     world.stop().await;
 }
 

@@ -4,13 +4,18 @@ use std::time::Duration;
 
 use s3up_core::Key;
 use s3up_devstore::{Fault, Op};
-use s3up_store::{ArchiveState, Kind, Put, Thaw, ThawedObject, Tier};
+use s3up_store::{ArchiveState, Put, StoreErrorKind, ThawRequest, ThawedObject, Tier};
 
 use crate::fixture::{RETRY_FOR, World, put_small};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-const THAW: Thaw =
-    Thaw { tier: Tier::Standard, days: 7, speeds_up: false, in_flight: 4, retry_for: RETRY_FOR };
+const THAW: ThawRequest = ThawRequest {
+    tier: Tier::Standard,
+    days: 7,
+    speeds_up: false,
+    in_flight: 4,
+    retry_for: RETRY_FOR,
+};
 
 #[tokio::test]
 async fn many_objects_are_requested_and_become_readable() {
@@ -40,7 +45,7 @@ async fn many_objects_are_requested_and_become_readable() {
 
     world.s3.advance(9 * DAY).await.unwrap();
     assert_eq!(self::now(&world, &keys).await, [Archived, Archived, NotArchived]);
-    assert_eq!(world.read("t/deep").await.unwrap_err().kind, Kind::Archived);
+    assert_eq!(world.read("t/deep").await.unwrap_err().kind, StoreErrorKind::Archived);
     world.stop().await;
 }
 
@@ -61,7 +66,7 @@ async fn a_copy_that_would_expire_too_early_is_extended() {
     assert_eq!(expiry(&states(extended)[0]), first + 3 * DAY);
     // It stays long enough, so nothing is requested, and never a shorter time.
     let calls = world.calls(Op::RestoreObject);
-    let less = Thaw { days: 2, ..THAW };
+    let less = ThawRequest { days: 2, ..THAW };
     world.store.thaw(&keys, &less, world.s3.now()).await.unwrap();
     assert_eq!(world.calls(Op::RestoreObject), calls);
     world.stop().await;
@@ -71,7 +76,7 @@ async fn a_copy_that_would_expire_too_early_is_extended() {
 async fn a_tier_that_the_class_does_not_offer_fails_before_any_request() {
     let world = World::small().await;
     let keys = store(&world, &[("cold", "GLACIER"), ("deep", "DEEP_ARCHIVE")]).await;
-    let fast = Thaw { tier: Tier::Expedited, ..THAW };
+    let fast = ThawRequest { tier: Tier::Expedited, ..THAW };
 
     let err = world.store.thaw(&keys, &fast, world.s3.now()).await.unwrap_err();
 
@@ -101,16 +106,16 @@ async fn a_thaw_in_progress_is_sped_up_by_a_faster_tier_only() {
     let world = World::small().await;
     world.s3.set_restore_delay(DAY);
     let keys = store(&world, &[("cold", "GLACIER")]).await;
-    let bulk = Thaw { tier: Tier::Bulk, ..THAW };
+    let bulk = ThawRequest { tier: Tier::Bulk, ..THAW };
     world.store.thaw(&keys, &bulk, world.s3.now()).await.unwrap();
-    let sped_up = async |thaw: &Thaw| {
+    let sped_up = async |thaw: &ThawRequest| {
         let thawed = world.store.thaw(&keys, thaw, world.s3.now()).await.unwrap();
         thawed[0].is_sped_up
     };
 
     assert!(!sped_up(&THAW).await, "not without being asked");
-    assert!(sped_up(&Thaw { speeds_up: true, ..THAW }).await);
-    assert!(!sped_up(&Thaw { speeds_up: true, ..THAW }).await, "it has this tier");
+    assert!(sped_up(&ThawRequest { speeds_up: true, ..THAW }).await);
+    assert!(!sped_up(&ThawRequest { speeds_up: true, ..THAW }).await, "it has this tier");
     assert_eq!(world.calls(Op::RestoreObject), 3);
     world.stop().await;
 }
@@ -120,13 +125,13 @@ async fn an_object_that_fails_does_not_stop_the_others() {
     let world = World::small().await;
     let keys = store(&world, &[("a", "GLACIER"), ("b", "GLACIER"), ("c", "GLACIER")]).await;
     world.s3.faults().inject(Op::RestoreObject, 2, Fault::InternalError);
-    let once = Thaw { retry_for: Duration::ZERO, in_flight: 1, ..THAW };
+    let once = ThawRequest { retry_for: Duration::ZERO, in_flight: 1, ..THAW };
 
     let thawed = world.store.thaw(&keys, &once, world.s3.now()).await.unwrap();
 
     let kinds: Vec<_> =
         thawed.iter().map(|it| it.outcome.as_ref().err().map(|err| err.kind)).collect();
-    assert_eq!(kinds, [None, Some(Kind::Transient), None]);
+    assert_eq!(kinds, [None, Some(StoreErrorKind::Transient), None]);
     assert_eq!(thawed[1].key, keys[1]);
     assert_eq!(world.calls(Op::RestoreObject), 3);
     // Asked again, S3 has the thaws of the others, and accepts the one that failed.

@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 use s3up_core::{Key, Sha256Digest};
 use s3up_devstore::{Fault, Op};
-use s3up_store::{Kind, Length, Overwrite, Put, Sse, UploadError};
+use s3up_store::{Length, Overwrite, Put, Sse, StoreErrorKind, UploadError};
 
 use tokio_util::io::StreamReader;
 
@@ -144,7 +144,7 @@ async fn a_key_that_must_be_new_is_not_overwritten() {
 
         let err = world.store.upload(never(), &b"other"[..]).await.unwrap_err();
 
-        assert!(matches!(err, UploadError::Store(err) if err.kind == Kind::Precondition));
+        assert!(matches!(err, UploadError::Store(err) if err.kind == StoreErrorKind::Precondition));
         assert!(world.read(&key).await.unwrap() == noise(len), "{len} bytes");
     }
     world.stop().await;

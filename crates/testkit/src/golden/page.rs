@@ -84,6 +84,38 @@ impl Page {
     }
 }
 
+/// Returns the blocks of a language in README and all documents that contain a text, each with the page
+/// that it is on.
+pub fn examples(language: &str, text: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let files = fs::read_dir(root.join("docs")).expect("the documents");
+    let mut pages: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
+    pages.retain(|page| page.extension().is_some_and(|end| end == "md"));
+    pages.push(root.join("README.md"));
+    pages.sort();
+    let blocks = pages.iter().flat_map(|page| {
+        let name = page.display().to_string();
+        Page::read(page).blocks(language).into_iter().map(move |block| (name.clone(), block))
+    });
+    blocks.filter(|(_, block)| block.contains(text)).collect()
+}
+
+/// Returns the keys of a table of docs/configuration.md with their defaults, for each row whose default is
+/// one value: `| `server.port` | `8080` | …`.
+pub fn key_defaults(heading: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = Page::read(&root.join("docs/configuration.md")).text;
+    let (_, rest) = page.split_once(heading).expect("the heading");
+    let section = rest.split("\n## ").next().unwrap_or_default();
+    let value = |cell: &str| Some(cell.strip_prefix('`')?.strip_suffix('`')?.to_owned());
+    let row = |line: &str| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        let (key, default) = (value(cells.next()?)?, value(cells.next()?)?);
+        (!key.contains('`') && !default.contains('`')).then_some((key, default))
+    };
+    section.lines().filter_map(row).collect()
+}
+
 /// Returns a script for `sh -e` that runs commands, one after the other.
 pub fn script<'a>(lines: impl IntoIterator<Item = &'a str>) -> String {
     lines.into_iter().map(|line| format!("{line}\necho '{END}'\n")).collect()

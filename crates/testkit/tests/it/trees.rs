@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use s3up_core::Sha256Digest;
 use s3up_testkit::{
-    Kind, Node, Observed, Tree, assert_same_tree, char_device, differences, dir, fifo, file,
-    hard_link, observe, root_or_skip, sparse, symlink, temp_dir,
+    Node, Observed, ObservedKind, Tree, assert_same_tree, char_device, differences, dir, fifo,
+    file, hard_link, observe, root_or_skip, sparse, symlink, temp_dir,
 };
 
 #[test]
@@ -29,22 +29,22 @@ fn a_literal_is_created_exactly() {
 
     let seen = observe(root.path());
     let entry = |path: &str| seen.entries[Path::new(path)].clone();
-    let content = Kind::File { size: 7, sha256: Sha256Digest::of(b"content") };
+    let content = ObservedKind::File { size: 7, sha256: Sha256Digest::of(b"content") };
     let file = entry("a/b/file");
     assert_eq!((file.kind, file.mode, file.mtime), (content, 0o4640, (-5, 7)));
     assert_eq!(file.xattrs[std::ffi::OsStr::new("user.note")], [0, 255]);
     assert_eq!(file.links, [PathBuf::from("a/b/file"), "c/link".into()].into());
-    assert_eq!(entry("empty").kind, Kind::File { size: 0, sha256: Sha256Digest::of(b"") });
-    assert_eq!(entry("symlink").kind, Kind::Symlink { target: "does/not/exist".into() });
+    assert_eq!(entry("empty").kind, ObservedKind::File { size: 0, sha256: Sha256Digest::of(b"") });
+    assert_eq!(entry("symlink").kind, ObservedKind::Symlink { target: "does/not/exist".into() });
     assert_eq!(entry("symlink").mtime, (9, 9));
-    assert_eq!((entry("fifo").kind, entry("fifo").mode), (Kind::Fifo, 0o644));
-    assert_eq!((entry("dir").kind, entry("dir").mode), (Kind::Dir, 0o1777));
+    assert_eq!((entry("fifo").kind, entry("fifo").mode), (ObservedKind::Fifo, 0o644));
+    assert_eq!((entry("dir").kind, entry("dir").mode), (ObservedKind::Dir, 0o1777));
     assert_eq!(
         (entry("a").mode, entry("a").mtime),
         (0o755, entry(".").mtime),
         "a parent directory has the defaults"
     );
-    assert!(matches!(entry("sparse").kind, Kind::File { size: 0x100_0000, .. }));
+    assert!(matches!(entry("sparse").kind, ObservedKind::File { size: 0x100_0000, .. }));
     let blocks = fs::metadata(root.path().join("sparse")).unwrap().blocks();
     assert!(blocks < 100, "{blocks} blocks: the holes are allocated");
     assert_eq!(seen.entries.len(), 12, "{:?}", seen.entries.keys());
@@ -136,7 +136,7 @@ fn a_socket_is_observed() {
     let root = temp_dir();
     let _listener = UnixListener::bind(root.path().join("socket")).unwrap();
 
-    assert_eq!(observe(root.path()).entries[Path::new("socket")].kind, Kind::Socket);
+    assert_eq!(observe(root.path()).entries[Path::new("socket")].kind, ObservedKind::Socket);
 }
 
 #[test]

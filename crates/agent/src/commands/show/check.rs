@@ -83,8 +83,8 @@ mod tests {
         let watch = WatchStatus { last_scan_at: Some(60), ..WatchStatus::default() };
         let status = Status { total, watches: vec![watch], ..Status::default() };
         let reason = Some("no\nroute".to_owned());
-        let away = GatewayState { status: GatewayStatus::Away, since: 60, reason };
-        let refused = GatewayState { status: GatewayStatus::KeyRefused, ..away.clone() };
+        let unavailable = GatewayState { status: GatewayStatus::Unavailable, since: 60, reason };
+        let refused = GatewayState { status: GatewayStatus::KeyRefused, ..unavailable.clone() };
         let local_path = "/up".to_owned();
         let error = "gone".to_owned();
         let failed = DrillRecord::after(None, 60, (3, 30, 1));
@@ -99,7 +99,7 @@ mod tests {
             (vec![],                                                   "OK: 2 files protected, 0 pending, all watches scanned since 1970-01-01T00:01:00Z\n"),
             (vec![CheckProblem::NotRunning],                           "PROBLEM: agent: not running\n"),
             (vec![CheckProblem::Silent { since: 60 }],                 "PROBLEM: agent: has recorded nothing since 1970-01-01T00:01:00Z; see its log\n"),
-            (vec![CheckProblem::Gateway(away)],                        "PROBLEM: gateway: away since 1970-01-01T00:01:00Z: no route\n"),
+            (vec![CheckProblem::Gateway(unavailable)],                 "PROBLEM: gateway: unavailable since 1970-01-01T00:01:00Z: no route\n"),
             (vec![CheckProblem::Gateway(refused)],                     "PROBLEM: gateway: key refused since 1970-01-01T00:01:00Z: no route\n"),
             (vec![CheckProblem::Watcher("degraded: x".to_owned())],    "PROBLEM: watcher: degraded: x\n"),
             (vec![CheckProblem::Pending { files: 1, oldest_at: 60 }, CheckProblem::NotRunning], "PROBLEM: pending: 1 file, the oldest since 1970-01-01T00:01:00Z; agent: not running\n"),

@@ -4,9 +4,9 @@ use std::fmt;
 
 use s3up_core::{Count, Size};
 
-use crate::restore::summary::{Failure, PlanSummary, Summary, Tally};
+use crate::restore::summary::{Failure, PlanSummary, RestoreSummary, Tally};
 
-impl fmt::Display for Summary {
+impl fmt::Display for RestoreSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         list(f, "not restored", &self.failures, self.failed.files)?;
         line(f, "restored", self.restored, "")?;

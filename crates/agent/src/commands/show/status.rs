@@ -89,7 +89,7 @@ impl fmt::Display for GatewayState {
         write!(f, "gateway: {}", self.status.as_str())?;
         match (self.status, &self.reason) {
             (GatewayStatus::Ok, _) => Ok(()),
-            (GatewayStatus::Away | GatewayStatus::KeyRefused, reason) => {
+            (GatewayStatus::Unavailable | GatewayStatus::KeyRefused, reason) => {
                 let reason = reason.as_deref().unwrap_or("unknown error");
                 write!(f, " since {}: {reason}", time(self.since))
             }

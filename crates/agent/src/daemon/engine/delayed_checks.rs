@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::state::{Engine, Mode};
 use crate::files::watch::Name;
-use crate::files::writes::{Writer, Writes};
+use crate::files::writes::{LastWriter, Writes};
 
 /// Times of the checks in debounce times: 1, 5 and 15 minutes by default.
 const CHECK_AFTER: [u32; 3] = [20, 100, 300];
@@ -19,7 +19,7 @@ const DELAYED_CHECKS_MAX: usize = 30_000;
 impl Engine {
     /// Plans the delayed checks of a file that has settled.
     pub(super) fn plan_delayed_checks(&mut self, name: &Name, writes: Writes, now: Instant) {
-        if writes.writer != Writer::Open || !matches!(self.mode, Mode::Daemon { .. }) {
+        if writes.writer != LastWriter::Open || !matches!(self.mode, Mode::Daemon { .. }) {
             return;
         }
         let debounce = self.options.settle.debounce;

@@ -57,7 +57,7 @@ impl Engine {
         self.hot_files.entry(name.clone()).or_default().copy_not_before(at);
     }
 
-    /// Takes the end of an upload that was not torn. `changed_since` is true if the file
+    /// Records the end of an upload that was not torn. `changed_since` is true if the file
     /// has changed again already.
     pub(super) fn note_not_torn(
         &mut self,

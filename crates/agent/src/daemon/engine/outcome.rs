@@ -118,11 +118,12 @@ impl Engine {
         }
     }
 
-    /// Takes the result of a heartbeat.
+    /// Applies the result of a heartbeat.
     pub(in crate::daemon) fn heartbeat_sent(&mut self, result: &CallResult, now: ClockReading) {
-        let was_away = self.gateway.as_ref().is_some_and(|it| it.status != GatewayStatus::Ok);
+        let was_unavailable =
+            self.gateway.as_ref().is_some_and(|it| it.status != GatewayStatus::Ok);
         self.gateway_is(result.status, result.reason.as_deref());
-        if result.status == GatewayStatus::Ok && was_away {
+        if result.status == GatewayStatus::Ok && was_unavailable {
             self.breaker.probe_now(now.instant);
             self.retry_problems();
         }
@@ -145,7 +146,7 @@ impl Engine {
         }
     }
 
-    /// Takes a 429: fewer uploads at a time from now on. If this was the only one, the gateway has
+    /// Handles a 429: fewer uploads at a time from now on. If this was the only one, the gateway has
     /// no room for any, and the circuit breaker waits.
     fn too_many_uploads(
         &mut self,
@@ -229,7 +230,7 @@ impl Engine {
         if failure.code == Some(Code::Unauthorized) {
             self.gateway_is(GatewayStatus::KeyRefused, Some(failure.reason));
         } else if blocked_for.is_some() {
-            self.gateway_is(GatewayStatus::Away, Some(failure.reason));
+            self.gateway_is(GatewayStatus::Unavailable, Some(failure.reason));
         }
         self.log_failed(&job, failure, blocked_for);
         let changed = self.queue.finish(&job.key);

@@ -82,7 +82,7 @@ impl Engine {
         Some(WatchToScan { watch: self.watch(index)?, policy: self.policy(index), state })
     }
 
-    /// Takes the decision of a scan whether the database of its watch was lost.
+    /// Applies the decision of a scan whether the database of its watch was lost.
     pub(super) fn origin_decided(&mut self, watch: WatchIndex, origin: Option<Origin>) {
         if origin.is_some()
             && let Some(state) = self.states.get_mut(usize::from(watch))

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::state::{Engine, Mode, TaskResult};
 use crate::daemon::log_events;
 use crate::daemon::scan_job::PendingFiles;
-use crate::daemon::stat_files::{self, FileStatus};
+use crate::daemon::stat_files::{self, CheckedFile};
 use crate::daemon::summary::Ending;
 use crate::database::Change;
 use crate::files::identity::Identity;
@@ -21,7 +21,7 @@ const CHECK_FILES_MAX: usize = 512;
 const NOT_READABLE: &str = "the file, or the watched directory as it was scanned, cannot be read";
 
 impl Engine {
-    /// Takes pending files that a scan found.
+    /// Puts the pending files that a scan found on the settle wheel.
     pub(in crate::daemon) fn pending_files_found(
         &mut self,
         files: PendingFiles,
@@ -62,11 +62,11 @@ impl Engine {
         });
     }
 
-    pub(super) fn files_checked(&mut self, checked: Vec<(Name, FileStatus)>, now: ClockReading) {
+    pub(super) fn files_checked(&mut self, checked: Vec<(Name, CheckedFile)>, now: ClockReading) {
         self.checking_files = false;
         for (name, status) in checked {
             match status {
-                FileStatus::File(identity) => match self.wheel.observe(&name, identity, now) {
+                CheckedFile::File(identity) => match self.wheel.observe(&name, identity, now) {
                     SettleVerdict::Settled(writes) => {
                         self.plan_delayed_checks(&name, writes, now.instant);
                         self.push_settled(name, identity, writes, now);
@@ -80,21 +80,21 @@ impl Engine {
                         self.queue.push(Job { key: name, identity, writes, mode, failures });
                     }
                 },
-                FileStatus::Gone => {
+                CheckedFile::Gone => {
                     self.wheel.forget(&name);
                     self.summary.ended(Ending::Gone);
                     let local_path = self.local_path(&name);
                     self.change(Change::Forget { local_path });
                 }
-                FileStatus::NotRegular => {
+                CheckedFile::NotRegular => {
                     self.wheel.forget(&name);
                     self.summary.ended(Ending::Excluded);
                 }
-                FileStatus::Unknown => {
+                CheckedFile::Unknown => {
                     self.wheel.forget(&name);
                     self.not_observed(&name, NOT_READABLE);
                 }
-                FileStatus::NotNow => {
+                CheckedFile::NotNow => {
                     self.wheel.forget(&name);
                     self.wheel.note_event(name, Writes::REPLACED, now.instant);
                 }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::daemon::scan_job::{PendingFiles, ScanResult};
-use crate::daemon::stat_files::FileStatus;
+use crate::daemon::stat_files::CheckedFile;
 use crate::daemon::summary::{Ending, Summary};
 use crate::database::Reader;
 use crate::database::recorder::WriteRequest;
@@ -20,6 +20,7 @@ use crate::settling::{ClockReading, SettlePolicy, SettleWheel};
 use crate::states::decide::UploadExisting;
 use crate::states::existing_files::{WatchState, upload_existing};
 use crate::states::gateway_state::GatewayState;
+use crate::uploading::batch_switch::BatchSwitch;
 use crate::uploading::circuit_breaker::{CircuitBreaker, Permit};
 use crate::uploading::concurrency::Concurrency;
 use crate::uploading::hot_file::HotFile;
@@ -52,8 +53,8 @@ pub(in crate::daemon) struct Parts {
 
 #[derive(Debug)]
 pub(in crate::daemon) enum TaskResult {
-    Uploaded(Box<UploadResult>),
-    FilesChecked(Vec<(Name, FileStatus)>),
+    Uploaded(Vec<UploadResult>),
+    FilesChecked(Vec<(Name, CheckedFile)>),
     RootsChecked(Vec<Option<RootId>>),
     Scanned(Vec<ScanResult>),
 }
@@ -164,6 +165,7 @@ impl Engine {
                 gateway: parts.gateway.clone(),
                 reader: parts.reader.clone(),
                 spool: options.spool.clone(),
+                batches: BatchSwitch::default(),
             }),
             watches: parts.watches.clone(),
             states: parts.states.clone(),

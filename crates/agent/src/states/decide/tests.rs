@@ -1,10 +1,10 @@
 use super::*;
-use crate::files::filesystem::{Filesystem, InodeNumbers, Stamps};
+use crate::files::filesystem::{Filesystem, Stamps};
 use crate::files::writes::Evidence;
 
 const FILE: Identity = Identity { device: 1, inode: 2, size: 100, mtime_ns: 50, ctime_ns: 60 };
 const EDITED: Identity = Identity { ctime_ns: 61, ..FILE };
-const TMPFS: Filesystem = Filesystem { stamps: Stamps::Unreliable, inodes: InodeNumbers::Stable };
+const TMPFS: Filesystem = Filesystem { stamps: Stamps::Unreliable, ..Filesystem::TRUSTED };
 
 #[test]
 fn each_file_on_disk_has_the_state_that_its_rows_imply() {

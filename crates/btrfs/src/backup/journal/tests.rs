@@ -18,20 +18,20 @@ pub(in crate::backup) fn header() -> Header {
     Header { version: VERSION, location, snapshot, run, base: None, settings }
 }
 
-fn begun(chunk: u64, id: &str) -> Line {
-    Line::Begun { chunk, upload_id: id.to_owned() }
+fn begun(chunk: u64, id: &str) -> JournalLine {
+    JournalLine::Begun { chunk, upload_id: id.to_owned() }
 }
 
-fn part(chunk: u64, number: i32, len: u64) -> Line {
+fn part(chunk: u64, number: i32, len: u64) -> JournalLine {
     let sha256 = Sha256Digest::of(&number.to_le_bytes());
-    Line::Part { chunk, number, len, sha256, etag: format!("\"{number}\"") }
+    JournalLine::Part { chunk, number, len, sha256, etag: format!("\"{number}\"") }
 }
 
-fn completed(chunk: u64, bytes: u64) -> Line {
-    Line::Completed { chunk, etag: "\"whole\"".to_owned(), bytes }
+fn completed(chunk: u64, bytes: u64) -> JournalLine {
+    JournalLine::Completed { chunk, etag: "\"whole\"".to_owned(), bytes }
 }
 
-fn text(lines: &[Line]) -> Vec<u8> {
+fn text(lines: &[JournalLine]) -> Vec<u8> {
     let mut text = Vec::new();
     for line in lines {
         encode(line, &mut text);
@@ -39,7 +39,7 @@ fn text(lines: &[Line]) -> Vec<u8> {
     text
 }
 
-fn read(text: &[u8]) -> Result<Journal, Unusable> {
+fn read(text: &[u8]) -> Result<Journal, UnusableJournal> {
     parse(text, Timestamp::UNIX_EPOCH)
 }
 
@@ -48,8 +48,8 @@ fn a_journal_is_read_as_it_was_written() {
     let header = header();
     let identity = SnapshotIdentity { uuid: "u".to_owned(), ctransid: 7 };
     let lines = [
-        Line::Header(header.clone()),
-        Line::Snapshot(identity.clone()),
+        JournalLine::Header(header.clone()),
+        JournalLine::Snapshot(identity.clone()),
         begun(0, "one"),
         part(0, 2, 10),
         part(0, 1, 10),
@@ -77,7 +77,7 @@ fn a_journal_is_read_as_it_was_written() {
 #[test]
 fn later_lines_override_earlier_ones() {
     let (b, p, c) = (begun, part, completed);
-    let f = |chunk| Line::Forgotten { chunk };
+    let f = |chunk| JournalLine::Forgotten { chunk };
     #[rustfmt::skip]
     let cases = [
         // situation            lines                                            bytes chunks
@@ -89,7 +89,7 @@ fn later_lines_override_earlier_ones() {
         ("the rest forgotten",  vec![b(0, "x"), p(0, 1, 10), b(1, "y"), p(1, 1, 9), f(1)], 10, vec![0]),
     ];
     for (situation, lines, bytes, chunks) in cases {
-        let lines: Vec<_> = std::iter::once(Line::Header(header())).chain(lines).collect();
+        let lines: Vec<_> = std::iter::once(JournalLine::Header(header())).chain(lines).collect();
         let journal = read(&text(&lines)).unwrap();
         let got = journal.known.keys().copied().collect::<Vec<_>>();
         assert_eq!((journal.acknowledged_bytes, got), (bytes, chunks), "{situation}");
@@ -98,7 +98,7 @@ fn later_lines_override_earlier_ones() {
 
 #[test]
 fn a_truncated_journal_is_read_up_to_its_last_whole_line() {
-    let lines = [Line::Header(header()), begun(0, "x"), part(0, 1, 10), part(0, 2, 10)];
+    let lines = [JournalLine::Header(header()), begun(0, "x"), part(0, 1, 10), part(0, 2, 10)];
     let whole = text(&lines);
     let ends: Vec<_> = (1..=lines.len()).map(|count| text(&lines[..count]).len()).collect();
     for len in 0..=whole.len() {
@@ -107,7 +107,7 @@ fn a_truncated_journal_is_read_up_to_its_last_whole_line() {
         let journal = read(&whole[..len]);
 
         match right {
-            0 => assert!(matches!(journal, Err(Unusable::NoHeader { .. })), "{len}"),
+            0 => assert!(matches!(journal, Err(UnusableJournal::NoHeader { .. })), "{len}"),
             _ => assert_eq!(journal.unwrap().good_bytes as usize, ends[right - 1], "{len}"),
         }
     }
@@ -115,7 +115,7 @@ fn a_truncated_journal_is_read_up_to_its_last_whole_line() {
 
 #[test]
 fn a_damaged_byte_ends_the_reading_there() {
-    let lines = [Line::Header(header()), begun(0, "x"), part(0, 1, 10)];
+    let lines = [JournalLine::Header(header()), begun(0, "x"), part(0, 1, 10)];
     let whole = text(&lines);
     let begins = text(&lines[..2]).len();
     for at in begins..whole.len() {
@@ -132,11 +132,14 @@ fn a_damaged_byte_ends_the_reading_there() {
 #[test]
 fn garbage_is_refused() {
     for garbage in [&b""[..], b"\n", b"{}", &[0xff; 300_000]] {
-        assert!(matches!(read(garbage), Err(Unusable::NoHeader { .. })));
+        assert!(matches!(read(garbage), Err(UnusableJournal::NoHeader { .. })));
     }
-    assert!(matches!(read(&text(&[begun(0, "x")])), Err(Unusable::NoHeader { .. })));
+    assert!(matches!(read(&text(&[begun(0, "x")])), Err(UnusableJournal::NoHeader { .. })));
     let other = Header { version: VERSION + 1, ..header() };
-    assert!(matches!(read(&text(&[Line::Header(other)])), Err(Unusable::NoHeader { .. })));
+    assert!(matches!(
+        read(&text(&[JournalLine::Header(other)])),
+        Err(UnusableJournal::NoHeader { .. })
+    ));
 }
 
 proptest::proptest! {
@@ -146,7 +149,7 @@ proptest::proptest! {
         edits in proptest::collection::vec((0usize..600, proptest::prelude::any::<u8>()), 0..4),
     ) {
         read(&text).ok();
-        let mut edited = self::text(&[Line::Header(header()), begun(0, "x"), part(0, 1, 10)]);
+        let mut edited = self::text(&[JournalLine::Header(header()), begun(0, "x"), part(0, 1, 10)]);
         for (at, byte) in edits {
             if let Some(changed) = edited.get_mut(at) {
                 *changed = byte;

@@ -1,6 +1,6 @@
 //! Prints the results of a benchmark to stdout, as a table or as JSON.
 
-use btrfs_to_s3::benchmark::{Measurement, Report};
+use btrfs_to_s3::benchmark::{BenchmarkReport, Measurement};
 use s3up_cli::table;
 use s3up_core::Size;
 use serde::Serialize;
@@ -21,7 +21,7 @@ pub struct Lines {
     reason: String,
 }
 
-pub fn to_table(report: &Report) -> String {
+pub fn to_table(report: &BenchmarkReport) -> String {
     let rows = report.measured.iter().map(|found| {
         let throughput = found.throughput;
         [
@@ -37,7 +37,7 @@ pub fn to_table(report: &Report) -> String {
 }
 
 impl Lines {
-    pub fn of(report: &Report) -> Lines {
+    pub fn of(report: &BenchmarkReport) -> Lines {
         let line = |found: &Measurement| Line {
             what: found.phase.as_str(),
             concurrency: found.concurrency,

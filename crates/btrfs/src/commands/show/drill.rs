@@ -11,7 +11,7 @@ use serde::Serialize;
 /// The way in which the drill of one subvolume ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum DrillOutcome {
     Good,
     Failed,
     /// Some chunks have to be thawed first.
@@ -19,13 +19,13 @@ pub enum Outcome {
     Stopped,
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for DrillOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Outcome::Good => "good",
-            Outcome::Failed => "failed",
-            Outcome::Archived => "archived",
-            Outcome::Stopped => "stopped",
+            DrillOutcome::Good => "good",
+            DrillOutcome::Failed => "failed",
+            DrillOutcome::Archived => "archived",
+            DrillOutcome::Stopped => "stopped",
         })
     }
 }
@@ -34,7 +34,7 @@ impl fmt::Display for Outcome {
 #[derive(Debug, Serialize)]
 pub struct DrillLine {
     pub subvolume: String,
-    pub outcome: Outcome,
+    pub outcome: DrillOutcome,
     pub manifest: Option<String>,
     pub backups: Option<usize>,
     pub total_bytes: Option<u64>,
@@ -47,7 +47,7 @@ impl DrillLine {
     pub fn good(subvolume: &str, drilled: &DrillResult) -> DrillLine {
         DrillLine {
             subvolume: subvolume.to_owned(),
-            outcome: Outcome::Good,
+            outcome: DrillOutcome::Good,
             manifest: Some(drilled.manifest.clone()),
             backups: Some(drilled.backups),
             total_bytes: Some(drilled.total_bytes),
@@ -56,7 +56,7 @@ impl DrillLine {
         }
     }
 
-    pub fn bad(subvolume: &str, outcome: Outcome, result: String) -> DrillLine {
+    pub fn bad(subvolume: &str, outcome: DrillOutcome, result: String) -> DrillLine {
         DrillLine {
             subvolume: subvolume.to_owned(),
             outcome,

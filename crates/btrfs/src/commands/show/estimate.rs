@@ -3,7 +3,7 @@
 use btrfs_to_s3::estimate::Estimate;
 use s3up_cli::table;
 use s3up_core::Size;
-use s3up_repository::names::Kind;
+use s3up_repository::names::BackupKind;
 use serde::Serialize;
 
 /// One subvolume in the JSON output.
@@ -18,7 +18,7 @@ pub struct EstimateLine {
 /// Forecast of the next backup.
 #[derive(Serialize)]
 pub struct ForecastOf {
-    pub kind: Kind,
+    pub kind: BackupKind,
     /// The snapshot that an incremental is based on.
     pub parent: Option<String>,
     pub bytes: u64,

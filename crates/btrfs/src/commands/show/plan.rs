@@ -11,12 +11,13 @@ use s3up_repository::retention::PrunePlan;
 use s3up_repository::stamp::seconds;
 use serde::Serialize;
 
+use super::cost::{Priced, UploadLine, upload_text};
 use super::json;
 use super::prune::{Deletion, OldVersions, PruneLine};
 
 /// One subvolume in the JSON output.
 #[derive(Serialize)]
-struct Line {
+struct Line<'a> {
     subvolume: String,
     /// `full`, `incremental`, `not_due`, or `unknown` if the subvolume could not be
     /// observed.
@@ -41,6 +42,8 @@ struct Line {
     forecast_bytes: Option<u64>,
     /// True if the forecast is an upper limit.
     forecast_at_most: Option<bool>,
+    /// Cost of the forecast bytes.
+    cost: Option<&'a Priced<UploadLine>>,
     /// Plan of the prune at the end of the backup; `null` if the backup does not prune.
     prune: Option<PruneLine>,
     /// The same as a sentence.
@@ -53,6 +56,8 @@ pub struct ForecastLine {
     pub subvolume: String,
     pub bytes: u64,
     pub is_limit: bool,
+    /// `None` if nothing is known of the prices of this server.
+    pub cost: Option<Priced<UploadLine>>,
 }
 
 /// The plans of the prunes, by subvolume.
@@ -99,7 +104,7 @@ pub fn to_table(planned: &RunPlan<'_>, details: Details<'_>) -> String {
     text
 }
 
-fn notes(line: &Line) -> String {
+fn notes(line: &Line<'_>) -> String {
     let mut text = format!("\n{}: {}\n", line.subvolume, one_line(&line.reason));
     let names = [
         ("parent", &line.parent),
@@ -122,6 +127,9 @@ fn notes(line: &Line) -> String {
         let limit = if line.forecast_at_most == Some(true) { "at most " } else { "" };
         text.push_str(&format!("  {:<8}  {limit}{}\n", "forecast", Size(bytes)));
     }
+    if let Some(cost) = line.cost {
+        text.push_str(&format!("  {:<8}  {}\n", "cost", upload_text(cost)));
+    }
     text
 }
 
@@ -129,7 +137,7 @@ pub fn to_json(planned: &RunPlan<'_>, details: Details<'_>) -> String {
     json(&lines(planned, details))
 }
 
-fn lines(planned: &RunPlan<'_>, details: Details<'_>) -> Vec<Line> {
+fn lines<'a>(planned: &RunPlan<'_>, details: Details<'a>) -> Vec<Line<'a>> {
     let jobs = planned.jobs.iter().map(|job| Line::of(&job.plan, details));
     let unknown = planned.failed.iter().map(|(name, failure)| Line {
         subvolume: name.to_string(),
@@ -147,14 +155,15 @@ fn lines(planned: &RunPlan<'_>, details: Details<'_>) -> Vec<Line> {
         next_due_kind: None,
         forecast_bytes: None,
         forecast_at_most: None,
+        cost: None,
         prune: None,
         deletion: None,
     });
     jobs.chain(unknown).collect()
 }
 
-impl Line {
-    fn of(plan: &Plan, Details { forecasts, prunes, .. }: Details<'_>) -> Line {
+impl<'a> Line<'a> {
+    fn of(plan: &Plan, Details { forecasts, prunes, .. }: Details<'a>) -> Line<'a> {
         let name = plan.subvolume.as_str();
         let forecast = forecasts.iter().find(|forecast| forecast.subvolume == name);
         let prune = prunes.get(&plan.subvolume);
@@ -175,7 +184,8 @@ impl Line {
             next_due_kind: Some(plan.next_due.kind.to_string()),
             forecast_bytes: forecast.map(|forecast| forecast.bytes),
             forecast_at_most: forecast.map(|forecast| forecast.is_limit),
-            prune: prune.map(|prune| PruneLine::of(&plan.subvolume, prune)),
+            cost: forecast.and_then(|forecast| forecast.cost.as_ref()),
+            prune: prune.map(|prune| PruneLine::of(&plan.subvolume, prune, None)),
             deletion: deletion.map(|deletion| deletion.to_string()),
         }
     }

@@ -6,14 +6,16 @@ use s3up_cli::table;
 use s3up_core::{Count, Key, Size};
 use s3up_repository::names::SubvolumeName;
 use s3up_repository::retention::Window;
-use s3up_repository::retention::{Decision, PrunePlan, Verdict};
+use s3up_repository::retention::{GenerationVerdict, PruneDecision, PrunePlan};
 use s3up_repository::stamp::seconds;
 use s3up_store::Versioning;
 use serde::Serialize;
 
-/// The operation of the command.
+use super::cost::{Priced, PruneCostLine, prune_text};
+
+/// The effect of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
+pub enum PruneMode {
     Print,
     Delete,
 }
@@ -24,7 +26,7 @@ pub struct PruneLine {
     pub subvolume: String,
     /// The reason why nothing is deleted, whatever the generations are.
     pub blocked: Option<String>,
-    pub generations: Vec<GenerationLine>,
+    pub generations: Vec<PrunedGenerationLine>,
     /// Backups whose chain does not lead to a full; they stay.
     pub broken: Vec<String>,
     /// Number of objects that an interrupted prune left; they are deleted.
@@ -36,6 +38,8 @@ pub struct PruneLine {
     /// The backups that can be restored now, and after the prune.
     pub restore_window: WindowLine,
     pub restore_window_after: WindowLine,
+    /// Savings and charges of the prune; `null` if nothing is known of the prices of this server.
+    pub cost: Option<Priced<PruneCostLine>>,
 }
 
 /// The restore window in the JSON output.
@@ -110,7 +114,7 @@ impl fmt::Display for Deletion<'_> {
 }
 
 #[derive(Debug, Serialize)]
-pub struct GenerationLine {
+pub struct PrunedGenerationLine {
     /// Creation time of the full.
     pub full: String,
     pub backups: usize,
@@ -124,11 +128,15 @@ pub struct GenerationLine {
 }
 
 impl PruneLine {
-    pub fn of(subvolume: &SubvolumeName, plan: &PrunePlan) -> PruneLine {
+    pub fn of(
+        subvolume: &SubvolumeName,
+        plan: &PrunePlan,
+        cost: Option<Priced<PruneCostLine>>,
+    ) -> PruneLine {
         PruneLine {
             subvolume: subvolume.to_string(),
             blocked: plan.blocked.as_ref().map(ToString::to_string),
-            generations: plan.verdicts.iter().map(GenerationLine::of).collect(),
+            generations: plan.verdicts.iter().map(PrunedGenerationLine::of).collect(),
             broken: plan.broken.iter().map(|key| key.as_str().to_owned()).collect(),
             leftovers: plan.leftovers.len(),
             manifests: plan.steps.iter().map(|step| step.manifest.as_str().to_owned()).collect(),
@@ -136,31 +144,32 @@ impl PruneLine {
             bytes: plan.bytes(),
             restore_window: WindowLine::of(&plan.window),
             restore_window_after: WindowLine::of(&plan.window_after),
+            cost,
         }
     }
 }
 
-impl GenerationLine {
-    fn of(verdict: &Verdict) -> GenerationLine {
+impl PrunedGenerationLine {
+    fn of(verdict: &GenerationVerdict) -> PrunedGenerationLine {
         let waits_until = match &verdict.decision {
-            Decision::WaitsForAge { until } | Decision::WaitsForWindow { until } => {
+            PruneDecision::WaitsForAge { until } | PruneDecision::WaitsForWindow { until } => {
                 Some(seconds(*until))
             }
-            Decision::Current
-            | Decision::Newer
-            | Decision::OtherOrigin { .. }
-            | Decision::Retained
-            | Decision::WaitsForIncremental
-            | Decision::Needed { .. }
-            | Decision::Blocked
-            | Decision::Delete => None,
+            PruneDecision::Current
+            | PruneDecision::Newer
+            | PruneDecision::OtherOrigin { .. }
+            | PruneDecision::Retained
+            | PruneDecision::WaitsForIncremental
+            | PruneDecision::Needed { .. }
+            | PruneDecision::Blocked
+            | PruneDecision::Delete => None,
         };
-        GenerationLine {
+        PrunedGenerationLine {
             full: seconds(verdict.full_at),
             backups: verdict.backups,
             total_bytes: verdict.bytes,
             storage_classes: verdict.classes.clone(),
-            is_deleted: verdict.decision == Decision::Delete,
+            is_deleted: verdict.decision == PruneDecision::Delete,
             reason: reason(&verdict.decision),
             waits_until,
         }
@@ -168,24 +177,24 @@ impl GenerationLine {
 }
 
 /// Returns the reason of a decision, with the configuration key that determines it.
-fn reason(decision: &Decision) -> String {
+fn reason(decision: &PruneDecision) -> String {
     let key = match decision {
-        Decision::Retained => "retention.generations",
-        Decision::WaitsForWindow { .. } => "retention.keep_days",
-        Decision::WaitsForAge { .. } => "retention.min_age_days",
-        Decision::Current
-        | Decision::Newer
-        | Decision::OtherOrigin { .. }
-        | Decision::WaitsForIncremental
-        | Decision::Needed { .. }
-        | Decision::Blocked
-        | Decision::Delete => return decision.to_string(),
+        PruneDecision::Retained => "retention.generations",
+        PruneDecision::WaitsForWindow { .. } => "retention.keep_days",
+        PruneDecision::WaitsForAge { .. } => "retention.min_age_days",
+        PruneDecision::Current
+        | PruneDecision::Newer
+        | PruneDecision::OtherOrigin { .. }
+        | PruneDecision::WaitsForIncremental
+        | PruneDecision::Needed { .. }
+        | PruneDecision::Blocked
+        | PruneDecision::Delete => return decision.to_string(),
     };
     format!("{decision} (`{key}`)")
 }
 
 /// Formats a table of all generations, then the reason for each, and notes about problems.
-pub fn to_table(all: &[PruneLine], operation: Operation) -> String {
+pub fn to_table(all: &[PruneLine], mode: PruneMode) -> String {
     let header = ["SUBVOLUME", "GENERATION", "BACKUPS", "SIZE", "CLASS", "ACTION"];
     let rows = all.iter().flat_map(|line| {
         line.generations.iter().map(|generation| {
@@ -201,7 +210,7 @@ pub fn to_table(all: &[PruneLine], operation: Operation) -> String {
     });
     let mut text = table(header, rows);
     for line in all {
-        text.push_str(&notes(line, operation));
+        text.push_str(&notes(line, mode));
     }
     text
 }
@@ -225,20 +234,23 @@ fn window(line: &PruneLine, deletes: &str) -> String {
     }
 }
 
-fn notes(line: &PruneLine, operation: Operation) -> String {
+fn notes(line: &PruneLine, mode: PruneMode) -> String {
     let PruneLine { subvolume, blocked, broken, leftovers, .. } = line;
-    let (deletes, keeps, are_deleted) = match operation {
-        Operation::Print => ("would delete", "would keep", "would be deleted"),
-        Operation::Delete => ("will delete", "will keep", "will be deleted"),
+    let (deletes, keeps, are_deleted) = match mode {
+        PruneMode::Print => ("would delete", "would keep", "would be deleted"),
+        PruneMode::Delete => ("will delete", "will keep", "will be deleted"),
     };
     let mut text = String::new();
     // Without a decision about each there is one reason for all.
     for generation in line.generations.iter().filter(|_| blocked.is_none()) {
-        let GenerationLine { full, is_deleted, reason, .. } = generation;
+        let PrunedGenerationLine { full, is_deleted, reason, .. } = generation;
         let verb = if *is_deleted { deletes } else { keeps };
         text.push_str(&format!("{subvolume}: {verb} {full}: {reason}\n"));
     }
     text.push_str(&window(line, deletes));
+    if let Some(cost) = line.cost.as_ref().filter(|_| !line.manifests.is_empty()) {
+        text.push_str(&format!("{subvolume}: {}\n", prune_text(cost)));
+    }
     if let Some(reason) = blocked {
         text.push_str(&format!("{subvolume}: nothing is deleted: {reason}\n"));
     }

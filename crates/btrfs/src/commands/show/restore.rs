@@ -1,11 +1,14 @@
 //! Prints what a restore would do, as a table or as JSON.
 
 use btrfs_to_s3::restore::preview::{ChainedBackup, Preview};
-use btrfs_to_s3::restore::thaw_estimate::{ArchivedChunks, Hours};
+use btrfs_to_s3::restore::thaw_estimate::ArchivedChunks;
 use s3up_cli::{one_line, table};
+use s3up_core::storage_class::HourRange;
 use s3up_core::{Count, Size};
 use s3up_repository::stamp::seconds;
 use serde::Serialize;
+
+use super::cost::{Priced, RestoreCostLine, restore_text};
 
 /// The JSON output.
 #[derive(Serialize)]
@@ -18,6 +21,8 @@ pub struct PreviewLine<'a> {
     total_bytes: u64,
     free_bytes: u64,
     thaw: Vec<ThawLine<'a>>,
+    /// `null` if nothing is known of the prices of this server.
+    cost: Option<&'a Priced<RestoreCostLine>>,
 }
 
 #[derive(Serialize)]
@@ -48,7 +53,7 @@ struct HoursLine {
 }
 
 impl<'a> PreviewLine<'a> {
-    pub fn of(preview: &'a Preview) -> PreviewLine<'a> {
+    pub fn of(preview: &'a Preview, cost: Option<&'a Priced<RestoreCostLine>>) -> PreviewLine<'a> {
         PreviewLine {
             subvolume: &preview.subvolume,
             target: preview.target.display().to_string(),
@@ -58,6 +63,7 @@ impl<'a> PreviewLine<'a> {
             total_bytes: preview.total_bytes,
             free_bytes: preview.free_bytes,
             thaw: preview.thaw.iter().map(ThawLine::of).collect(),
+            cost,
         }
     }
 }
@@ -77,7 +83,7 @@ impl<'a> BackupLine<'a> {
 
 impl<'a> ThawLine<'a> {
     fn of(archived: &'a ArchivedChunks) -> ThawLine<'a> {
-        let hours = |Hours { from, to }| HoursLine { from, to };
+        let hours = |HourRange { from, to }| HoursLine { from, to };
         ThawLine {
             storage_class: &archived.storage_class,
             requests: archived.requests,
@@ -89,9 +95,9 @@ impl<'a> ThawLine<'a> {
     }
 }
 
-pub fn to_table(preview: &Preview) -> String {
+pub fn to_table(preview: &Preview, cost: Option<&Priced<RestoreCostLine>>) -> String {
     let header = ["BACKUP", "CREATED", "KIND", "SIZE", "CHUNKS", "CLASS"];
-    let line = PreviewLine::of(preview);
+    let line = PreviewLine::of(preview, cost);
     let rows = line.backups.iter().zip(1..).map(|(entry, n): (_, usize)| {
         [
             n.to_string(),
@@ -104,7 +110,7 @@ pub fn to_table(preview: &Preview) -> String {
     });
     let manifest = line.backups.last().map_or("", |newest| newest.manifest);
     format!(
-        "{}\n{}{} with {}, {} in total\nmanifest: {manifest}\ntarget: {}, {} free\n{}",
+        "{}\n{}{} with {}, {} in total\nmanifest: {manifest}\ntarget: {}, {} free\n{}{}",
         table(header, rows),
         Count::of(preview.backups.len(), "backup"),
         match preview.backups_received {
@@ -115,7 +121,8 @@ pub fn to_table(preview: &Preview) -> String {
         Size(preview.total_bytes),
         one_line(&line.target),
         Size(preview.free_bytes),
-        thaw_table(preview)
+        thaw_table(preview),
+        cost.map(restore_text).unwrap_or_default()
     )
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use btrfs_to_s3::status::check::other_origin;
-use btrfs_to_s3::status::{Line, Status};
+use btrfs_to_s3::status::{BackupStatus, SubvolumeStatus};
 use s3up_cli::{one_line, table};
 use s3up_core::{Count, Elapsed, Size};
 use s3up_repository::stamp::seconds;
@@ -12,12 +12,12 @@ use s3up_repository::stamp::seconds;
 const BROKEN_SHOWN_MAX: usize = 10;
 
 /// Formats the status of each subvolume, with a table of its newest backups.
-pub fn to_text(all: &[Status]) -> String {
+pub fn to_text(all: &[SubvolumeStatus]) -> String {
     let texts: Vec<_> = all.iter().map(subvolume).collect();
     texts.join("\n")
 }
 
-fn subvolume(status: &Status) -> String {
+fn subvolume(status: &SubvolumeStatus) -> String {
     let run = status.last_run.as_ref();
     let ran = run.map(|run| format!("{}, {}", seconds(run.ran_at), run.outcome.as_str()));
     let drill = status.last_good_drill.as_ref().map(|drill| seconds(drill.drilled_at));
@@ -61,7 +61,7 @@ fn subvolume(status: &Status) -> String {
 
 /// Says which of the backups in the table `verify` has found sound, as far as this host
 /// remembers.
-fn verified(history: &[Line]) -> String {
+fn verified(history: &[BackupStatus]) -> String {
     let times: Vec<_> = history.iter().filter_map(|line| line.last_verified_at.as_ref()).collect();
     match times.iter().max() {
         Some(last) => format!("{last}, {} of {}", times.len(), Count::of(history.len(), "backup")),
@@ -70,7 +70,7 @@ fn verified(history: &[Line]) -> String {
 }
 
 /// Says how many of the backups in the table can be restored, as far as the listing shows.
-fn restorable(history: &[Line]) -> String {
+fn restorable(history: &[BackupStatus]) -> String {
     if history.is_empty() {
         return "nothing".to_owned();
     }
@@ -78,7 +78,7 @@ fn restorable(history: &[Line]) -> String {
     format!("{count} of {}", Count::of(history.len(), "backup"))
 }
 
-fn due(status: &Status) -> String {
+fn due(status: &SubvolumeStatus) -> String {
     match (&status.next_due_at, &status.next_due_kind) {
         (Some(at), Some(kind)) if !status.due => format!("{at} ({kind})"),
         (Some(_), Some(kind)) => format!("now ({kind})"),
@@ -86,7 +86,7 @@ fn due(status: &Status) -> String {
     }
 }
 
-fn cells(line: &Line) -> [String; 6] {
+fn cells(line: &BackupStatus) -> [String; 6] {
     let dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
     let elapsed = line.elapsed_seconds.and_then(|time| Duration::try_from_secs_f64(time).ok());
     [

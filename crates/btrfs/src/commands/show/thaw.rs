@@ -6,6 +6,8 @@ use s3up_repository::stamp::seconds;
 use s3up_repository::thaw::ThawResult;
 use serde::Serialize;
 
+use super::cost::{Priced, ThawCostLine, thaw_text};
+
 /// The result of a thaw in the JSON output.
 #[derive(Debug, Serialize)]
 pub struct ThawLine {
@@ -30,10 +32,17 @@ pub struct ThawLine {
     pub waited_seconds: u64,
     /// Time at which the first copy expires.
     pub expires_at: Option<String>,
+    /// Cost of what this run requested; `null` if nothing is known of the prices of this server.
+    pub cost: Option<Priced<ThawCostLine>>,
 }
 
 impl ThawLine {
-    pub fn of(subvolume: &str, manifest: Option<&str>, thawed: &ThawResult) -> ThawLine {
+    pub fn of(
+        subvolume: &str,
+        manifest: Option<&str>,
+        thawed: &ThawResult,
+        cost: Option<Priced<ThawCostLine>>,
+    ) -> ThawLine {
         let state = &thawed.state;
         let at = state.expires_at.and_then(|at| Timestamp::try_from(at).ok());
         ThawLine {
@@ -51,6 +60,7 @@ impl ThawLine {
             sped_up: thawed.sped_up,
             waited_seconds: thawed.waited.as_secs(),
             expires_at: at.map(seconds),
+            cost: cost.filter(|_| thawed.requested + thawed.sped_up > 0),
         }
     }
 }
@@ -67,14 +77,16 @@ pub fn to_text(line: &ThawLine) -> String {
     };
     let until = line.expires_at.as_deref();
     let until = until.map(|at| format!("; copies stay until {at}")).unwrap_or_default();
+    let cost = line.cost.as_ref().map(|cost| format!("{subvolume}: {}\n", thaw_text(cost)));
     let manifest = manifest.as_ref();
     let manifest = manifest.map(|key| format!("{subvolume}: manifest {key}\n"));
     format!(
         "{subvolume}: {chunks_ready} of {all_objects} {are} readable ({ready} of {all}){until}\n\
          {subvolume}: this run requested {} and extended {}{sped_up}\n\
-         {}",
+         {}{}",
         Count::of(*asked, "thaw"),
         Count::of(*extended, "copy"),
+        cost.unwrap_or_default(),
         manifest.unwrap_or_default(),
     )
 }
@@ -105,7 +117,7 @@ mod tests {
             waited: Duration::from_secs(7),
         };
 
-        let line = ThawLine::of("data", Some("full/m.json"), &thawed);
+        let line = ThawLine::of("data", Some("full/m.json"), &thawed, None);
 
         assert_eq!((line.is_ready, line.chunks_archived, line.waited_seconds), (false, 2, 7));
         assert_eq!(

@@ -39,7 +39,7 @@ fn full_or_incremental() {
     let good = || ParentOnDisk::Found(identity("uuid-0", 0));
     let found = |uuid, ctransid| ParentOnDisk::Found(identity(uuid, ctransid));
     let changed = |uuid, ctransid| {
-        full(Why::ParentChanged {
+        full(FullReason::ParentChanged {
             parent: parent(),
             expected: identity("uuid-0", 0),
             found: identity(uuid, ctransid),
@@ -57,12 +57,12 @@ fn full_or_incremental() {
     let no_ctransid = edited(&|entry| entry.manifest.snapshot.ctransid = None);
     let foreign = edited(&|entry| entry.manifest.snapshot.name = "weekly".to_owned());
     let unreadable = || ParentOnDisk::Unreadable { reason: "EIO".to_owned() };
-    let (uuid, why) = (identity("uuid-0", 0), WhyNow::Requested);
-    let incremental = Decision::Due(Step::Incremental {
+    let (uuid, reason) = (identity("uuid-0", 0), IncrementalReason::Requested);
+    let incremental = Decision::Due(BackupStep::Incremental {
         parent: parent(),
         identity: uuid,
         proof: ParentProof::Sent,
-        why: why.clone(),
+        reason: reason.clone(),
     });
     let received = |uuid, ctransid, send_transid, made_transid| {
         let identity = identity(uuid, ctransid);
@@ -70,32 +70,33 @@ fn full_or_incremental() {
     };
     let on_received = |ctransid| {
         let (identity, proof) = (identity("uuid-0", ctransid), ParentProof::Received);
-        let why = why.clone();
-        Decision::Due(Step::Incremental { parent: parent(), identity, proof, why })
+        let reason = reason.clone();
+        Decision::Due(BackupStep::Incremental { parent: parent(), identity, proof, reason })
     };
-    let touched = || full(Why::ParentTouched { parent: parent() });
-    let broken_why = || Why::ChainBroken { reason: "gone".to_owned() };
-    let lost_why = || Why::ManifestMissing { key: "m0".to_owned() };
-    let missing = || Why::ParentMissing { parent: parent() };
-    let unreadable_why = Why::ParentUnreadable { parent: parent(), reason: "EIO".to_owned() };
+    let touched = || full(FullReason::ParentTouched { parent: parent() });
+    let broken_why = || FullReason::ChainBroken { reason: "gone".to_owned() };
+    let lost_why = || FullReason::ManifestMissing { key: "m0".to_owned() };
+    let missing = || FullReason::ParentMissing { parent: parent() };
+    let unreadable_why =
+        FullReason::ParentUnreadable { parent: parent(), reason: "EIO".to_owned() };
     let (due, now) = (Trigger::Scheduled, Trigger::Now);
     #[rustfmt::skip]
     let cases = [
         // situation           trigger      published            parent on disk          decision
-        ("nothing yet",        due,         Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
-        ("nothing, now",       now,         Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
-        ("nothing, full",      Trigger::Full, Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
+        ("nothing yet",        due,         Published::Nothing,  ParentOnDisk::Missing,  full(FullReason::FirstBackup)),
+        ("nothing, now",       now,         Published::Nothing,  ParentOnDisk::Missing,  full(FullReason::FirstBackup)),
+        ("nothing, full",      Trigger::Full, Published::Nothing,  ParentOnDisk::Missing,  full(FullReason::FirstBackup)),
         ("all is well, now",   now,         chain(),             good(),                 incremental.clone()),
         ("all is well",        due,         chain(),             good(),                 Decision::NotDue),
-        ("full requested",     Trigger::Full, chain(),             good(),                 full(Why::Requested)),
-        ("full over broken",   Trigger::Full, broken(),            ParentOnDisk::Missing,  full(Why::Requested)),
+        ("full requested",     Trigger::Full, chain(),             good(),                 full(FullReason::Requested)),
+        ("full over broken",   Trigger::Full, broken(),            ParentOnDisk::Missing,  full(FullReason::Requested)),
         ("chain broken",       due,         broken(),            good(),                 full(broken_why())),
         ("chain broken, now",  now,         broken(),            good(),                 full(broken_why())),
         ("manifest missing",   due,         lost(),              good(),                 full(lost_why())),
         ("lost, now",          now,         lost(),              ParentOnDisk::Missing,  full(lost_why())),
         ("parent deleted",     due,         chain(),             ParentOnDisk::Missing,  full(missing())),
         ("deleted, now",       now,         chain(),             ParentOnDisk::Missing,  full(missing())),
-        ("parent writable",    now,         chain(),             ParentOnDisk::Writable, full(Why::ParentWritable { parent: parent() })),
+        ("parent writable",    now,         chain(),             ParentOnDisk::Writable, full(FullReason::ParentWritable { parent: parent() })),
         ("writable, not due",   due,         chain(),             ParentOnDisk::Writable, Decision::NotDue),
         ("parent unreadable",  now,         chain(),             unreadable(),           full(unreadable_why)),
         ("unreadable, later",   due,         chain(),             unreadable(),           Decision::NotDue),
@@ -109,10 +110,10 @@ fn full_or_incremental() {
         ("another state",      now,         chain(),             received("uuid-0", 50, Some(7), 51), changed("uuid-0", 7)),
         ("no send transid",   now,         chain(),             received("uuid-0", 50, None, 51),    changed("uuid-0", 50)),
         ("of a received one",  now,         chain(),             received("uuid-0", 0, Some(9), 51),  incremental.clone()),
-        ("received, unproven", now,         edited(&|entry| entry.manifest.snapshot.uuid = None), received("uuid-0", 50, Some(0), 51), full(Why::ParentUnproven { parent: parent() })),
-        ("no uuid known",      due,         no_uuid,             good(),                 full(Why::ParentUnproven { parent: parent() })),
-        ("no ctransid known",  now,         no_ctransid,         good(),                 full(Why::ParentUnproven { parent: parent() })),
-        ("foreign snapshot",   due,         foreign,             good(),                 full(Why::ParentUnknown { name: "weekly".to_owned() })),
+        ("received, unproven", now,         edited(&|entry| entry.manifest.snapshot.uuid = None), received("uuid-0", 50, Some(0), 51), full(FullReason::ParentUnproven { parent: parent() })),
+        ("no uuid known",      due,         no_uuid,             good(),                 full(FullReason::ParentUnproven { parent: parent() })),
+        ("no ctransid known",  now,         no_ctransid,         good(),                 full(FullReason::ParentUnproven { parent: parent() })),
+        ("foreign snapshot",   due,         foreign,             good(),                 full(FullReason::ParentUnknown { name: "weekly".to_owned() })),
     ];
     for (situation, trigger, published, on_disk, want) in cases {
         assert_eq!(decided(trigger, &published, &on_disk), want, "{situation}");
@@ -154,12 +155,16 @@ fn backups_are_due_by_calendar_days() {
 
         let got = match &decision {
             Decision::NotDue => "not due",
-            Decision::Due(Step::Full(Why::Due { .. })) => "full due",
-            Decision::Due(Step::Full(Why::ClockWentBack { .. })) => "full ahead",
-            Decision::Due(Step::Incremental { why: WhyNow::Due { .. }, .. }) => "incremental",
-            Decision::Due(Step::Incremental { why: WhyNow::ClockWentBack { .. }, .. }) => {
-                "last ahead"
-            }
+            Decision::Due(BackupStep::Full(FullReason::Due { .. })) => "full due",
+            Decision::Due(BackupStep::Full(FullReason::ClockWentBack { .. })) => "full ahead",
+            Decision::Due(BackupStep::Incremental {
+                reason: IncrementalReason::Due { .. },
+                ..
+            }) => "incremental",
+            Decision::Due(BackupStep::Incremental {
+                reason: IncrementalReason::ClockWentBack { .. },
+                ..
+            }) => "last ahead",
             Decision::Due(_) => "something else",
         };
         assert_eq!(got, want, "{situation}");
@@ -183,21 +188,21 @@ fn a_backup_after_the_clock_went_back_is_not_due_again_in_an_hour() {
 
 #[test]
 fn a_reason_names_the_snapshot_or_the_date() {
-    let step = Step::Full(Why::ParentMissing { parent: parent() });
+    let step = BackupStep::Full(FullReason::ParentMissing { parent: parent() });
     assert_eq!(
         step.to_string(),
         "full: the parent snapshot data__20010909T014640Z__full is missing"
     );
     let (last_at, since) = (at("2001-09-09T01:46:40Z"), at("2001-09-16T02:00:00Z"));
-    let due = |days| WhyNow::Due { last_at, since, days }.to_string();
+    let due = |days| IncrementalReason::Due { last_at, since, days }.to_string();
     assert_eq!(
         due(7),
         "due since 2001-09-16T02:00:00Z, 7 days after the last backup (2001-09-09T01:46:40Z)"
     );
     assert!(due(1).contains(", 1 day after"));
-    let why = WhyNow::ClockWentBack { last_at: at("2099-01-01T00:00:00Z") };
+    let reason = IncrementalReason::ClockWentBack { last_at: at("2099-01-01T00:00:00Z") };
     assert_eq!(
-        why.to_string(),
+        reason.to_string(),
         "the last backup is dated 2099-01-01T00:00:00Z, which is in the future: a clock was wrong"
     );
 }

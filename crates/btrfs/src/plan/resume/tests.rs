@@ -26,8 +26,8 @@ fn settings() -> StreamSettings {
     }
 }
 
-fn backup(kind: Kind) -> SnapshotName {
-    let kind = if kind == Kind::Full { "full" } else { "inc" };
+fn backup(kind: BackupKind) -> SnapshotName {
+    let kind = if kind == BackupKind::Full { "full" } else { "inc" };
     SnapshotName::parse(&format!("data__20260102T000000Z__{kind}")).expect("a name")
 }
 
@@ -35,7 +35,7 @@ fn identity(ctransid: u64) -> SnapshotIdentity {
     SnapshotIdentity { uuid: "u".to_owned(), ctransid }
 }
 
-fn found(kind: Kind) -> InterruptedBackup {
+fn found(kind: BackupKind) -> InterruptedBackup {
     InterruptedBackup {
         backup: backup(kind),
         run: run(),
@@ -51,22 +51,22 @@ fn found(kind: Kind) -> InterruptedBackup {
     }
 }
 
-fn complete(kind: Kind) -> InterruptedBackup {
-    let parent = (kind == Kind::Incremental).then(|| key(BASE));
+fn complete(kind: BackupKind) -> InterruptedBackup {
+    let parent = (kind == BackupKind::Incremental).then(|| key(BASE));
     InterruptedBackup {
-        journal: Err(Unusable::Missing),
+        journal: Err(UnusableJournal::Missing),
         complete: Some(CompleteBackup { identity: identity(7), parent }),
         ..found(kind)
     }
 }
 
-fn with(kind: Kind, edit: impl FnOnce(&mut InterruptedBackup)) -> InterruptedBackup {
+fn with(kind: BackupKind, edit: impl FnOnce(&mut InterruptedBackup)) -> InterruptedBackup {
     let mut found = found(kind);
     edit(&mut found);
     found
 }
 
-fn journal(kind: Kind, edit: impl FnOnce(&mut JournalFacts)) -> InterruptedBackup {
+fn journal(kind: BackupKind, edit: impl FnOnce(&mut JournalFacts)) -> InterruptedBackup {
     with(kind, |found| edit(found.journal.as_mut().expect("a journal")))
 }
 
@@ -77,11 +77,11 @@ fn parent() -> (SnapshotName, SnapshotIdentity) {
 
 fn incremental() -> Decision {
     let (parent, identity) = parent();
-    Decision::Due(Step::Incremental {
+    Decision::Due(BackupStep::Incremental {
         parent,
         identity,
         proof: ParentProof::Sent,
-        why: WhyNow::Requested,
+        reason: IncrementalReason::Requested,
     })
 }
 
@@ -115,11 +115,11 @@ fn decided(
 
 #[test]
 fn an_interrupted_backup_is_resumed_published_or_started_over() {
-    use Kind::{Full, Incremental};
+    use BackupKind::{Full, Incremental};
     use Trigger::{Full as TriggerFull, Now as TriggerNow, Scheduled};
     let on = |on_disk: ParentOnDisk| with(Full, |found| found.on_disk = on_disk);
     let unreadable = || ParentOnDisk::Unreadable { reason: "EIO".to_owned() };
-    let full = || Decision::Due(Step::Full(Why::Requested));
+    let full = || Decision::Due(BackupStep::Full(FullReason::Requested));
     let not = || Decision::NotDue;
     let inc = incremental;
     let other_settings = StreamSettings { part_bytes: 11, ..settings() };
@@ -142,8 +142,8 @@ fn an_interrupted_backup_is_resumed_published_or_started_over() {
         ("writable",               TriggerNow,  inc(),  base,        on(ParentOnDisk::Writable),      "its snapshot is writable and may have changed"),
         ("unreadable",             TriggerNow,  inc(),  base,        on(unreadable()),                "its snapshot cannot be sent: EIO"),
         ("changed",                TriggerNow,  inc(),  base,        on(ParentOnDisk::Found(identity(8))), "its snapshot has changed since it was sent: expected u at transaction 7, found u at transaction 8"),
-        ("no journal",             TriggerNow,  inc(),  base,        with(Full, |it| it.journal = Err(Unusable::Missing)), "the journal is missing"),
-        ("of another bucket",      TriggerNow,  inc(),  base,        with(Full, |it| it.journal = Err(Unusable::Other)), "the journal belongs to another bucket, prefix, snapshot or run"),
+        ("no journal",             TriggerNow,  inc(),  base,        with(Full, |it| it.journal = Err(UnusableJournal::Missing)), "the journal is missing"),
+        ("of another bucket",      TriggerNow,  inc(),  base,        with(Full, |it| it.journal = Err(UnusableJournal::Other)), "the journal belongs to another bucket, prefix, snapshot or run"),
         ("nothing acknowledged",   TriggerNow,  inc(),  base,        journal(Full, |it| it.acknowledged_bytes = 0), "S3 has acknowledged none of its parts"),
         ("nothing read",           TriggerNow,  inc(),  base,        journal(Full, |it| it.identity = None), "S3 has acknowledged none of its parts"),
         ("too old",                TriggerNow,  inc(),  base,        journal(Full, |it| it.acknowledged_at = at("2025-12-27T23:59:59Z")), "S3 may have removed its parts, the last was uploaded at 2025-12-27T23:59:59Z"),

@@ -15,7 +15,7 @@ const VERSION: u32 = 1;
 
 /// The content of the marker file of a staging directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct StagingProgress {
     #[serde(default)]
     version: u32,
     /// Makes the UUIDs that backups are received under.
@@ -48,9 +48,15 @@ pub struct ReceivedBackup {
     pub root_times: Option<RootTimes>,
 }
 
-impl Progress {
-    pub fn none(salt: UuidSalt) -> Progress {
-        Progress { version: VERSION, salt, received: Vec::new(), last: None, renamed_uuid: None }
+impl StagingProgress {
+    pub fn none(salt: UuidSalt) -> StagingProgress {
+        StagingProgress {
+            version: VERSION,
+            salt,
+            received: Vec::new(),
+            last: None,
+            renamed_uuid: None,
+        }
     }
 
     /// Returns how many backups of `chain` need not be received again, and the newest of them,
@@ -105,7 +111,7 @@ mod tests {
             ("it was not the newest", &[1, 2],   salted, &[1, 2],       None),
         ];
         for (situation, links, received, chain, want) in cases {
-            let mut progress = Progress::none(UuidSalt([1; 16]));
+            let mut progress = StagingProgress::none(UuidSalt([1; 16]));
             digests(links).into_iter().for_each(|link| progress.add(link, whole(received)));
             let got = progress.begins(&digests(chain)).map(|(count, _)| count);
             assert_eq!(got, want, "{situation}");
@@ -115,7 +121,7 @@ mod tests {
     #[test]
     fn what_another_version_received_is_received_again() {
         let digest = Sha256Digest::of(&[1]);
-        let mut progress = Progress::none(UuidSalt([1; 16]));
+        let mut progress = StagingProgress::none(UuidSalt([1; 16]));
         let last = ReceivedBackup {
             name: b"data".to_vec(),
             uuid: "uuid".to_owned(),
@@ -128,7 +134,7 @@ mod tests {
         assert!(progress.begins(&[digest]).is_some());
         let mut json = serde_json::to_value(&progress).unwrap();
         json.as_object_mut().unwrap().remove("version");
-        let before: Progress = serde_json::from_value(json).unwrap();
+        let before: StagingProgress = serde_json::from_value(json).unwrap();
         assert!(before.begins(&[digest]).is_none());
     }
 }

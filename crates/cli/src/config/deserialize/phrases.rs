@@ -1,6 +1,6 @@
 //! Phrases for error messages: the value that was found and the expected ones.
 
-use crate::config::tree::{Kind, Node, Value};
+use crate::config::tree::{Node, NodeKind, Value};
 
 /// Maximum length of a value in a message. The start of a longer value is enough
 /// to find it.
@@ -15,9 +15,9 @@ pub(super) fn found(node: &Node) -> String {
         None => scalar.text.clone(),
     };
     match scalar.kind {
-        Kind::Null | Kind::Expanded => node.kind_name().to_owned(),
-        Kind::Text => format!("{text:?}"),
-        Kind::Bool | Kind::Integer | Kind::Float | Kind::Date => text,
+        NodeKind::Null | NodeKind::Expanded => node.kind_name().to_owned(),
+        NodeKind::Text => format!("{text:?}"),
+        NodeKind::Bool | NodeKind::Integer | NodeKind::Float | NodeKind::Date => text,
     }
 }
 

@@ -111,8 +111,8 @@ fn fleet(yaml: &mut Yaml, config: &Config) {
     let keys = config.admin_keys.digests().map(ToString::to_string).collect();
     yaml.indent = "";
     yaml.key("admin_keys_sha256", list(keys));
-    let Alerts { webhook_url, ping_url, mail } = &config.alerts;
-    if webhook_url.is_none() && ping_url.is_none() && mail.is_none() {
+    let Alerts { webhook_url, ping_url, report_at, mail } = &config.alerts;
+    if webhook_url.is_none() && ping_url.is_none() && mail.is_none() && report_at.is_none() {
         return;
     }
     yaml.section("alerts");
@@ -120,6 +120,9 @@ fn fleet(yaml: &mut Yaml, config: &Config) {
         if let Some(url) = url {
             yaml.text_key(key, format!("https://{}/{REDACTED}", url.host()));
         }
+    }
+    if let Some(at) = report_at {
+        yaml.text_key("report_at", at.strftime("%H:%M"));
     }
     if let Some(MailSettings { host, port, tls, from, to, user }) = mail {
         yaml.line("mail:");
@@ -151,6 +154,9 @@ fn client(yaml: &mut Yaml, config: &Config, policy: &ClientPolicy) {
     yaml.limit("max_requests_per_second", policy.requests_per_second_max);
     yaml.text_key("silent_after", seconds(policy.silent_after));
     yaml.text_key("lag_after", seconds(policy.lag_after));
+    yaml.text_key("drill_after", seconds(policy.drill_after));
+    yaml.key("changed_percent", policy.changed_percent);
+    yaml.key("changed_files_min", policy.changed_files_min);
     match &policy.extensions {
         Some(extensions) => yaml.key("allowed_extensions", list(extensions.clone())),
         None => yaml.line("# allowed_extensions: not set, all are allowed"),
@@ -260,10 +266,11 @@ database: { url: "postgres://user:hush-hush@db/s3up" }
 activity: { keep_days: 5 }
 log: { format: json }
 admin_keys: ["KEY_OF_ADMIN"]
-fleet: { silent_after: 2h, lag_after: 30m }
+fleet: { silent_after: 2h, lag_after: 30m, drill_after: 40d, changed_percent: 10, changed_files_min: 20 }
 alerts:
   webhook_url: "https://hooks.example.com/hush-hush"
   ping_url: "http://ping.example.com/hush-hush"
+  report_at: "07:30"
   mail: { host: mail.example.com, from: a@example.com, to: [b@example.com], user: u, password: hush-hush }
 clients:
   - { name: "a", api_keys: ["KEY", "OTHER_KEY"], max_file_size_mb: 100, quota_gb: 3, overwrite: never, allow: [upload],

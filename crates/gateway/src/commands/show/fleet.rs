@@ -9,7 +9,7 @@ use s3up_core::wire::{ClientList, ClientStatus, Drill};
 
 use crate::fleet::overview::headline;
 
-/// Formats a row for each client, a line with the reason of each that is not well, and the headline.
+/// Formats a row for each client, a line for each reason and incident, and the headline.
 pub(crate) fn to_text(list: &ClientList) -> String {
     let header =
         ["CLIENT", "STATE", "SINCE", "PROTECTED", "PENDING", "PROBLEMS", "STORED", "DRILL"];
@@ -18,6 +18,9 @@ pub(crate) fn to_text(list: &ClientList) -> String {
     for client in &list.clients {
         if let Some(reason) = &client.reason {
             text.push_str(&format!("{}: {}\n", client.name, one_line(reason)));
+        }
+        for incident in &client.incidents {
+            text.push_str(&format!("{}: {}\n", client.name, one_line(&incident.reason)));
         }
     }
     text.push_str(&format!("{}\n", headline(list)));

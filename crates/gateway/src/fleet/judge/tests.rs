@@ -3,6 +3,7 @@ use s3up_core::wire::{AgentFacts, Drill, FLEET_VERSION, FileTotals, Total, Watch
 
 use super::*;
 use crate::database::client_facts::ReceivedHeartbeat;
+use crate::database::freezes::Freeze;
 use crate::database::record::RecordedState;
 
 const HOUR: Millis = 3_600_000;
@@ -39,6 +40,7 @@ fn healthy() -> ClientFacts {
         last_stored_at: None,
         stored: Total::default(),
         recorded: None,
+        frozen: None,
     }
 }
 
@@ -86,6 +88,11 @@ fn drilled(failed: u64) -> ClientFacts {
     })
 }
 
+fn frozen(facts: ClientFacts) -> ClientFacts {
+    let freeze = Freeze { since: NOW - HOUR, reason: "strange changes".to_owned() };
+    ClientFacts { frozen: Some(freeze), ..facts }
+}
+
 fn never_seen(age: Millis) -> ClientFacts {
     ClientFacts { created_at: NOW - age, ..without_agent(None) }
 }
@@ -111,6 +118,8 @@ fn a_client_is_in_the_worst_state_that_its_facts_show() {
     #[rustfmt::skip]
     let cases = [
         (healthy(),                                    Ok,       ""),
+        (frozen(healthy()),                            Failing,  "uploads are frozen since 2026-01-31T11:00:00Z: strange changes"),
+        (frozen(heard_at(NOW - 27 * HOUR)),            Silent,   "no heartbeat for 27 h, since 2026-01-30T09:00:00Z"),
         // Nothing was uploaded for a year because nothing changed.
         (ClientFacts { last_stored_at: Some(0), ..healthy() }, Ok, ""),
         (never_seen(HOUR),                             Never,    "no request since it was configured on 2026-01-31"),

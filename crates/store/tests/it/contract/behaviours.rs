@@ -98,7 +98,7 @@ behaviours! {
         multipart::a_part_number_of_10000_is_accepted,
         multipart::a_part_number_above_10000_is_refused,
         multipart::a_completion_with_a_wrong_object_size_is_refused,
-        multipart::a_completion_answers_the_etag_that_head_tells,
+        multipart::a_completion_answers_the_etag_that_head_returns,
         multipart::a_repeated_completion_succeeds_or_is_not_found,
         multipart::an_object_has_the_attributes_of_its_upload,
         aborting::parts_are_listed_with_size_and_etag,

@@ -11,11 +11,11 @@ mod rgw;
 mod seaweedfs;
 mod swift;
 
-use super::servers::Name;
+use super::servers::ServerName;
 
 #[derive(Debug)]
 pub struct Difference {
-    pub server: Name,
+    pub server: ServerName,
     pub behaviours: &'static [&'static str],
     /// The behaviour of the server, in the words of the verdict.
     pub instead: &'static str,
@@ -31,7 +31,7 @@ pub fn all() -> impl Iterator<Item = &'static Difference> {
 }
 
 /// Returns the entry for a behaviour of a server.
-pub fn of(server: Name, behaviour: &str) -> Option<&'static Difference> {
+pub fn of(server: ServerName, behaviour: &str) -> Option<&'static Difference> {
     all().find(|entry| entry.server == server && entry.behaviours.contains(&behaviour))
 }
 
@@ -39,7 +39,11 @@ pub fn of(server: Name, behaviour: &str) -> Option<&'static Difference> {
 fn every_entry_names_behaviours_that_exist_once() {
     let mut seen = std::collections::HashSet::new();
     for entry in all() {
-        assert_ne!(entry.server, Name::Devstore, "the embedded server satisfies the contract");
+        assert_ne!(
+            entry.server,
+            ServerName::Devstore,
+            "the embedded server satisfies the contract"
+        );
         for name in entry.behaviours {
             assert!(
                 super::behaviours::ALL.iter().any(|behaviour| behaviour.name == *name),

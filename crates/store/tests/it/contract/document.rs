@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use super::behaviours;
 use super::differences::{self, Difference};
 use super::guarantees;
-use super::servers::Name;
+use super::servers::ServerName;
 use super::suite::{Answer, Outcome};
 
 const WRITE: &str = "S3UP_WRITE_COMPATIBILITY";
@@ -27,10 +27,10 @@ const PREAMBLE: &str = include_str!("document/preamble.md");
 const INSTALL: &str = include_str!("../../../../../scripts/install.sh");
 
 /// The cells by server, then by sentence.
-type Columns = BTreeMap<Name, BTreeMap<String, String>>;
+type Columns = BTreeMap<ServerName, BTreeMap<String, String>>;
 
 /// Compares the document with the answers of a server, or writes it.
-pub fn problem(server: Name, answers: &[Answer]) -> Option<String> {
+pub fn problem(server: ServerName, answers: &[Answer]) -> Option<String> {
     let path = path();
     // The tests of several servers may write their columns at the same time.
     let lock = File::open(&path).expect("docs/s3-compatibility.md");
@@ -39,7 +39,7 @@ pub fn problem(server: Name, answers: &[Answer]) -> Option<String> {
     let mut columns = parse(&before);
     // A test on somebody's own bucket need not update the document.
     let was_never_run =
-        server == Name::Aws && columns[&server].values().all(|cell| cell == NOT_RUN);
+        server == ServerName::Aws && columns[&server].values().all(|cell| cell == NOT_RUN);
     columns.insert(server, answers.iter().map(cell).collect());
     let after = render(&columns);
     if env::var_os(WRITE).is_some() {
@@ -76,7 +76,7 @@ fn parse(document: &str) -> Columns {
         .map(|line| line.split(" | ").collect::<Vec<_>>())
         .map(|cells| (cells[0].to_owned(), cells[1..].to_vec()))
         .collect();
-    let column = |n: usize, name: Name| {
+    let column = |n: usize, name: ServerName| {
         let cell = |sentence: &str| {
             let is_of_this_version = *rows.get(HEAD)?.get(n)? == title(name);
             is_of_this_version.then_some((*rows.get(sentence)?.get(n)?).to_owned())
@@ -88,11 +88,11 @@ fn parse(document: &str) -> Columns {
         })
         .collect()
     };
-    Name::ALL.into_iter().enumerate().map(|(n, name)| (name, column(n, name))).collect()
+    ServerName::ALL.into_iter().enumerate().map(|(n, name)| (name, column(n, name))).collect()
 }
 
 fn render(columns: &Columns) -> String {
-    let guarantees = guarantees::rows(Name::ALL.iter().map(|name| &columns[name]));
+    let guarantees = guarantees::rows(ServerName::ALL.iter().map(|name| &columns[name]));
     let guarantees = table("Guarantee") + guarantees.trim_end();
     let mut text = PREAMBLE.replace(GUARANTEES, &guarantees);
     let mut group = "";
@@ -102,12 +102,12 @@ fn render(columns: &Columns) -> String {
             text += &head(group);
         }
         let sentence = behaviour.sentence();
-        let cells = Name::ALL.map(|name| columns[&name][&sentence].as_str());
+        let cells = ServerName::ALL.map(|name| columns[&name][&sentence].as_str());
         writeln!(text, "| {sentence} | {} |", cells.join(" | "))
             .expect("writing to a String cannot fail");
     }
     text += "\n## Where servers differ, and what that means for you\n";
-    for name in Name::ALL {
+    for name in ServerName::ALL {
         text += &differences_of(name);
     }
     text
@@ -119,20 +119,20 @@ fn head(group: &str) -> String {
 
 /// Returns the first lines of a table with a column for each server.
 fn table(first: &str) -> String {
-    let titles = Name::ALL.map(title).join(" | ");
-    let rule = "---|".repeat(Name::ALL.len() + 1);
+    let titles = ServerName::ALL.map(title).join(" | ");
+    let rule = "---|".repeat(ServerName::ALL.len() + 1);
     format!("| {first} | {titles} |\n|{rule}\n")
 }
 
-fn title(name: Name) -> String {
+fn title(name: ServerName) -> String {
     let version = match name {
-        Name::Moto => version("MOTO_VERSION"),
-        Name::Garage => version("GARAGE_VERSION"),
-        Name::Rgw => version("RGW_VERSION"),
-        Name::Swift => version("SWIFT_VERSION"),
-        Name::SeaweedFs => version("SEAWEEDFS_VERSION"),
-        Name::Rclone => version("RCLONE_VERSION"),
-        Name::Devstore | Name::Aws => None,
+        ServerName::Moto => version("MOTO_VERSION"),
+        ServerName::Garage => version("GARAGE_VERSION"),
+        ServerName::Rgw => version("RGW_VERSION"),
+        ServerName::Swift => version("SWIFT_VERSION"),
+        ServerName::SeaweedFs => version("SEAWEEDFS_VERSION"),
+        ServerName::Rclone => version("RCLONE_VERSION"),
+        ServerName::Devstore | ServerName::Aws => None,
     };
     match version {
         Some(version) => format!("{} {version}", name.title()),
@@ -145,7 +145,7 @@ fn version(name: &str) -> Option<&'static str> {
     INSTALL.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
 }
 
-fn differences_of(name: Name) -> String {
+fn differences_of(name: ServerName) -> String {
     let of_it: Vec<_> = differences::all().filter(|entry| entry.server == name).collect();
     if of_it.is_empty() {
         return String::new();
@@ -191,20 +191,20 @@ fn no_cell_contradicts_the_list_of_differences() {
 #[test]
 fn answers_of_another_version_are_dropped() {
     let current = parse(&render(&parse(&fs::read_to_string(path()).unwrap())));
-    let moto = title(Name::Moto);
+    let moto = title(ServerName::Moto);
 
     let after_update = parse(&render(&current).replace(&moto, "moto 0.0.1"));
 
-    assert!(current[&Name::Moto].values().any(|cell| cell == "holds"));
-    assert!(after_update[&Name::Moto].values().all(|cell| cell == NOT_RUN));
-    assert_eq!(after_update[&Name::Devstore], current[&Name::Devstore]);
+    assert!(current[&ServerName::Moto].values().any(|cell| cell == "holds"));
+    assert!(after_update[&ServerName::Moto].values().all(|cell| cell == NOT_RUN));
+    assert_eq!(after_update[&ServerName::Devstore], current[&ServerName::Devstore]);
 }
 
 #[test]
 fn the_pinned_versions_are_found() {
-    for name in Name::ALL {
+    for name in ServerName::ALL {
         let has_version = title(name).ends_with(|last: char| last.is_ascii_digit());
-        let is_pinned = !matches!(name, Name::Devstore | Name::Aws);
+        let is_pinned = !matches!(name, ServerName::Devstore | ServerName::Aws);
         assert_eq!(has_version && title(name) != name.title(), is_pinned, "{}", title(name));
     }
 }

@@ -119,13 +119,13 @@ pub async fn a_completion_with_a_wrong_object_size_is_refused(server: &Server) -
     Ok(Held)
 }
 
-pub async fn a_completion_answers_the_etag_that_head_tells(server: &Server) -> Verdict {
+pub async fn a_completion_answers_the_etag_that_head_returns(server: &Server) -> Verdict {
     let answer = Upload::ready(server).await?.complete().send().await?;
 
-    let told = some("ETag in HEAD", server.head("key").send().await?.e_tag)?;
+    let reported = some("ETag in HEAD", server.head("key").send().await?.e_tag)?;
     let answered = some("ETag in the answer", answer.e_tag)?;
     holds(!answered.is_empty(), "an empty ETag")?;
-    holds(answered == told, "another ETag than in HEAD")?;
+    holds(answered == reported, "another ETag than in HEAD")?;
     Ok(Held)
 }
 

@@ -63,7 +63,7 @@ impl Upload {
         Ok(etag)
     }
 
-    /// Like [`Upload::send`], with the CRC64NVME of the part.
+    /// Sends a part like [`Upload::send`], with its CRC64NVME.
     pub async fn send_with_crc64nvme(&mut self, number: i32, body: &[u8]) -> Result<(), Differs> {
         let crc = crc64nvme(body);
         let sent = self.part(number, body).checksum_crc64_nvme(&crc).send().await?;

@@ -9,7 +9,7 @@ use s3up_store::{
 };
 
 use super::server::Server;
-use super::servers::{Name, Target};
+use super::servers::{ServerName, Target};
 use super::suite::{Answer, Outcome};
 
 const IF_NONE_MATCH: &str = "a_put_if_none_match_succeeds_only_once";
@@ -50,7 +50,7 @@ fn is_held(answer: &Answer, name: &str) -> bool {
 }
 
 /// Returns settings for a server of which nothing is known.
-fn settings(name: Name, server: &Server) -> Settings {
+fn settings(name: ServerName, server: &Server) -> Settings {
     let region = server.client.config().region().expect("a region").to_string();
     let known = &server.credentials;
     Settings {
@@ -59,14 +59,14 @@ fn settings(name: Name, server: &Server) -> Settings {
         bucket: server.bucket.clone(),
         credentials: match name {
             // The credentials may include a session token.
-            Name::Aws => Credentials::DefaultChain,
-            Name::Devstore
-            | Name::Moto
-            | Name::Garage
-            | Name::Rgw
-            | Name::Swift
-            | Name::SeaweedFs
-            | Name::Rclone => Credentials::Explicit {
+            ServerName::Aws => Credentials::DefaultChain,
+            ServerName::Devstore
+            | ServerName::Moto
+            | ServerName::Garage
+            | ServerName::Rgw
+            | ServerName::Swift
+            | ServerName::SeaweedFs
+            | ServerName::Rclone => Credentials::Explicit {
                 access_key_id: known.access_key_id().to_owned(),
                 secret_access_key: known.secret_access_key().to_owned(),
             },

@@ -12,7 +12,7 @@ use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use super::server::Server;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Name {
+pub enum ServerName {
     Devstore,
     Moto,
     Garage,
@@ -26,7 +26,7 @@ pub enum Name {
 /// A server that is ready for the suite.
 #[derive(Debug)]
 pub struct Target {
-    pub name: Name,
+    pub name: ServerName,
     pub server: Server,
     /// The same server with a bucket that keeps versions.
     pub versioned: Option<Server>,
@@ -44,36 +44,36 @@ pub struct Running<S> {
 const BUCKET: &str = "contract";
 const VERSIONED_BUCKET: &str = "contract-versions";
 
-impl Name {
-    pub const ALL: [Name; 8] = [
-        Name::Devstore,
-        Name::Moto,
-        Name::Garage,
-        Name::Rgw,
-        Name::Swift,
-        Name::SeaweedFs,
-        Name::Rclone,
-        Name::Aws,
+impl ServerName {
+    pub const ALL: [ServerName; 8] = [
+        ServerName::Devstore,
+        ServerName::Moto,
+        ServerName::Garage,
+        ServerName::Rgw,
+        ServerName::Swift,
+        ServerName::SeaweedFs,
+        ServerName::Rclone,
+        ServerName::Aws,
     ];
 
     /// Returns the title of its column in the document.
     pub fn title(self) -> &'static str {
         match self {
-            Name::Devstore => "s3up-devstore",
-            Name::Moto => "moto",
-            Name::Garage => "garage",
-            Name::Rgw => "Ceph RGW",
-            Name::Swift => "Swift",
-            Name::SeaweedFs => "SeaweedFS",
-            Name::Rclone => "rclone",
-            Name::Aws => "AWS",
+            ServerName::Devstore => "s3up-devstore",
+            ServerName::Moto => "moto",
+            ServerName::Garage => "garage",
+            ServerName::Rgw => "Ceph RGW",
+            ServerName::Swift => "Swift",
+            ServerName::SeaweedFs => "SeaweedFS",
+            ServerName::Rclone => "rclone",
+            ServerName::Aws => "AWS",
         }
     }
 }
 
 /// Creates the two buckets of a server of the suite. A server that keeps no
 /// versions accepts the second bucket too, and the suite detects that.
-async fn with_new_buckets(name: Name, server: Server) -> Target {
+async fn with_new_buckets(name: ServerName, server: Server) -> Target {
     for bucket in [BUCKET, VERSIONED_BUCKET] {
         server.client.create_bucket().bucket(bucket).send().await.expect("a new bucket");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 
 use super::behaviours::{self, Behaviour, Needs};
-use super::servers::{Name, Target};
+use super::servers::{ServerName, Target};
 use super::verdict::{Differs, Held};
 use super::{differences, document, probe};
 
@@ -63,7 +63,7 @@ async fn check(target: &Target, behaviour: &'static Behaviour) -> Answer {
     Answer { behaviour, outcome }
 }
 
-fn problem(server: Name, answer: &Answer) -> Option<String> {
+fn problem(server: ServerName, answer: &Answer) -> Option<String> {
     let name = answer.behaviour.name;
     let listed = differences::of(server, name).map(|entry| entry.instead);
     match (&answer.outcome, listed) {

@@ -7,7 +7,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use s3up_core::Key;
 use s3up_store::{
-    ArchiveState, Get, Overwrite, PutChunks, PutDocument, StoreError, Thaw, Tier, UploadError,
+    ArchiveState, Get, Overwrite, PutChunks, PutDocument, StoreError, ThawRequest, Tier,
+    UploadError,
 };
 use s3up_testkit::CLOCK;
 
@@ -141,7 +142,7 @@ pub async fn archive(world: &World) {
 }
 
 pub async fn thaw(world: &World, retry_for: Duration) -> Result<(), String> {
-    let thaw = Thaw { tier: Tier::Bulk, days: 1, speeds_up: false, in_flight: 2, retry_for };
+    let thaw = ThawRequest { tier: Tier::Bulk, days: 1, speeds_up: false, in_flight: 2, retry_for };
     let keys = ["cold/1", "cold/2"].map(key);
     let thawed = world.store.thaw(&keys, &thaw, world.s3.now()).await.map_err(store_message)?;
     thawed.into_iter().try_for_each(|it| it.outcome.map(drop)).map_err(store_message)

@@ -1,17 +1,17 @@
 //! The differences of rclone.
 
 use super::Difference;
-use crate::contract::servers::Name;
+use crate::contract::servers::ServerName;
 
 pub const ALL: &[Difference] = &[
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &["a_signature_for_another_region_is_refused"],
         instead: "accepted",
         why: "It takes any region.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &[
             "a_put_with_a_wrong_crc64nvme_is_refused",
             "a_put_with_a_wrong_sha256_is_refused",
@@ -22,25 +22,25 @@ pub const ALL: &[Difference] = &[
         why: "It verifies no checksum and no signed payload, and HEAD repeats the checksum that the client sent, right or wrong. Only Content-MD5 is verified.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &["a_put_echoes_its_crc64nvme", "a_sha256_is_echoed_and_reported"],
         instead: "echo: none",
         why: "The store signs every payload, and warns once.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &["a_crc64nvme_trailer_is_stored", "a_put_without_a_checksum_gets_a_crc64nvme"],
         instead: "checksum: none",
         why: "As above.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &["get_object_attributes_reports_the_crc64nvme"],
         instead: "an unreadable answer",
         why: "The store uses HEAD.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &[
             "a_put_if_none_match_succeeds_only_once",
             "a_put_if_match_with_a_stale_etag_is_refused",
@@ -50,7 +50,7 @@ pub const ALL: &[Difference] = &[
         why: "It ignores `If-None-Match` and `If-Match`, so the last writer wins. Let only one host write below a prefix.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &[
             "of_concurrent_puts_if_none_match_one_succeeds",
             "of_concurrent_puts_if_match_one_succeeds",
@@ -59,49 +59,49 @@ pub const ALL: &[Difference] = &[
         why: "As above.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &["a_get_if_match_needs_the_current_etag"],
         instead: "accepted",
         why: "It ignores the condition of a read as well: a download of an object that is replaced meanwhile is noticed by its SHA-256 only.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &["a_listing_reports_size_etag_and_date"],
         instead: "another ETag than in the answer to PUT",
         why: "In a listing the ETag has no quotes.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &["a_key_and_a_directory_of_the_same_name_coexist"],
         instead: "refused: 500 InternalError",
         why: "Keys are paths of files there.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &["a_key_of_1024_bytes_is_accepted"],
         instead: "a truncated body",
         why: "Each name between slashes may have 255 bytes there.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &["a_listing_reports_the_storage_class"],
         instead: "classes: [\"STANDARD\"]",
-        why: "It has no classes. HEAD repeats what was asked for, and a listing tells STANDARD.",
+        why: "It has no classes. HEAD repeats what was asked for, and a listing reports STANDARD.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &["an_unknown_storage_class_is_refused"],
         instead: "accepted",
         why: "As above.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &["an_archived_object_is_not_readable"],
         instead: "accepted",
         why: "It has no archive: an object of such a class can be read at once, and nothing has to be thawed.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &[
             "a_thaw_request_is_accepted_and_takes_time",
             "head_reports_a_thaw_in_progress",
@@ -113,7 +113,7 @@ pub const ALL: &[Difference] = &[
         why: "As above.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &[
             "encryption_with_aes256_is_echoed",
             "encryption_with_aes256_is_not_accepted_and_ignored",
@@ -122,7 +122,7 @@ pub const ALL: &[Difference] = &[
         why: "It encrypts nothing, and HEAD repeats what was asked for.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &[
             "a_put_returns_its_version",
             "an_overwritten_version_is_readable",
@@ -137,25 +137,25 @@ pub const ALL: &[Difference] = &[
         why: "It keeps no versions: overwritten and deleted objects are gone.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &["a_completion_returns_its_version"],
         instead: "an unreadable answer",
         why: "As above.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &["the_versioning_status_is_reported"],
         instead: "status: none",
         why: "As above.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &["a_lifecycle_rule_that_aborts_uploads_is_stored"],
         instead: "refused: 409 BucketAlreadyExists",
         why: "It has no rules. It takes the request for a new bucket.",
     },
     Difference {
-        server: Name::Rclone,
+        server: ServerName::Rclone,
         behaviours: &[
             "a_part_echoes_its_crc64nvme",
             "a_part_with_a_wrong_crc64nvme_is_refused",
@@ -178,7 +178,7 @@ pub const ALL: &[Difference] = &[
             "a_part_number_of_10000_is_accepted",
             "a_part_number_above_10000_is_refused",
             "a_completion_with_a_wrong_object_size_is_refused",
-            "a_completion_answers_the_etag_that_head_tells",
+            "a_completion_answers_the_etag_that_head_returns",
             "a_repeated_completion_succeeds_or_is_not_found",
             "an_object_has_the_attributes_of_its_upload",
             "parts_are_listed_with_size_and_etag",

@@ -5,7 +5,7 @@ use aws_sdk_s3::config::ProvideCredentials;
 use aws_sdk_s3::types::BucketVersioningStatus;
 use s3up_testkit::AwsBucket;
 
-use super::{Name, Running, Target};
+use super::{Running, ServerName, Target};
 use crate::contract::server::{Server, quiet};
 
 pub async fn find_or_print_why_not() -> Option<Running<AwsBucket>> {
@@ -27,7 +27,7 @@ pub async fn find_or_print_why_not() -> Option<Running<AwsBucket>> {
     let enabled = Some(BucketVersioningStatus::Enabled);
     let keeps_versions = versioning.is_ok_and(|answer| answer.status == enabled);
     let versioned = keeps_versions.then(|| server.clone());
-    let target = Target { name: Name::Aws, server, versioned, is_ours: false };
+    let target = Target { name: ServerName::Aws, server, versioned, is_ours: false };
     Some(Running { target, stopper: bucket })
 }
 

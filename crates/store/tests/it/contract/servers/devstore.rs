@@ -5,7 +5,7 @@ use std::time::Duration;
 use s3up_devstore::{DevStore, Options};
 use tempfile::TempDir;
 
-use super::{Name, Running, with_new_buckets};
+use super::{Running, ServerName, with_new_buckets};
 use crate::contract::server::Server;
 
 /// Long enough to see a thaw in progress.
@@ -17,7 +17,7 @@ pub async fn start() -> Running<(DevStore, TempDir)> {
     let s3 = DevStore::start(options).await.expect("an S3 server");
     let (id, secret) = (Options::ACCESS_KEY_ID, Options::SECRET_ACCESS_KEY);
     let server = Server::new(s3.endpoint(), Options::REGION, id, secret);
-    let target = with_new_buckets(Name::Devstore, server).await;
+    let target = with_new_buckets(ServerName::Devstore, server).await;
     Running { target, stopper: (s3, directory) }
 }
 

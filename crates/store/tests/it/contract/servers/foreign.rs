@@ -2,7 +2,7 @@
 
 use s3up_testkit::{Foreign, ForeignServer};
 
-use super::{Name, Running, with_new_buckets};
+use super::{Running, ServerName, with_new_buckets};
 use crate::contract::server::Server;
 
 pub async fn start_or_print_why_not(foreign: Foreign) -> Option<Running<ForeignServer>> {
@@ -13,12 +13,12 @@ pub async fn start_or_print_why_not(foreign: Foreign) -> Option<Running<ForeignS
     Some(Running { target, stopper: running })
 }
 
-fn name(foreign: Foreign) -> Name {
+fn name(foreign: Foreign) -> ServerName {
     match foreign {
-        Foreign::Rgw => Name::Rgw,
-        Foreign::Swift => Name::Swift,
-        Foreign::SeaweedFs => Name::SeaweedFs,
-        Foreign::Rclone => Name::Rclone,
+        Foreign::Rgw => ServerName::Rgw,
+        Foreign::Swift => ServerName::Swift,
+        Foreign::SeaweedFs => ServerName::SeaweedFs,
+        Foreign::Rclone => ServerName::Rclone,
     }
 }
 

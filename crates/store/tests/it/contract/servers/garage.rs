@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::process::{Process, path_in, run, start};
-use super::{Name, Running, not_run, with_new_buckets};
+use super::{Running, ServerName, not_run, with_new_buckets};
 use crate::contract::server::Server;
 
 const PROGRAM: &str = "S3UP_GARAGE";
@@ -41,7 +41,7 @@ pub async fn start_or_print_why_not() -> Option<Running<Garage>> {
     let allow = ["-c", config, "key", "allow", "--create-bucket", KEY_ID];
     run(&program, &allow).await.expect("a key that may create buckets");
     let server = Server::new(garage.endpoint.clone(), REGION, KEY_ID, SECRET);
-    let target = with_new_buckets(Name::Garage, server).await;
+    let target = with_new_buckets(ServerName::Garage, server).await;
     Some(Running { target, stopper: garage })
 }
 

@@ -6,7 +6,7 @@
 use tokio::process::Command;
 
 use super::process::{Process, path_in, start};
-use super::{Name, Running, skipped, with_new_buckets};
+use super::{Running, ServerName, skipped, with_new_buckets};
 use crate::contract::server::Server;
 
 const PROGRAM: &str = "S3UP_MOTO_SERVER";
@@ -21,7 +21,7 @@ pub async fn start_or_print_why_not() -> Option<Running<Process>> {
     command.args(["-H", "127.0.0.1", "-p", "0"]).env("PYTHONUNBUFFERED", "1");
     let (process, endpoint) = start(&mut command, endpoint).await.expect("a moto server");
     let server = Server::new(endpoint, REGION, "moto", "moto-secret");
-    let target = with_new_buckets(Name::Moto, server).await;
+    let target = with_new_buckets(ServerName::Moto, server).await;
     Some(Running { target, stopper: process })
 }
 

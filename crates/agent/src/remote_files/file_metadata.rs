@@ -1,8 +1,9 @@
-//! Mode and modification time that a restored file gets.
+//! Mode and modification time that a restored or downloaded file gets.
 
-use rustix::fs::{Mode, Timespec, Timestamps, UTIME_OMIT};
+use std::fs::File;
+use std::io;
 
-use crate::remote_files::remote_file::RemoteFile;
+use rustix::fs::{Mode, Timespec, Timestamps, UTIME_OMIT, fchmod, futimens};
 
 const SECOND_NS: i64 = 1_000_000_000;
 /// Bits of a mode that are set. The owner is the user who restores, so a file never becomes setuid.
@@ -16,11 +17,6 @@ pub struct FileMetadata {
 }
 
 impl FileMetadata {
-    /// Returns the metadata that a listing has.
-    pub fn of_remote(file: &RemoteFile) -> FileMetadata {
-        FileMetadata { mtime_ns: file.mtime_ns, mode: file.mode_bits() }
-    }
-
     /// True if a file with this mode and mtime has other metadata.
     pub fn differs(&self, mode: u32, mtime_ns: i64) -> bool {
         self.mode.is_some_and(|own| own & MODE_BITS != mode & MODE_BITS)
@@ -37,6 +33,17 @@ impl FileMetadata {
         let mtime =
             Timespec { tv_sec: ns.div_euclid(SECOND_NS), tv_nsec: ns.rem_euclid(SECOND_NS) };
         Some(Timestamps { last_access: omit, last_modification: mtime })
+    }
+
+    /// Sets what is known, the mode first.
+    pub fn set(&self, file: &File) -> io::Result<()> {
+        if let Some(mode) = self.mode() {
+            fchmod(file, mode)?;
+        }
+        if let Some(times) = self.times() {
+            futimens(file, &times)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,251 @@
+//! Decides which incidents have begun and which are over. Pure.
+//!
+//! An incident is something that needs attention beside the state of a client: a quota that is nearly used,
+//! files that change as ransomware changes them, a certificate that ends. Each has a limit that begins it and
+//! a lower one that ends it, so that a value near its limit makes one alert. What cannot be looked at
+//! neither begins nor ends an incident.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use s3up_cli::age_text;
+use s3up_core::wire::{Drill, Total};
+use s3up_core::{ClientName, Size};
+use s3up_store::Versioning;
+
+use super::judge::age;
+use crate::alert::Topic;
+use crate::clients::ClientPolicy;
+use crate::clock::{Millis, time_text};
+use crate::database::changes::Changes;
+use crate::database::client_facts::ClientFacts;
+use crate::database::incidents::IncidentRow;
+
+/// Percent of a quota that begin and end an incident.
+const QUOTA_PERCENT: (u64, u64) = (90, 85);
+/// Requests without a valid key within ten minutes.
+const FAILED_KEYS: (u64, u64) = (100, 20);
+/// Most automatic renewals come a month before the end.
+const CERTIFICATE_ENDS_WITHIN: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// The subject of an incident and its topic.
+pub(crate) type Incident = (Topic, String);
+
+/// An incident that has begun and is not over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OpenIncident {
+    pub since: Millis,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// One sentence that says why.
+    Incident(String),
+    Well,
+    /// It could not be looked at.
+    Unknown,
+}
+
+/// An incident begins or ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Transition {
+    pub topic: Topic,
+    pub subject: String,
+    /// The reason of an incident that begins; `None` if it ends.
+    pub begun: Option<String>,
+}
+
+/// The observations of one gateway about itself and its bucket.
+#[derive(Clone, Debug)]
+pub(crate) struct GatewayFacts {
+    /// Name of the host.
+    pub host: String,
+    /// Requests without a valid key within the last ten minutes.
+    pub failed_keys: u64,
+    /// `None`: without TLS there is no certificate.
+    pub certificate_ends_at: Option<Millis>,
+    pub bucket: String,
+    /// `None`: S3 does not answer.
+    pub versioning: Option<Versioning>,
+    /// True if the bucket was once seen to keep versions.
+    pub kept_versions: bool,
+}
+
+/// Returns the incidents of the database by topic and subject.
+pub(crate) fn by_subject(rows: Vec<IncidentRow>) -> BTreeMap<Incident, OpenIncident> {
+    rows.into_iter()
+        .map(|(incident, (since, reason))| (incident, OpenIncident { since, reason }))
+        .collect()
+}
+
+/// Judges all clients of the configuration and this gateway.
+pub(crate) fn judge_all<'p>(
+    policies: impl Iterator<Item = &'p ClientPolicy>,
+    facts: &[ClientFacts],
+    changes: &BTreeMap<ClientName, Changes>,
+    gateway: &GatewayFacts,
+    open: &BTreeMap<Incident, OpenIncident>,
+    now: Millis,
+) -> Vec<(Incident, Verdict)> {
+    let is_open = |topic, subject: &str| open.contains_key(&(topic, subject.to_owned()));
+    let mut judged = Vec::new();
+    for policy in policies {
+        let name = policy.name.as_str();
+        let facts = facts.iter().find(|facts| facts.name == policy.name);
+        let stored = facts.map(|facts| facts.stored).unwrap_or_default();
+        let changes = changes.get(&policy.name).copied().unwrap_or_default();
+        let heartbeat = facts.and_then(|facts| facts.heartbeat.as_ref());
+        let drill = heartbeat.map(|heartbeat| heartbeat.body.last_drill.as_ref());
+        for (topic, verdict) in [
+            (Topic::Quota, quota(stored.bytes, policy.quota_bytes, is_open(Topic::Quota, name))),
+            (Topic::Changes, suspicion(&changes, stored, policy, is_open(Topic::Changes, name))),
+            (Topic::Drill, old_drill(drill, policy.drill_after, now)),
+        ] {
+            judged.push(((topic, name.to_owned()), verdict));
+        }
+    }
+    let is_attacked = is_open(Topic::Authentication, &gateway.host);
+    let versions = lost_versions(gateway.versioning, gateway.kept_versions);
+    for (topic, subject, verdict) in [
+        (Topic::Authentication, &gateway.host, failed_keys(gateway.failed_keys, is_attacked)),
+        (Topic::Certificate, &gateway.host, certificate(gateway.certificate_ends_at, now)),
+        (Topic::Versions, &gateway.bucket, versions),
+    ] {
+        judged.push(((topic, subject.clone()), verdict));
+    }
+    // A client that was removed has no incidents.
+    let removed = open.keys().filter(|(topic, _)| topic.is_of_client());
+    let removed = removed.filter(|incident| !judged.iter().any(|(known, _)| known == *incident));
+    let removed: Vec<_> = removed.map(|incident| (incident.clone(), Verdict::Well)).collect();
+    judged.extend(removed);
+    judged
+}
+
+/// Returns the incidents that begin and end.
+pub(crate) fn transitions(
+    open: &BTreeMap<Incident, OpenIncident>,
+    judged: Vec<(Incident, Verdict)>,
+) -> Vec<Transition> {
+    let changed = judged.into_iter().filter_map(|(incident, verdict)| {
+        let is_open = open.contains_key(&incident);
+        let begun = match verdict {
+            Verdict::Incident(reason) if !is_open => Some(reason),
+            Verdict::Well if is_open => None,
+            Verdict::Incident(_) | Verdict::Well | Verdict::Unknown => return None,
+        };
+        let (topic, subject) = incident;
+        Some(Transition { topic, subject, begun })
+    });
+    changed.collect()
+}
+
+fn verdict(reason: Option<String>) -> Verdict {
+    reason.map_or(Verdict::Well, Verdict::Incident)
+}
+
+fn quota(bytes: u64, quota_bytes: Option<u64>, is_open: bool) -> Verdict {
+    let Some(quota) = quota_bytes else { return Verdict::Well };
+    let percent = percent(bytes, quota);
+    let (begin, end) = QUOTA_PERCENT;
+    verdict((percent >= if is_open { end } else { begin }).then(|| {
+        let (bytes, quota) = (Size(bytes), Size(quota));
+        format!("it has stored {bytes}, {percent} % of its quota of {quota}; uploads over the quota are refused")
+    }))
+}
+
+/// Many known files that are replaced within an hour, or many new ones of a kind that the client never had:
+/// encrypted files often get another extension.
+fn suspicion(changes: &Changes, stored: Total, policy: &ClientPolicy, is_open: bool) -> Verdict {
+    if policy.changed_percent == 0 {
+        return Verdict::Well;
+    }
+    let known = stored.files.saturating_sub(changes.created);
+    let easing = if is_open { 2 } else { 1 };
+    let (share_min, files_min) =
+        (policy.changed_percent / easing, policy.changed_files_min / easing);
+    let is_much =
+        |files: u64| known > 0 && files >= files_min && percent(files, known) >= share_min;
+    if is_much(changes.replaced) {
+        let (replaced, share) = (changes.replaced, percent(changes.replaced, known));
+        let emptied = match changes.emptied {
+            0 => String::new(),
+            count => format!(", {count} of them are empty now"),
+        };
+        return Verdict::Incident(format!(
+            "{replaced} of its {known} files ({share} %) were replaced within an hour{emptied}; if that is \
+             ransomware, stop its uploads with `s3up-server freeze {}`",
+            policy.name
+        ));
+    }
+    if is_much(changes.unfamiliar) {
+        return Verdict::Incident(format!(
+            "{} new files within an hour have extensions that its {known} files did not have; if that is \
+             ransomware, stop its uploads with `s3up-server freeze {}`",
+            changes.unfamiliar, policy.name
+        ));
+    }
+    Verdict::Well
+}
+
+/// `None`: no heartbeat says anything about drills. A host that makes no drills is well: nothing says that
+/// it should.
+fn old_drill(drill: Option<Option<&Drill>>, drill_after: Duration, now: Millis) -> Verdict {
+    let Some(drill) = drill else { return Verdict::Unknown };
+    let Some(drill) = drill else { return Verdict::Well };
+    let Some(last_good_at) = &drill.last_good_at else {
+        return Verdict::Incident("none of its drills could restore all files".to_owned());
+    };
+    let Ok(at) = last_good_at.parse::<Timestamp>() else { return Verdict::Unknown };
+    let age = age(at.as_millisecond(), now);
+    verdict(
+        (age > drill_after).then(|| {
+            format!("its last drill that could restore all files was {} ago", age_text(age))
+        }),
+    )
+}
+
+fn failed_keys(count: u64, is_open: bool) -> Verdict {
+    let (begin, end) = FAILED_KEYS;
+    verdict((count >= if is_open { end } else { begin }).then(|| {
+        format!(
+            "{count} requests within ten minutes had no valid key; the log names their addresses \
+             (event `request_refused`)"
+        )
+    }))
+}
+
+fn certificate(ends_at: Option<Millis>, now: Millis) -> Verdict {
+    let Some(ends_at) = ends_at else { return Verdict::Well };
+    let end = time_text(ends_at);
+    if ends_at <= now {
+        return Verdict::Incident(format!("its certificate ended on {end}; clients refuse it"));
+    }
+    // The age of now at that time.
+    let left = age(now, ends_at);
+    verdict(
+        (left < CERTIFICATE_ENDS_WITHIN)
+            .then(|| format!("its certificate ends in {}, on {end}; renew it", age_text(left))),
+    )
+}
+
+fn lost_versions(now: Option<Versioning>, kept_versions: bool) -> Verdict {
+    match now {
+        None | Some(Versioning::Unknown) => Verdict::Unknown,
+        Some(Versioning::Off) if kept_versions => Verdict::Incident(
+            "the bucket does not keep versions any more: overwritten files cannot be recovered; switch \
+             versioning on again"
+                .to_owned(),
+        ),
+        Some(Versioning::Off | Versioning::Enabled) => Verdict::Well,
+    }
+}
+
+fn percent(part: u64, whole: u64) -> u64 {
+    let percent = u128::from(part) * 100 / u128::from(whole.max(1));
+    u64::try_from(percent).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

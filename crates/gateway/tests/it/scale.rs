@@ -1,0 +1,209 @@
+//! A fleet of a thousand clients with ten million rows. It takes minutes, and so it has to be asked for:
+//! `S3UP_TEST_SCALE=yes cargo nextest run --workspace -E 'test(/^scale::/)' --success-output immediate`, and with
+//! `S3UP_TEST_DATABASE=postgres` on PostgreSQL. It prints what it measured.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+use s3up_core::Stopwatch;
+use s3up_core::wire::ClientList;
+use s3up_testkit::{CLOCK, Postgres, postgres_or_skip};
+use serde_json::json;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+
+use crate::fixture::{config, with_database};
+use crate::process::{program, s3};
+use crate::running::Running;
+
+const ADMIN_KEY: &str = "s3up_admin_0123456789012345678901234567890123";
+const UPLOADS: u64 = 5_000_000;
+const FILES: u64 = 5_000_000;
+/// Rows of one statement.
+const STEP: u64 = 1_000_000;
+
+/// The database of the fleet, past the gateway.
+enum Database<'d> {
+    Sqlite(&'d Path),
+    Postgres(&'d Postgres),
+}
+
+impl Database<'_> {
+    async fn run(&self, sql: String) {
+        match self {
+            Database::Sqlite(file) => {
+                let options = SqliteConnectOptions::new().filename(file);
+                let mut database = options.connect().await.expect("a database");
+                let query = sqlx::query(sqlx::AssertSqlSafe(sql));
+                query.execute(&mut database).await.expect("rows");
+            }
+            Database::Postgres(postgres) => {
+                postgres.query(&sql);
+            }
+        }
+    }
+
+    async fn bytes(&self) -> u64 {
+        match self {
+            Database::Sqlite(file) => {
+                self.run("PRAGMA wal_checkpoint(TRUNCATE)".to_owned()).await;
+                std::fs::metadata(file).expect("the database").len()
+            }
+            Database::Postgres(postgres) => {
+                let size = postgres.query("SELECT pg_database_size(current_database())");
+                size.parse().expect("a number")
+            }
+        }
+    }
+
+    /// Adds rows of uploads or files for the numbers of a range.
+    async fn add(&self, insert: &str, clients: u64, from: u64, count: u64) {
+        let to = from + count;
+        let numbers = format!(
+            "WITH RECURSIVE numbers(n) AS (SELECT CAST({from} AS BIGINT) UNION ALL \
+             SELECT n + 1 FROM numbers WHERE n + 1 < {to}) "
+        );
+        let now = jiff::Timestamp::try_from((CLOCK.wall)()).expect("a time").as_millisecond();
+        let client = format!("'client-' || CAST(n % {clients} AS TEXT)");
+        let path =
+            "'uploads/2026/' || CAST(n % 977 AS TEXT) || '/photo-' || CAST(n AS TEXT) || '.jpg'";
+        let statement = insert.replace("CLIENT", &client).replace("PATH", path);
+        let statement = statement.replace("NOW", &now.to_string());
+        // Both databases take the numbers in front of the insert.
+        self.run(format!("{numbers}{statement}")).await;
+    }
+}
+
+const INSERT_UPLOADS: &str = "INSERT INTO uploads (client, path, started_at, elapsed_ms, size, result) \
+    SELECT CLIENT, PATH, NOW - n * 100, 30, 51234, 'stored' FROM numbers";
+const INSERT_FILES: &str = "INSERT INTO files (client, path, size, sha256, mtime_ns, mode, etag, version_id, \
+                                               uploaded_at, replaced_at) \
+    SELECT CLIENT, PATH, 51234, '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08', \
+           1700000000123456789, 420, '\"9f86d081884c7d659a2feaa0c55ad015\"', 'jw8v3kq2n5x7c9m1', NOW, NOW \
+    FROM numbers";
+
+fn key(n: u64) -> String {
+    format!("s3up_{n:043}")
+}
+
+/// Returns the configuration of a fleet.
+fn fleet(text: &str, clients: u64) -> String {
+    let (before, _) = text.split_once("clients:").expect("clients");
+    let mut text = format!("{before}admin_keys: [{ADMIN_KEY}]\nclients:\n");
+    for n in 0..clients {
+        writeln!(text, "  - {{ name: client-{n}, api_key: {} }}", key(n)).expect("a text");
+    }
+    text
+}
+
+/// Returns the median and the 99th percentile.
+fn percentiles(mut times: Vec<Duration>) -> (Duration, Duration) {
+    times.sort();
+    (times[times.len() / 2], times[times.len() * 99 / 100])
+}
+
+struct Measured {
+    list: (Duration, Duration),
+    heartbeat: (Duration, Duration),
+    memory: u64,
+}
+
+async fn measure(config: &Path, clients: u64) -> Measured {
+    let gateway = Running::start(config, &[]);
+    let http = Client::new();
+    let agent = json!({"version": "0.1.0", "host": "web", "started_at": "2026-01-01T00:00:00Z"});
+    let none = json!({"files": 0, "bytes": 0});
+    let files = json!({"protected": none, "pending": none, "baseline": none, "excluded": none,
+                       "problems": none});
+    let heartbeat = json!({"version": 1, "agent": agent, "files": files,
+                           "last_scan_at": "2026-01-01T00:00:00Z", "watcher": {"state": "ok"}});
+    let mut beats = Vec::new();
+    for n in 0..2 * clients.max(500) {
+        let request = http.post(format!("{}/heartbeat", gateway.url)).json(&heartbeat);
+        let began: Stopwatch = CLOCK.start();
+        let answer = request.bearer_auth(key(n % clients)).send().await.expect("a response");
+        beats.push(began.elapsed());
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+    let mut lists = Vec::new();
+    for _ in 0..100 {
+        let request = http.get(format!("{}/clients", gateway.url)).bearer_auth(ADMIN_KEY);
+        let began = CLOCK.start();
+        let body = request.send().await.expect("a response").bytes().await.expect("a body");
+        lists.push(began.elapsed());
+        let list: ClientList = serde_json::from_slice(&body).expect("a list");
+        assert_eq!(list.clients.len() as u64, clients);
+    }
+    let memory = gateway.memory_peak();
+    assert!(gateway.stop().await.success());
+    Measured { list: percentiles(lists), heartbeat: percentiles(beats), memory }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_clients_with_ten_million_rows_are_listed_as_fast_as_ten() {
+    if std::env::var_os("S3UP_TEST_SCALE").is_none() {
+        println!("NOT RUN: S3UP_TEST_SCALE is not set");
+        return;
+    }
+    let root = tempfile::tempdir().expect("a directory");
+    let s3 = s3(&root).await;
+    let postgres = std::env::var_os("S3UP_TEST_DATABASE").map(|_| postgres_or_skip().expect("one"));
+    let file = root.path().join("gateway.db");
+    let text = config(&s3.endpoint(), &file);
+    let (text, database) = match &postgres {
+        Some(postgres) => {
+            let url = format!("url: \"{}\"", postgres.url());
+            (with_database(&text, &url), Database::Postgres(postgres))
+        }
+        None => (text, Database::Sqlite(&file)),
+    };
+    let config = root.path().join("server.yaml");
+    let mut results = String::new();
+    for clients in [10, 1000] {
+        std::fs::write(&config, fleet(&text, clients)).expect("a file");
+        let made = program().arg("fleet").arg("--config").arg(&config).output();
+        assert!(made.expect("a program that runs").status.success());
+        if clients == 1000 {
+            let before = database.bytes().await;
+            for from in (0..UPLOADS).step_by(STEP as usize) {
+                database.add(INSERT_UPLOADS, clients, from, STEP).await;
+            }
+            let uploads = (database.bytes().await - before) * STEP / UPLOADS;
+            let before = database.bytes().await;
+            for from in (0..FILES).step_by(STEP as usize) {
+                database.add(INSERT_FILES, clients, from, STEP).await;
+            }
+            let files = (database.bytes().await - before) * STEP / FILES;
+            let mib = |bytes: u64| bytes >> 20;
+            writeln!(
+                results,
+                "a million uploads: {} MiB; a million files: {} MiB",
+                mib(uploads),
+                mib(files)
+            )
+            .expect("a text");
+            database
+                .run(
+                    "INSERT INTO totals (client, files, bytes) \
+                     SELECT client, count(*), sum(size) FROM files GROUP BY client"
+                        .to_owned(),
+                )
+                .await;
+        }
+        let Measured { list, heartbeat, memory } = measure(&config, clients).await;
+        writeln!(
+            results,
+            "{clients} clients: GET /clients {:?} (p99 {:?}), heartbeat {:?} (p99 {:?}), memory {} MiB",
+            list.0,
+            list.1,
+            heartbeat.0,
+            heartbeat.1,
+            memory >> 20
+        )
+        .expect("a text");
+    }
+    println!("{results}");
+    s3.stop().await;
+}
