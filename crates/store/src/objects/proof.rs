@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use s3up_core::Key;
+use s3up_core::wire::is_archive_class;
 
-use crate::archive::state::is_archive;
 use crate::error::StoreError;
 use crate::objects::facts::ObjectFacts;
 use crate::objects::head::facts_of;
@@ -32,7 +32,7 @@ impl Store {
         let expiration = head.expiration.clone().filter(|text| !text.is_empty());
         let has_archive_tier = head.archive_status.is_some();
         let facts = facts_of(key, head)?;
-        let is_archived = has_archive_tier || is_archive(facts.storage_class.as_deref());
+        let is_archived = has_archive_tier || is_archive_class(facts.storage_class.as_deref());
         Ok(Some(ObjectProof { facts, is_archived, expiration }))
     }
 }
