@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use s3up_core::Key;
-use s3up_core::wire::is_archive_class;
+use s3up_core::storage_class::is_archive_class;
 
 use crate::error::StoreError;
 use crate::objects::facts::ObjectFacts;
