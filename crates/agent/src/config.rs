@@ -19,7 +19,8 @@ use s3up_core::part::MIB;
 use s3up_core::{KeyPrefix, Sha256Digest};
 
 pub use self::raw::Raw;
-use self::raw::{OnMaxAttempts, RawReport, RawScan, RawServer, RawStability, RawUpload, RawWatch};
+use self::raw::{OnMaxAttempts, RawCleanup, RawScan, RawServer, RawStability, RawUpload, RawWatch};
+use crate::cleanup::policy::{CleanupPolicy, REMOVED_NAMES};
 use crate::files::watch::{Watch, WatchIndex};
 use crate::gateway::address::{self, AddressError};
 use crate::gateway::client::GatewayAccess;
@@ -35,6 +36,8 @@ const DEBOUNCE_SECONDS: std::ops::RangeInclusive<f64> = 0.1..=3600.0;
 const HOT_SECONDS: std::ops::RangeInclusive<f64> = 1.0..=86_400.0;
 /// Each upload may hold a buffer of [`queue::SHORT_BYTES_MAX`].
 const CONCURRENT: std::ops::RangeInclusive<usize> = 1..=256;
+/// A cleanup has to leave time to notice that something is wrong.
+const AFTER_DAYS: std::ops::RangeInclusive<u64> = 1..=36_500;
 /// At most a week; a rarer scan would find missed files too late.
 const INTERVAL_MINUTES: std::ops::RangeInclusive<u64> = 1..=7 * 24 * 60;
 
@@ -54,6 +57,7 @@ pub struct Config {
     pub upload_bytes_per_second: Option<NonZeroU64>,
     /// Time of day (UTC) from which the day before is reported.
     pub report_time: Time,
+    pub cleanup: CleanupPolicy,
     pub spool: Spool,
     /// Digest of the settings that decide whether the gateway accepts a file. If it
     /// changes, refused files are retried.
@@ -83,7 +87,8 @@ impl Config {
             lanes: lanes(&raw.upload, &source)?,
             file_bytes_max,
             upload_bytes_per_second,
-            report_time: report_time(&raw.report, &source)?,
+            report_time: time_of_day(&raw.report.time, "report.time", "00:10", &source)?,
+            cleanup: cleanup(&raw.cleanup, &source)?,
             spool: spool(&raw),
         })
     }
@@ -156,6 +161,9 @@ fn watch(
     let mut builder = GitignoreBuilder::new("");
     add_lines(&mut builder, global, "exclude", source)?;
     add_lines(&mut builder, &raw.exclude, &key("exclude"), source)?;
+    // The last line counts: no setting makes such a file look like one of the host.
+    let own = builder.add_line(None, REMOVED_NAMES);
+    own.map_err(|err| source.invalid(&key("exclude"), err))?;
     let excludes: Gitignore =
         builder.build().map_err(|err| source.invalid(&key("exclude"), err))?;
     Ok(Watch { index, root, prefix, recursive: raw.recursive, poll: raw.poll, excludes })
@@ -276,10 +284,36 @@ fn optional_mebibytes(
     }
 }
 
-fn report_time(raw: &RawReport, source: &Source) -> Result<Time, ConfigError> {
-    Time::strptime("%H:%M", &raw.time).map_err(|_| {
-        let what = format_args!("expected a time like 00:10, found {:?}", raw.time);
-        source.invalid("report.time", what)
+fn cleanup(raw: &RawCleanup, source: &Source) -> Result<CleanupPolicy, ConfigError> {
+    if !AFTER_DAYS.contains(&raw.after_days) {
+        let what = out_of_range(raw.after_days, &AFTER_DAYS);
+        return Err(source.invalid("cleanup.after_days", what));
+    }
+    if raw.files_per_minute == 0 {
+        return Err(source.invalid("cleanup.files_per_minute", "expected at least 1, found 0"));
+    }
+    if raw.min_free_gb == Some(0) {
+        let what = "expected at least 1, found 0; leave the key out to delete in any case";
+        return Err(source.invalid("cleanup.min_free_gb", what));
+    }
+    let mut builder = GitignoreBuilder::new("");
+    add_lines(&mut builder, &raw.exclude, "cleanup.exclude", source)?;
+    let excludes = builder.build().map_err(|err| source.invalid("cleanup.exclude", err))?;
+    let days = |days: u64| Duration::from_secs(days.saturating_mul(24 * 60 * 60));
+    Ok(CleanupPolicy {
+        is_enabled: raw.enabled,
+        after: days(raw.after_days),
+        min_age: days(raw.min_age_days),
+        min_free_bytes: raw.min_free_gb.map(|gibibytes| gibibytes.saturating_mul(1024 * MIB)),
+        files_per_minute: raw.files_per_minute,
+        time: time_of_day(&raw.time, "cleanup.time", "03:00", source)?,
+        excludes,
+    })
+}
+
+fn time_of_day(text: &str, key: &str, example: &str, source: &Source) -> Result<Time, ConfigError> {
+    Time::strptime("%H:%M", text).map_err(|_| {
+        source.invalid(key, format_args!("expected a time like {example}, found {text:?}"))
     })
 }
 

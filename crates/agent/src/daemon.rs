@@ -29,6 +29,8 @@ use self::engine::{Engine, EngineOptions, Mode, Parts};
 use self::scan_job::PendingFiles;
 pub use self::summary::Summary;
 use crate::agent::Agent;
+use crate::cleanup::run::Cleanup;
+use crate::cleanup::task::CleanupTask;
 use crate::clock;
 use crate::config::Config;
 use crate::database::recorder::{self, Recorder};
@@ -152,6 +154,10 @@ async fn drive<S>(
     };
     let (sender, calls) = mpsc::channel(1);
     let reporter = reporter(&config, &states, &parts, sender);
+    let cleaning = match mode {
+        Mode::Daemon { .. } => Some(tokio::spawn(cleanup(&config, &parts).run())),
+        Mode::Once => None,
+    };
     let reporting = match mode {
         Mode::Daemon { .. } => Reporting::Task(tokio::spawn(reporter.run())),
         Mode::Once => Reporting::AtEnd(Box::new(reporter)),
@@ -174,6 +180,11 @@ async fn drive<S>(
     let mut cause = work(&mut engine, &mut inputs, ending).await;
     let summary = engine.into_summary().await;
     polling.abort();
+    if let Some(task) = cleaning {
+        task.abort();
+        // An error, unless it ended by itself.
+        task.await.ok();
+    }
     report_at_end(reporting, matches!(cause, Cause::Done) && !summary.gave_up).await;
     if !close(inputs, reader).await {
         log_events::uploads_not_recorded();
@@ -274,6 +285,17 @@ fn engine_options(config: &Config) -> EngineOptions {
         spool: config.spool.clone(),
         fingerprint: config.fingerprint.clone(),
     }
+}
+
+fn cleanup(config: &Config, parts: &Parts) -> CleanupTask {
+    let cleanup = Cleanup {
+        watches: parts.watches.clone(),
+        policy: config.cleanup.clone(),
+        gateway: parts.gateway.clone(),
+        reader: parts.reader.clone(),
+        requests: Some(parts.requests.clone()),
+    };
+    CleanupTask { cleanup, database: config.database.clone() }
 }
 
 fn reporter(

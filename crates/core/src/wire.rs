@@ -11,6 +11,7 @@ mod clients;
 mod exists;
 mod files;
 mod fleet;
+mod proof;
 mod ready;
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,7 @@ pub use self::fleet::{
     Accepted, AgentFacts, Drill, FLEET_VERSION, FileTotals, HEARTBEAT_BYTES_MAX, Heartbeat,
     PROBLEMS_MAX, REPORT_BYTES_MAX, Report, ReportedProblem, Total, Watcher,
 };
+pub use self::proof::{Expiry, FileProof, PROOF_FILES_MAX, ProofQuery, Proofs, ProvenObject};
 pub use self::ready::{Part, Readiness};
 use crate::Sha256Digest;
 

@@ -13,6 +13,7 @@ pub(crate) mod metrics;
 pub(crate) mod patch_file;
 pub(crate) mod post_batch;
 pub(crate) mod post_form;
+pub(crate) mod proof;
 pub(crate) mod put_file;
 pub(crate) mod ready;
 pub(crate) mod versions;

@@ -73,6 +73,7 @@ fn without_null(schema: &mut Value) {
         handlers::post_batch::post_batch,
         handlers::exists_one::exists_one,
         handlers::exists_many::exists_many,
+        handlers::proof::proof,
         handlers::list::list,
         handlers::versions::versions,
         handlers::clients::clients,
@@ -320,6 +321,12 @@ refusals_of!(
     JsonRefusals:
     BadRequest Incomplete Unauthorized Forbidden TooSlow TooLarge RateLimited Internal StoreRefused
     StoreUnavailable DatabaseUnavailable Overloaded
+);
+refusals_of!(
+    /// The refusals of a call with paths in JSON.
+    ProofRefusals:
+    BadRequest BadPath Incomplete Unauthorized Forbidden TooSlow TooLarge RateLimited Internal
+    StoreRefused StoreUnavailable Overloaded
 );
 
 #[cfg(test)]

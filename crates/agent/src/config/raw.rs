@@ -21,6 +21,8 @@ pub struct Raw {
     #[serde(default)]
     pub upload: RawUpload,
     #[serde(default)]
+    pub cleanup: RawCleanup,
+    #[serde(default)]
     pub report: RawReport,
     #[serde(default)]
     pub log: RawLog,
@@ -90,6 +92,18 @@ pub struct RawUpload {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
+pub struct RawCleanup {
+    pub enabled: bool,
+    pub after_days: u64,
+    pub time: String,
+    pub min_age_days: u64,
+    pub min_free_gb: Option<u64>,
+    pub files_per_minute: u32,
+    pub exclude: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RawReport {
     pub time: String,
 }
@@ -126,6 +140,20 @@ impl Default for RawUpload {
             concurrent: 8,
             max_file_size_mb: None,
             bandwidth_limit_mb: None,
+        }
+    }
+}
+
+impl Default for RawCleanup {
+    fn default() -> RawCleanup {
+        RawCleanup {
+            enabled: false,
+            after_days: 30,
+            time: "03:00".to_owned(),
+            min_age_days: 1,
+            min_free_gb: None,
+            files_per_minute: 600,
+            exclude: Vec::new(),
         }
     }
 }

@@ -106,7 +106,12 @@ fn numbers_out_of_range_are_refused() {
         ("upload: { bandwidth_limit_mb: 0 }",       "7: upload.bandwidth_limit_mb: expected at least 1, found 0; leave the key out for no limit"),
         ("report: { time: \"24:00\" }",              "7: report.time: expected a time like 00:10, found \"24:00\""),
         ("report: { time: noon }",                  "7: report.time: expected a time like 00:10, found \"noon\""),
-        ("cleanup: { enabled: true }",              "7: cleanup: "),
+        ("cleanup: { after_days: 0 }",              "7: cleanup.after_days: expected 1 to 36500, found 0"),
+        ("cleanup: { time: \"3\" }",                "7: cleanup.time: expected a time like 03:00, found \"3\""),
+        ("cleanup: { files_per_minute: 0 }",        "7: cleanup.files_per_minute: expected at least 1, found 0"),
+        ("cleanup: { min_free_gb: 0 }",             "7: cleanup.min_free_gb: expected at least 1, found 0; leave the key out to delete in any case"),
+        ("cleanup: { exclude: [\"{x\"] }",          "7: cleanup.exclude[0]: "),
+        ("cleanup: { now: true }",                  "7: cleanup.now: "),
     ];
     for (line, want) in cases {
         let message = parse(&format!("{GOOD}{line}\n")).unwrap_err().to_string();
@@ -136,6 +141,9 @@ fn excludes_of_a_watch_are_added_to_the_global_ones() {
     };
     assert!(excluded(0, "a.tmp") && excluded(0, "keep.tmp") && excluded(1, "a.tmp"));
     assert!(!excluded(1, "keep.tmp"), "a later line wins");
+    let all = parse(&GOOD.replace("\"more\" }", "\"more\", exclude: [\"!.s3up-*\"] }")).unwrap();
+    let removed = Path::new("sub/.s3up-cleanup-0123456789abcdef");
+    assert!(all.watches[1].excludes(removed, crate::files::watch::EntryKind::Other));
 }
 
 #[test]

@@ -10,7 +10,8 @@ use reqwest::header::{CONTENT_LENGTH, EXPECT};
 use reqwest::{Body, Method, Response};
 use s3up_core::wire::{
     Accepted, ExistsQuery, ExistsResponse, HOT_HEADER, Heartbeat, Listing, MODE_HEADER,
-    MTIME_NS_HEADER, REPR_DIGEST_HEADER, Readiness, Report, UploadResponse, Verdicts, Versions,
+    MTIME_NS_HEADER, ProofQuery, Proofs, REPR_DIGEST_HEADER, Readiness, Report, UploadResponse,
+    Verdicts, Versions,
 };
 use s3up_core::{RemotePath, Sha256Digest};
 pub use s3up_gateway_client::http::GatewayAccess;
@@ -185,6 +186,12 @@ impl GatewayClient {
     /// Asks about many files in one call.
     pub async fn exists_many(&self, query: &ExistsQuery) -> Result<Verdicts, GatewayError> {
         let request = self.http.post(format!("{}/exists", self.base)).json(query);
+        response::json_of(send(request).await?, VERDICTS_BYTES_MAX).await
+    }
+
+    /// Asks what S3 itself reports about many files.
+    pub async fn prove(&self, query: &ProofQuery) -> Result<Proofs, GatewayError> {
+        let request = self.http.post(format!("{}/proof", self.base)).json(query);
         response::json_of(send(request).await?, VERDICTS_BYTES_MAX).await
     }
 

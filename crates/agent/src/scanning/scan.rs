@@ -270,7 +270,7 @@ async fn missing(
     let prefix = watch.local_prefix();
     let (mut gone, mut known, mut after) = (Vec::new(), 0, String::new());
     loop {
-        let page = reader.page(&prefix, &after).await?;
+        let page = reader.page_on_disk(&prefix, &after).await?;
         let Some(last) = page.last() else { break };
         after.clone_from(last);
         known += page.len() as u64;

@@ -13,7 +13,7 @@ use s3up::status::{Status, status};
 use s3up_cli::config::LoadedConfig;
 use s3up_core::wire::StoredFile;
 use s3up_core::{RemotePath, Sha256Digest, escape};
-use s3up_devstore::{DevStore, Op, Options, Versioning};
+use s3up_devstore::{DevStore, Fault, Op, Options, Versioning};
 use s3up_server::{Gateway, ServeOptions, TlsFiles, serve};
 use s3up_testkit::S3Client;
 use tempfile::TempDir;
@@ -131,6 +131,11 @@ impl World {
     /// Returns the number of calls of S3 so far.
     pub fn calls(&self, op: Op) -> u64 {
         self.s3.faults().calls(op)
+    }
+
+    /// Lets a call of S3 fail, counted from now on.
+    pub fn fail(&self, op: Op, nth: u64, fault: Fault) {
+        self.s3.faults().inject(op, nth, fault);
     }
 
     /// Delays each call of S3.

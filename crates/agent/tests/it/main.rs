@@ -5,6 +5,8 @@ mod account;
 mod agent_page;
 mod baseline;
 mod batches;
+mod cleanup;
+mod cleanup_doubts;
 mod commands;
 mod cut_uploads;
 mod database;

@@ -78,7 +78,7 @@ async fn message(ca_file: &Path) -> String {
     String::from_utf8(output.stderr).expect("text")
 }
 
-fn certificate(dir: &Path, file: &str, name: &str, is_ca: IsCa) -> TlsFiles {
+pub fn certificate(dir: &Path, file: &str, name: &str, is_ca: IsCa) -> TlsFiles {
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
     params.is_ca = is_ca;

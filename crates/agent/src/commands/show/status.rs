@@ -1,7 +1,9 @@
 //! Text of `s3up status`.
 
 use std::fmt;
+use std::time::Duration;
 
+use s3up_cli::age_text;
 use s3up_core::{Count, Size};
 
 use crate::reporting::messages::time;
@@ -28,7 +30,7 @@ impl fmt::Display for Status {
             writeln!(f, "last upload: {}", time(at))?;
         }
         if let Some(drill) = &self.last_drill {
-            writeln!(f, "{}", drill_line(drill))?;
+            writeln!(f, "{}", drill_line(drill, self.at))?;
         }
         if let Some(at) = self.oldest_pending_at {
             writeln!(f, "oldest pending: since {}", time(at))?;
@@ -45,9 +47,12 @@ impl fmt::Display for Status {
 }
 
 /// Says when a drill last succeeded, and whether the last one failed.
-fn drill_line(drill: &DrillRecord) -> String {
+fn drill_line(drill: &DrillRecord, now: i64) -> String {
     let good = match drill.last_good_at {
-        Some(at) => format!("last good drill: {}", time(at)),
+        Some(at) => {
+            let age = Duration::from_secs(u64::try_from(now.saturating_sub(at)).unwrap_or(0));
+            format!("last good drill: {} ({} ago)", time(at), age_text(age))
+        }
         None => "last good drill: never".to_owned(),
     };
     match (drill.is_good(), drill.files) {
@@ -75,7 +80,11 @@ impl fmt::Display for WatchStatus {
         if self.poll {
             writeln!(f, "  not watched: scans find its changes (poll: true)")?;
         }
-        files(f, &self.files)
+        files(f, &self.files)?;
+        if self.locally_deleted.files > 0 {
+            line(f, "deleted", self.locally_deleted, "by cleanup, and stored in S3 only")?;
+        }
+        Ok(())
     }
 }
 
@@ -97,6 +106,7 @@ impl fmt::Display for FileStatus {
         write!(f, "{}: {}", self.local_path, self.state.as_str())?;
         match &self.state {
             FileState::Protected | FileState::Baseline | FileState::Missing => writeln!(f)?,
+            FileState::LocallyDeleted(at) => writeln!(f, " by cleanup at {}", time(*at))?,
             FileState::Pending(reason) => writeln!(f, ": {reason}")?,
             FileState::Excluded(reason) => writeln!(f, ": {reason}")?,
             FileState::Problem(problem) => writeln!(f, ": {problem}")?,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::reporting::messages::time;
 use crate::states::counts::{FileCount, StateCounts};
 use crate::states::decide::ListedProblem;
 use crate::states::drill_record::DrillRecord;
@@ -35,6 +36,8 @@ pub(in crate::commands) enum PathLine<'s> {
 struct WatchLine<'s> {
     #[serde(flatten)]
     files: DirLine<'s>,
+    /// Files that a cleanup deleted.
+    locally_deleted: CountLine,
     last_scan_at: Option<i64>,
     poll: bool,
 }
@@ -56,7 +59,8 @@ pub(in crate::commands) struct DirLine<'s> {
 pub(in crate::commands) struct FileLine<'s> {
     local_path: &'s str,
     remote_path: Option<&'s str>,
-    /// `protected`, `pending`, `baseline`, `excluded`, `problem` or `missing`.
+    /// `protected`, `pending`, `baseline`, `excluded`, `problem`, `missing` or
+    /// `deleted` (by a cleanup).
     state: &'static str,
     reason: Option<String>,
     help: Option<&'static str>,
@@ -119,6 +123,7 @@ impl WatchLine<'_> {
     fn of(watch: &WatchStatus) -> WatchLine<'_> {
         WatchLine {
             files: DirLine::of(&watch.files),
+            locally_deleted: CountLine::of(watch.locally_deleted),
             last_scan_at: watch.last_scan_at,
             poll: watch.poll,
         }
@@ -150,6 +155,7 @@ impl FileLine<'_> {
     fn of(status: &FileStatus) -> FileLine<'_> {
         let (reason, help) = match &status.state {
             FileState::Protected | FileState::Baseline | FileState::Missing => (None, None),
+            FileState::LocallyDeleted(at) => (Some(format!("by cleanup at {}", time(*at))), None),
             FileState::Pending(reason) => (Some(reason.to_string()), None),
             FileState::Excluded(reason) => (Some(reason.to_string()), None),
             FileState::Problem(problem) => (Some(problem.to_string()), Some(problem.help())),
