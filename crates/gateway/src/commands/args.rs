@@ -107,11 +107,17 @@ continue, and its agent tries again until the client is released.
 With SQLite, run it as the user of the gateway, who must own the database.
 
 Examples:
-  sudo -u s3up-server s3up-server freeze webapp --reason 'strange changes'";
+  sudo -u s3up-server s3up-server freeze webapp --reason 'strange changes'
+
+  # See which clients are frozen
+  sudo -u s3up-server s3up-server fleet";
 
 const RELEASE_EXAMPLES: &str = "\
 Examples:
-  sudo -u s3up-server s3up-server release webapp";
+  sudo -u s3up-server s3up-server release webapp
+
+  # See whether its files are safe again
+  sudo -u s3up-server s3up-server fleet";
 
 const SWEEP_EXAMPLES: &str = "\
 A gateway that is killed leaves multipart uploads behind, for whose parts S3

@@ -7,7 +7,7 @@
 mod backups;
 mod labels;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 
 use axum::extract::{Request, State};
@@ -32,7 +32,7 @@ use crate::refusal::Refusal;
 use crate::tally::{Tally, UploadResult};
 
 const CONTENT_TYPE: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 type Sum = Counter<f64, AtomicU64>;
 
@@ -73,7 +73,7 @@ struct ChannelLabels {
 #[utoipa::path(
     get, path = "/metrics",
     responses(
-        (status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text"),
+        (status = 200, description = "Prometheus text", body = String, content_type = "text/plain"),
         AdminRefusals
     ),
     security(("admin_key" = []))
@@ -103,7 +103,27 @@ pub(crate) async fn metrics(
     add_alerts(&mut registry, &gateway).await;
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|err| Refusal::new(Code::Internal, err))?;
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], prometheus_text(&text)).into_response())
+}
+
+/// Returns OpenMetrics text in the text format of Prometheus, which gives the type and the help of a counter
+/// under the name of its samples.
+fn prometheus_text(open_metrics: &str) -> String {
+    let counter = |line: &str| -> Option<String> {
+        let name = line.strip_prefix("# TYPE ")?.strip_suffix(" counter")?;
+        Some(name.to_owned())
+    };
+    let counters: BTreeSet<String> = open_metrics.lines().filter_map(counter).collect();
+    let mut text = String::with_capacity(open_metrics.len());
+    for line in open_metrics.lines().filter(|line| *line != "# EOF") {
+        let renamed = ["# HELP ", "# TYPE "].iter().find_map(|start| {
+            let (name, rest) = line.strip_prefix(start)?.split_once(' ')?;
+            counters.contains(name).then(|| format!("{start}{name}_total {rest}"))
+        });
+        text.push_str(renamed.as_deref().unwrap_or(line));
+        text.push('\n');
+    }
+    text
 }
 
 /// Adds what the gateway does now, and the ages of what it depends on.
@@ -312,4 +332,18 @@ fn totals(files: &FileTotals) -> [(&'static str, wire::Total); 5] {
 
 fn in_seconds(at: Millis) -> f64 {
     at as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_have_their_help_under_the_name_of_their_samples() {
+        let open_metrics = "# HELP a Some a.\n# TYPE a counter\na_total{x=\"y\"} 1.0\n\
+                            # HELP b Some b.\n# TYPE b gauge\nb 2.0\n# EOF\n";
+        let want = "# HELP a_total Some a.\n# TYPE a_total counter\na_total{x=\"y\"} 1.0\n\
+                    # HELP b Some b.\n# TYPE b gauge\nb 2.0\n";
+        assert_eq!(prometheus_text(open_metrics), want);
+    }
 }
