@@ -12,7 +12,7 @@ pub enum CleanupError {
     #[error("ask the gateway what S3 has")]
     Gateway(#[from] GatewayError),
     #[error(
-        "expected answers of the gateway for {expected} files, found {found}; check server.url and any proxy"
+        "expected answers of the gateway for {expected} files, found {found}; check the URL of the gateway and any proxy"
     )]
     Answers { expected: usize, found: usize },
     #[error("clean up {root:?}: {reason}")]
