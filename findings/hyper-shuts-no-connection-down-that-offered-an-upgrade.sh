@@ -3,7 +3,7 @@
 # client had offered an upgrade, although the response was not 101.
 #
 # Each request of the HttpClient of Java without TLS offers one ("Upgrade: h2c"). hyper hands the socket to
-# whoever waits for the upgrade and, if that is dropped, drops the socket with it. So poll_shutdown of the
+# the task that waits for the upgrade and, if that is dropped, drops the socket with it. So poll_shutdown of the
 # socket is never called: TLS sends no close_notify, and a server that reads on after an early answer (a
 # lingering close in poll_shutdown) resets the connection instead, and the answer is lost. Use
 # Connection::poll_without_shutdown and shut the socket down yourself.

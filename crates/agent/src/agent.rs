@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::daemon::log_origin;
 use crate::database::{self, Change, Database, DatabaseError, Lock, LockError, marker};
 use crate::files::watch::Watch;
+use crate::gateway::bandwidth::BandwidthLimit;
 use crate::gateway::client::GatewayClient;
 use crate::gateway::error::ClientError;
 use crate::states::existing_files::WatchState;
@@ -37,7 +38,8 @@ impl Agent {
     pub async fn start(config: Config) -> Result<Agent, StartError> {
         // Read before anything is watched: files written from now on are new.
         let known_since_ns = clock::file_clock_ns().await;
-        let gateway = GatewayClient::new(&config.server)?;
+        let bandwidth = BandwidthLimit::new(config.upload_bytes_per_second);
+        let gateway = GatewayClient::new(&config.server)?.with_bandwidth(bandwidth);
         database::create_dir(&config.database)?;
         let lock = Lock::take(&config.database).await?;
         let was_used = marker::exists(&config.database)?;

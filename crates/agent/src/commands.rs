@@ -6,6 +6,7 @@
 mod args;
 mod at_arg;
 mod check_config;
+mod cleanup;
 mod drill;
 mod file_lines;
 mod find;
@@ -69,6 +70,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
                 status::run(config, request).await
             }
             Command::Verify(args) => verify::run(&config, &args).await,
+            Command::Cleanup(args) => cleanup::run(&config, &args).await,
             Command::Drill(args) => drill::run(&config, &args).await,
             Command::Retry { path } => retry::run(config, path.as_deref()).await,
             Command::CheckConfig => check_config::run(&raw),

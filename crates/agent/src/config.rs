@@ -8,6 +8,7 @@ pub mod first;
 mod raw;
 mod show;
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,10 +19,12 @@ use s3up_core::part::MIB;
 use s3up_core::{KeyPrefix, Sha256Digest};
 
 pub use self::raw::Raw;
-use self::raw::{OnMaxAttempts, RawReport, RawScan, RawServer, RawStability, RawUpload, RawWatch};
+use self::raw::{OnMaxAttempts, RawCleanup, RawScan, RawServer, RawStability, RawUpload, RawWatch};
+use crate::cleanup::policy::{CleanupPolicy, REMOVED_NAMES};
 use crate::files::watch::{Watch, WatchIndex};
 use crate::gateway::address::{self, AddressError};
 use crate::gateway::client::GatewayAccess;
+use crate::scanning::schedule::{POLL_EVERY, ScanIntervals};
 use crate::settling;
 use crate::uploading::stable_copy::Spool;
 use crate::uploading::{queue, retry};
@@ -33,6 +36,8 @@ const DEBOUNCE_SECONDS: std::ops::RangeInclusive<f64> = 0.1..=3600.0;
 const HOT_SECONDS: std::ops::RangeInclusive<f64> = 1.0..=86_400.0;
 /// Each upload may hold a buffer of [`queue::SHORT_BYTES_MAX`].
 const CONCURRENT: std::ops::RangeInclusive<usize> = 1..=256;
+/// A cleanup has to leave time to notice that something is wrong.
+const AFTER_DAYS: std::ops::RangeInclusive<u64> = 1..=36_500;
 /// At most a week; a rarer scan would find missed files too late.
 const INTERVAL_MINUTES: std::ops::RangeInclusive<u64> = 1..=7 * 24 * 60;
 
@@ -43,13 +48,16 @@ pub struct Config {
     pub database: PathBuf,
     pub watches: Vec<Watch>,
     pub upload_existing: bool,
-    pub scan_every: Duration,
+    pub scans: ScanIntervals,
     pub settle: settling::SettlePolicy,
     pub retry: retry::RetryPolicy,
     pub lanes: queue::LaneLimits,
     pub file_bytes_max: Option<u64>,
+    /// Limit of all uploads together.
+    pub upload_bytes_per_second: Option<NonZeroU64>,
     /// Time of day (UTC) from which the day before is reported.
     pub report_time: Time,
+    pub cleanup: CleanupPolicy,
     pub spool: Spool,
     /// Digest of the settings that decide whether the gateway accepts a file. If it
     /// changes, refused files are retried.
@@ -61,26 +69,26 @@ impl Config {
         let LoadedConfig { raw, source } = loaded;
         let server = server(&raw.server, &source)?;
         let watches = watches(&raw, &source)?;
-        let file_bytes_max = match raw.upload.max_file_size_mb {
-            None => None,
-            Some(0) => {
-                let what = "expected at least 1, found 0; leave the key out for no limit";
-                return Err(source.invalid("upload.max_file_size_mb", what));
-            }
-            Some(mebibytes) => Some(mebibytes.saturating_mul(MIB)),
-        };
+        let upload = &raw.upload;
+        let file_bytes_max =
+            optional_mebibytes(upload.max_file_size_mb, "upload.max_file_size_mb", &source)?;
+        let upload_bytes_per_second =
+            optional_mebibytes(upload.bandwidth_limit_mb, "upload.bandwidth_limit_mb", &source)?;
+        let file_bytes_max = file_bytes_max.map(NonZeroU64::get);
         Ok(Config {
             fingerprint: fingerprint(&server, file_bytes_max),
             server,
             database: raw.database.path.clone().into_inner(),
             watches,
             upload_existing: raw.scan.upload_existing,
-            scan_every: scan_every(&raw.scan, &source)?,
+            scans: scans(&raw.scan, &source)?,
             settle: stability(&raw.stability, &source)?,
             retry: retry(&raw.upload, &source)?,
             lanes: lanes(&raw.upload, &source)?,
             file_bytes_max,
-            report_time: report_time(&raw.report, &source)?,
+            upload_bytes_per_second,
+            report_time: time_of_day(&raw.report.time, "report.time", "00:10", &source)?,
+            cleanup: cleanup(&raw.cleanup, &source)?,
             spool: spool(&raw),
         })
     }
@@ -153,9 +161,12 @@ fn watch(
     let mut builder = GitignoreBuilder::new("");
     add_lines(&mut builder, global, "exclude", source)?;
     add_lines(&mut builder, &raw.exclude, &key("exclude"), source)?;
+    // The last line counts: no setting makes such a file look like one of the host.
+    let own = builder.add_line(None, REMOVED_NAMES);
+    own.map_err(|err| source.invalid(&key("exclude"), err))?;
     let excludes: Gitignore =
         builder.build().map_err(|err| source.invalid(&key("exclude"), err))?;
-    Ok(Watch { index, root, prefix, recursive: raw.recursive, excludes })
+    Ok(Watch { index, root, prefix, recursive: raw.recursive, poll: raw.poll, excludes })
 }
 
 fn add_lines(
@@ -194,12 +205,13 @@ fn overlap(one: &Path, other: &Path) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
 
-fn scan_every(raw: &RawScan, source: &Source) -> Result<Duration, ConfigError> {
+fn scans(raw: &RawScan, source: &Source) -> Result<ScanIntervals, ConfigError> {
     if !INTERVAL_MINUTES.contains(&raw.interval_minutes) {
         let what = out_of_range(raw.interval_minutes, &INTERVAL_MINUTES);
         return Err(source.invalid("scan.interval_minutes", what));
     }
-    Ok(Duration::from_secs(raw.interval_minutes * 60))
+    let every = Duration::from_secs(raw.interval_minutes * 60);
+    Ok(ScanIntervals { every, poll_every: POLL_EVERY })
 }
 
 fn stability(raw: &RawStability, source: &Source) -> Result<settling::SettlePolicy, ConfigError> {
@@ -256,10 +268,52 @@ fn lanes(raw: &RawUpload, source: &Source) -> Result<queue::LaneLimits, ConfigEr
     })
 }
 
-fn report_time(raw: &RawReport, source: &Source) -> Result<Time, ConfigError> {
-    Time::strptime("%H:%M", &raw.time).map_err(|_| {
-        let what = format_args!("expected a time like 00:10, found {:?}", raw.time);
-        source.invalid("report.time", what)
+/// Returns a limit in bytes; `None` for no limit.
+fn optional_mebibytes(
+    mebibytes: Option<u64>,
+    key: &str,
+    source: &Source,
+) -> Result<Option<NonZeroU64>, ConfigError> {
+    let Some(mebibytes) = mebibytes else { return Ok(None) };
+    match NonZeroU64::new(mebibytes.saturating_mul(MIB)) {
+        Some(bytes) => Ok(Some(bytes)),
+        None => {
+            let what = "expected at least 1, found 0; leave the key out for no limit";
+            Err(source.invalid(key, what))
+        }
+    }
+}
+
+fn cleanup(raw: &RawCleanup, source: &Source) -> Result<CleanupPolicy, ConfigError> {
+    if !AFTER_DAYS.contains(&raw.after_days) {
+        let what = out_of_range(raw.after_days, &AFTER_DAYS);
+        return Err(source.invalid("cleanup.after_days", what));
+    }
+    if raw.files_per_minute == 0 {
+        return Err(source.invalid("cleanup.files_per_minute", "expected at least 1, found 0"));
+    }
+    if raw.min_free_gb == Some(0) {
+        let what = "expected at least 1, found 0; leave the key out to delete in any case";
+        return Err(source.invalid("cleanup.min_free_gb", what));
+    }
+    let mut builder = GitignoreBuilder::new("");
+    add_lines(&mut builder, &raw.exclude, "cleanup.exclude", source)?;
+    let excludes = builder.build().map_err(|err| source.invalid("cleanup.exclude", err))?;
+    let days = |days: u64| Duration::from_secs(days.saturating_mul(24 * 60 * 60));
+    Ok(CleanupPolicy {
+        is_enabled: raw.enabled,
+        after: days(raw.after_days),
+        min_age: days(raw.min_age_days),
+        min_free_bytes: raw.min_free_gb.map(|gibibytes| gibibytes.saturating_mul(1024 * MIB)),
+        files_per_minute: raw.files_per_minute,
+        time: time_of_day(&raw.time, "cleanup.time", "03:00", source)?,
+        excludes,
+    })
+}
+
+fn time_of_day(text: &str, key: &str, example: &str, source: &Source) -> Result<Time, ConfigError> {
+    Time::strptime("%H:%M", text).map_err(|_| {
+        source.invalid(key, format_args!("expected a time like {example}, found {text:?}"))
     })
 }
 

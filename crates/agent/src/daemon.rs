@@ -29,6 +29,8 @@ use self::engine::{Engine, EngineOptions, Mode, Parts};
 use self::scan_job::PendingFiles;
 pub use self::summary::Summary;
 use crate::agent::Agent;
+use crate::cleanup::run::Cleanup;
+use crate::cleanup::task::CleanupTask;
 use crate::clock;
 use crate::config::Config;
 use crate::database::recorder::{self, Recorder};
@@ -98,7 +100,7 @@ pub async fn run<S>(agent: Agent, stop: impl Future<Output = S>) -> RunEnd<S> {
 /// one that hangs.
 fn warn_of_missed_events(watches: Vec<Arc<Watch>>) {
     tokio::task::spawn_blocking(move || {
-        for watch in watches {
+        for watch in watches.into_iter().filter(|watch| !watch.poll) {
             // A scan reports a root that cannot be opened.
             let Ok(root) = Root::open(&watch.root) else { continue };
             if root.is_changed_elsewhere().unwrap_or(false) {
@@ -147,10 +149,15 @@ async fn drive<S>(
         requests: recorder.requests.clone(),
         pending_files: sender,
         changes: Arc::default(),
+        watch_turned: watch::Sender::new(()),
         scanned: watch::Sender::new(false),
     };
     let (sender, calls) = mpsc::channel(1);
     let reporter = reporter(&config, &states, &parts, sender);
+    let cleaning = match mode {
+        Mode::Daemon { .. } => Some(tokio::spawn(cleanup(&config, &parts).run())),
+        Mode::Once => None,
+    };
     let reporting = match mode {
         Mode::Daemon { .. } => Reporting::Task(tokio::spawn(reporter.run())),
         Mode::Once => Reporting::AtEnd(Box::new(reporter)),
@@ -173,6 +180,11 @@ async fn drive<S>(
     let mut cause = work(&mut engine, &mut inputs, ending).await;
     let summary = engine.into_summary().await;
     polling.abort();
+    if let Some(task) = cleaning {
+        task.abort();
+        // An error, unless it ended by itself.
+        task.await.ok();
+    }
     report_at_end(reporting, matches!(cause, Cause::Done) && !summary.gave_up).await;
     if !close(inputs, reader).await {
         log_events::uploads_not_recorded();
@@ -267,12 +279,23 @@ fn engine_options(config: &Config) -> EngineOptions {
         settle: config.settle,
         lanes: config.lanes,
         retry: config.retry,
-        scan_every: config.scan_every,
+        scans: config.scans,
         upload_existing: config.upload_existing,
         file_bytes_max: config.file_bytes_max,
         spool: config.spool.clone(),
         fingerprint: config.fingerprint.clone(),
     }
+}
+
+fn cleanup(config: &Config, parts: &Parts) -> CleanupTask {
+    let cleanup = Cleanup {
+        watches: parts.watches.clone(),
+        policy: config.cleanup.clone(),
+        gateway: parts.gateway.clone(),
+        reader: parts.reader.clone(),
+        requests: Some(parts.requests.clone()),
+    };
+    CleanupTask { cleanup, database: config.database.clone() }
 }
 
 fn reporter(
@@ -289,6 +312,7 @@ fn reporter(
         requests: parts.requests.clone(),
         calls,
         changes: parts.changes.clone(),
+        watch_turned: parts.watch_turned.subscribe(),
         scanned: parts.scanned.subscribe(),
         report_time: config.report_time,
         agent: AgentFacts {

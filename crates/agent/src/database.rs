@@ -8,6 +8,7 @@
 //! a lost database from a first start. The agent then hashes the files that it does not know and
 //! asks the gateway for each of them; it uploads what the gateway does not have.
 
+mod cleanup;
 mod database_file;
 mod error;
 mod lock;
@@ -19,6 +20,7 @@ pub mod recorder;
 pub mod retry_requests;
 mod write;
 
+pub use cleanup::{CleanupChange, CleanupRow, DeletedRow, InterruptedDeletion};
 pub use database_file::DatabaseFile;
 pub use error::DatabaseError;
 pub use lock::{Lock, LockError};

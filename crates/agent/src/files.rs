@@ -1,6 +1,7 @@
 //! Files of a watch: names, identities, and opening them safely.
 
 pub mod confined_fs;
+pub mod confined_removal;
 pub mod filesystem;
 pub mod identity;
 pub mod watch;

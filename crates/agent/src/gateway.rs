@@ -1,15 +1,12 @@
 //! The gateway's API, as a typed client.
 //!
-//! The key goes to the configured gateway only: the client follows no redirect,
-//! takes no proxy from the environment, and with `server.ca_file` trusts no
-//! other authority. A transfer may take as long as it needs, but it has to make
-//! progress.
+//! A transfer may take as long as it needs, but it has to make progress. How requests are sent and what
+//! their answers mean is in `s3up_gateway_client`.
 
-pub mod address;
+pub mod bandwidth;
 pub mod batch;
 pub mod client;
-pub mod error;
-mod handshake;
 mod idle_timer;
-mod response;
 mod timeouts;
+
+pub use s3up_gateway_client::{address, error};

@@ -20,12 +20,14 @@
 //!
 //! The way back needs no daemon: [`remote_files`] lists what the gateway has, [`download`] gets one
 //! file, and [`restore`] all files of a directory. [`verify`] compares disk, database and gateway, and
-//! [`drill`] proves that files can be restored.
+//! [`drill`] proves that files can be restored. [`cleanup`] deletes local files that S3 has, if it is asked
+//! to.
 //!
 //! Not here: S3. The agent has no credentials but its client key, and it is not
 //! linked with an S3 client.
 
 pub mod agent;
+pub mod cleanup;
 pub mod clock;
 pub mod commands;
 pub mod config;

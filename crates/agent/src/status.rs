@@ -12,12 +12,13 @@ pub mod path;
 use std::sync::Arc;
 
 use self::dir_status::DirStatus;
+use crate::clock;
 use crate::config::Config;
 use crate::database::{self, DatabaseError, Lock, Reader};
 use crate::files::watch::Watch;
 use crate::scanning::scan::{Scan, ScanError, ScanReport};
 use crate::states::agent_fact::AgentFact;
-use crate::states::counts::StateCounts;
+use crate::states::counts::{FileCount, StateCounts};
 use crate::states::decide::{FilePolicy, RetryProblems};
 use crate::states::drill_record::DrillRecord;
 use crate::states::existing_files::{WatchState, confirm_before_ns, upload_existing};
@@ -28,6 +29,8 @@ use s3up_core::error_chain;
 /// All times are Unix seconds.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
+    /// Time at which it was read.
+    pub at: i64,
     /// True if an agent runs on this database.
     pub running: bool,
     /// Time at which the running agent last recorded that it works.
@@ -47,6 +50,10 @@ pub struct Status {
 #[derive(Clone, Debug, Default)]
 pub struct WatchStatus {
     pub files: DirStatus,
+    /// True if scans alone find its changes (`poll: true`).
+    pub poll: bool,
+    /// Files that a cleanup deleted. They are not on the host, so they are in no state.
+    pub locally_deleted: FileCount,
     /// Time of the last complete scan.
     pub last_scan_at: Option<i64>,
 }
@@ -97,6 +104,7 @@ impl StatusReader {
 
     /// Reads everything again that needs no scan.
     pub async fn refresh(&self, status: &mut Status) -> Result<(), DatabaseError> {
+        status.at = clock::wall_seconds();
         let running = Lock::is_held(&self.config.database);
         status.running = running;
         for fact in self.reader.agent_facts().await? {
@@ -109,7 +117,9 @@ impl StatusReader {
         }
         status.last_upload_at = self.reader.last_upload_at().await?;
         for (watch, status) in self.config.watches.iter().zip(&mut status.watches) {
-            let state = self.reader.watch_state(&watch.local_prefix()).await?;
+            let prefix = watch.local_prefix();
+            status.locally_deleted = self.reader.deleted_count(&prefix).await?;
+            let state = self.reader.watch_state(&prefix).await?;
             status.last_scan_at = state.and_then(|state| state.last_scan_at);
         }
         Ok(())
@@ -128,7 +138,9 @@ impl StatusReader {
         };
         let oldest_pending_ns = report.oldest_pending_ns;
         let status = WatchStatus {
+            poll: watch.poll,
             files: DirStatus::of(watch.root.to_string_lossy().into_owned(), report),
+            locally_deleted: FileCount::default(),
             last_scan_at: state.as_ref().and_then(|state| state.last_scan_at),
         };
         // A file is not pending for longer than its watch is known.

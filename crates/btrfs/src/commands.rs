@@ -4,10 +4,12 @@
 pub mod args;
 pub mod backup;
 pub mod backup_args;
+mod backup_report;
 pub mod benchmark;
 pub mod browse;
 pub mod bucket_args;
 pub mod bucket_commands;
+pub mod check_config;
 mod clock;
 mod confirm;
 pub mod cost;
@@ -115,9 +117,18 @@ async fn host(btrfs: &Btrfs) -> anyhow::Result<Host> {
 
 /// Connects, and checks that the bucket exists and can be read.
 async fn connect(config: &BucketConfig, shutdown: &ShutdownSignal) -> anyhow::Result<Bucket> {
+    connect_within(PROBE_RETRY_FOR, config, shutdown).await
+}
+
+/// Connects to a bucket that answers within `retry_for`.
+async fn connect_within(
+    retry_for: Duration,
+    config: &BucketConfig,
+    shutdown: &ShutdownSignal,
+) -> anyhow::Result<Bucket> {
     let store = Store::connect(config.settings.clone()).await?;
     tokio::select! {
-        probed = store.probe(config.layout.prefix(), PROBE_RETRY_FOR) => { probed?; }
+        probed = store.probe(config.layout.prefix(), retry_for) => { probed?; }
         stop = shutdown.wait() => return Err(stopped_by(stop)),
     }
     Ok(Bucket {

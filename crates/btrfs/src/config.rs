@@ -6,6 +6,7 @@ mod bucket;
 pub mod first;
 mod prices;
 mod raw;
+mod report;
 mod restore;
 mod spool;
 mod summary;
@@ -26,6 +27,7 @@ pub use self::bucket::{BucketConfig, CONCURRENCY_MAX};
 use self::raw::EVERY_DAYS_MAX;
 pub use self::restore::RestoreConfig;
 use self::words::{prunes, retention, stream_form, unplanned_full};
+use crate::backup_report::deliver::ReportSettings;
 use crate::plan::schedule::Schedule;
 
 const LOCK_PATH: &str = "/var/lock/btrfs-to-s3.lock";
@@ -60,6 +62,9 @@ pub struct Config {
     /// Form that send streams should have.
     pub stream_form: FormSetting,
     pub notify: Option<SecretUrl>,
+    /// The gateway to report to.
+    pub report: Option<ReportSettings>,
+    pub report_insecure: bool,
     /// Rules for the backups that stay in the bucket.
     pub retention: Retention,
     pub prune_after_backup: bool,
@@ -86,13 +91,16 @@ impl Config {
         }
         let ignored = raw.subvolumes.ignore_nested.iter().flatten();
         let bucket = bucket::bucket(&raw.s3, &raw.prices, &source)?;
+        let subvolumes = subvolumes(&raw.subvolumes.paths, &source)?;
         Ok(Config {
             log_level: raw.global.log_level,
             state_path: path(&raw.global.state_path, STATE_PATH),
             lock_path: path(&raw.global.lock_path, LOCK_PATH),
             base_dir: path(&raw.snapshots.base_dir, BASE_DIR),
             retain,
-            subvolumes: subvolumes(&raw.subvolumes.paths, &source)?,
+            report: report::report(&raw.report, subvolumes.len(), &source)?,
+            report_insecure: raw.report.insecure.unwrap_or(false),
+            subvolumes,
             ignore_nested: ignored.map(|path| path.to_path_buf()).collect(),
             schedule: schedule(&raw.schedule, &source)?,
             spool: spool::spool(&raw, bucket.part_bytes, &source)?,

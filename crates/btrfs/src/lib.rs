@@ -23,6 +23,7 @@
 #![recursion_limit = "256"]
 
 pub mod backup;
+pub mod backup_report;
 pub mod benchmark;
 pub mod browse;
 pub mod compare;

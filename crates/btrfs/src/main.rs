@@ -118,6 +118,6 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
             }
         }
         Command::Drill(args) => commands::drill::run(config, args).await,
-        Command::CheckConfig => commands::print(&config.summary()),
+        Command::CheckConfig => commands::check_config::run(config),
     }
 }

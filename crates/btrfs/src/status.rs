@@ -71,6 +71,12 @@ pub struct SubvolumeStatus {
     #[serde(skip)]
     pub is_origin_unproven: bool,
     pub last_backup_at: Option<String>,
+    /// The time of `last_backup_at`, not formatted.
+    #[serde(skip)]
+    pub last_backup: Option<Timestamp>,
+    /// Number of backups that a restore of the newest one reads.
+    #[serde(skip)]
+    pub chain_length: Option<usize>,
     /// True if a backup is due now, by the schedule or because there is none.
     pub due: bool,
     pub next_due_at: Option<String>,
@@ -168,6 +174,8 @@ pub async fn status(
         other_origin,
         is_origin_unproven: sources.btrfs.is_none(),
         last_backup_at: decide::last_at(&published).map(seconds),
+        last_backup: decide::last_at(&published),
+        chain_length: published.chain().map(|chain| chain.entries().len()),
         due: next.is_none_or(|next| next.at <= now.timestamp()),
         next_due_at: next.map(|next| seconds(next.at)),
         next_due_kind: next.map(|next| next.kind.to_string()),

@@ -9,8 +9,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const PAGE: &str = "docs/troubleshooting.md";
-const CRATES: [&str; 9] =
-    ["core", "cli", "store", "gateway", "agent", "btrfs", "repository", "btrfs-host", "sendstream"];
+const CRATES: [&str; 10] = [
+    "core",
+    "cli",
+    "store",
+    "gateway",
+    "gateway-client",
+    "agent",
+    "btrfs",
+    "repository",
+    "btrfs-host",
+    "sendstream",
+];
 /// Stands for the parts of a message that vary.
 const VARIES: &str = "…";
 

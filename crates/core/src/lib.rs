@@ -23,6 +23,7 @@ mod remote_path;
 mod severity;
 mod size;
 pub mod storage_class;
+mod token_bucket;
 pub mod url;
 pub mod wire;
 
@@ -36,3 +37,4 @@ pub use refusal::Code;
 pub use remote_path::{KEY_BYTES_MAX, PathRule, RemotePath};
 pub use severity::Severity;
 pub use size::{Size, Throughput};
+pub use token_bucket::TokenBucket;

@@ -4,20 +4,28 @@
 //! Readers ignore unknown fields, so that either side may be newer.
 
 mod answers;
+mod backup_report;
 mod batch;
+mod body_error;
 mod clients;
 mod exists;
 mod files;
 mod fleet;
+mod proof;
 mod ready;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::answers::{Problem, UploadResponse};
+pub use self::backup_report::{
+    BACKUP_REPORT_BYTES_MAX, BACKUP_REPORT_VERSION, BackupCheck, BackupReport, BackupRun,
+    ProgramFacts, RunOutcome, SUBVOLUMES_MAX, SubvolumeReport,
+};
 pub use self::batch::{
     BATCH_ANSWERS_TYPE, BATCH_FILE_BYTES_MAX, BATCH_FILES_MAX, BATCH_HEADER_BYTES_MAX, BATCH_TYPE,
     BatchAnswer, BatchFile, BatchOutcome,
 };
+pub use self::body_error::{BodyError, TEXT_BYTES_MAX};
 pub use self::clients::{
     ClientList, ClientReport, ClientState, ClientStatus, Frozen, Incident, ReportList,
 };
@@ -26,10 +34,10 @@ pub use self::exists::{
 };
 pub use self::files::{LIST_LIMIT_MAX, ListedFile, ListedVersion, Listing, Versions};
 pub use self::fleet::{
-    Accepted, AgentFacts, BodyError, Drill, FLEET_VERSION, FileTotals, HEARTBEAT_BYTES_MAX,
-    Heartbeat, PROBLEMS_MAX, REPORT_BYTES_MAX, Report, ReportedProblem, TEXT_BYTES_MAX, Total,
-    Watcher,
+    Accepted, AgentFacts, Drill, FLEET_VERSION, FileTotals, HEARTBEAT_BYTES_MAX, Heartbeat,
+    PROBLEMS_MAX, REPORT_BYTES_MAX, Report, ReportedProblem, Total, Watcher,
 };
+pub use self::proof::{Expiry, FileProof, PROOF_FILES_MAX, ProofQuery, Proofs, ProvenObject};
 pub use self::ready::{Part, Readiness};
 use crate::Sha256Digest;
 

@@ -9,6 +9,7 @@
 //! SQLite and PostgreSQL have the same tables (`migrations/`) and queries.
 
 mod alerts;
+pub(crate) mod backup_reports;
 mod batch;
 pub(crate) mod changes;
 pub(crate) mod client_facts;
@@ -193,7 +194,9 @@ impl Database {
         }
         shared.status.pending.fetch_add(1, Ordering::Relaxed);
         let memory = match &record {
-            Record::Heartbeat { .. } | Record::Report(_) => &shared.bodies_memory,
+            Record::Heartbeat { .. } | Record::Report(_) | Record::BackupReport(_) => {
+                &shared.bodies_memory
+            }
             Record::KeyKnown { .. }
             | Record::ClientState { .. }
             | Record::KeyUsed { .. }
@@ -236,15 +239,25 @@ impl Database {
         day: String,
         body: String,
     ) -> Result<(), Refusal> {
-        let (committed, wait) = oneshot::channel();
         let (client, at) = (client.clone(), self.now());
-        let report = ReportRecord { client, day, body, at, committed };
-        let is_queued = self.record(Record::Report(Box::new(report)));
+        let record =
+            |committed| Record::Report(Box::new(ReportRecord { client, day, body, at, committed }));
+        self.record_and_wait("the report", record).await
+    }
+
+    /// Records what the client sends again until it is safe, and waits for its commit.
+    async fn record_and_wait(
+        &self,
+        what: &str,
+        record: impl FnOnce(oneshot::Sender<()>) -> Record,
+    ) -> Result<(), Refusal> {
+        let (committed, wait) = oneshot::channel();
+        let is_queued = self.record(record(committed));
         let wait = tokio::time::timeout(COMMIT_WAIT_MAX, wait);
         if is_queued && matches!(wait.await, Ok(Ok(()))) {
             return Ok(());
         }
-        Err(not_recorded("the report"))
+        Err(not_recorded(what))
     }
 
     /// Records a heartbeat. The next one comes in a minute, so none waits for its commit.

@@ -4,9 +4,11 @@
 //! [`watch`] applies them each minute and records what changed, so that it survives a restart and is the same
 //! on all gateways of one database; [`observe`] gathers the facts. [`deliver`] sends the alerts.
 
+mod backups;
 pub(crate) mod daily_report;
 mod database_outage;
 pub(crate) mod deliver;
+mod found;
 pub(crate) mod incidents;
 pub(crate) mod judge;
 pub(crate) mod observe;

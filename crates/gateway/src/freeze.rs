@@ -1,7 +1,7 @@
 //! Freezes: an operator stops the uploads of a client, for example because it may be compromised.
 //!
 //! Its uploads are refused with [`Code::Frozen`], also those in progress. Downloads, heartbeats and reports
-//! go on.
+//! continue.
 
 use std::time::Duration;
 

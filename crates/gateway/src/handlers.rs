@@ -1,5 +1,6 @@
 //! The calls of the API, one file for each.
 
+pub(crate) mod backup_report;
 pub(crate) mod clients;
 pub(crate) mod download;
 pub(crate) mod exists_many;
@@ -12,6 +13,7 @@ pub(crate) mod metrics;
 pub(crate) mod patch_file;
 pub(crate) mod post_batch;
 pub(crate) mod post_form;
+pub(crate) mod proof;
 pub(crate) mod put_file;
 pub(crate) mod ready;
 pub(crate) mod versions;

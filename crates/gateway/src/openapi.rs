@@ -38,6 +38,8 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
             schemas.for_each(without_null);
         }
     }
+    // An empty file has no body.
+    document["paths"]["/files/{path}"]["put"]["requestBody"]["required"] = Value::Bool(false);
     document.to_string()
 });
 
@@ -71,6 +73,7 @@ fn without_null(schema: &mut Value) {
         handlers::post_batch::post_batch,
         handlers::exists_one::exists_one,
         handlers::exists_many::exists_many,
+        handlers::proof::proof,
         handlers::list::list,
         handlers::versions::versions,
         handlers::clients::clients,
@@ -82,6 +85,7 @@ fn without_null(schema: &mut Value) {
         handlers::download::download,
         handlers::fleet::heartbeat,
         handlers::fleet::report,
+        handlers::backup_report::backup_report,
         handlers::ready::ready,
         handlers::health::health,
         openapi
@@ -318,6 +322,12 @@ refusals_of!(
     BadRequest Incomplete Unauthorized Forbidden TooSlow TooLarge RateLimited Internal StoreRefused
     StoreUnavailable DatabaseUnavailable Overloaded
 );
+refusals_of!(
+    /// The refusals of a call with paths in JSON.
+    ProofRefusals:
+    BadRequest BadPath Incomplete Unauthorized Forbidden TooSlow TooLarge RateLimited Internal
+    StoreRefused StoreUnavailable Overloaded
+);
 
 #[cfg(test)]
 mod tests {
@@ -349,6 +359,9 @@ mod tests {
         assert!(!put.to_string().contains("null"), "{put}");
         let hot = parameters.iter().find(|it| it["name"] == "X-Hot").unwrap();
         assert_eq!((&hot["in"], &hot["required"]), (&"header".into(), &false.into()));
+        let body = &document["paths"]["/files/{path}"]["put"]["requestBody"];
+        assert_eq!(body["required"], false);
+        assert!(body["content"]["application/octet-stream"].is_object(), "{body}");
     }
 
     proptest! {

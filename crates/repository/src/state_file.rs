@@ -111,6 +111,16 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
         self.write()
     }
 
+    /// Remembers several values, and writes the file once.
+    pub fn set_all(
+        &mut self,
+        values: impl IntoIterator<Item = (SubvolumeName, T)>,
+    ) -> io::Result<()> {
+        let values = values.into_iter().map(|(name, value)| (name.as_str().to_owned(), value));
+        self.document.subvolumes.extend(values);
+        self.write()
+    }
+
     pub fn remove(&mut self, subvolume: &SubvolumeName) -> io::Result<()> {
         self.document.subvolumes.remove(subvolume.as_str());
         self.write()

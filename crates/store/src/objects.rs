@@ -5,5 +5,6 @@ pub(crate) mod etag;
 pub(crate) mod facts;
 pub(crate) mod head;
 pub(crate) mod listing;
+pub(crate) mod proof;
 pub(crate) mod replace_metadata;
 pub(crate) mod versions;

@@ -4,6 +4,7 @@
 mod bucket;
 mod checksums;
 pub(crate) mod conditions;
+pub(crate) mod expiry;
 pub(crate) mod findings;
 pub(crate) mod lifecycle;
 mod parts;

@@ -42,6 +42,27 @@ impl S3Client {
         put.storage_class(StorageClass::from(class)).send().await.expect("a stored object");
     }
 
+    /// Moves an object to another storage class, as a lifecycle rule does. Where the bucket keeps
+    /// versions, it is a new one.
+    pub async fn move_to_class(&self, key: &str, class: &str) {
+        let copy = self.client.copy_object().bucket(&self.bucket).key(key);
+        let copy = copy.copy_source(format!("{}/{key}", self.bucket));
+        copy.storage_class(StorageClass::from(class)).send().await.expect("a copied object");
+    }
+
+    /// Sets the only lifecycle rule of the bucket, which deletes objects below `prefix`.
+    pub async fn expire_after(&self, prefix: &str, days: i32) {
+        let rule = LifecycleRule::builder()
+            .id("expire")
+            .status(ExpirationStatus::Enabled)
+            .filter(LifecycleRuleFilter::builder().prefix(prefix).build())
+            .expiration(LifecycleExpiration::builder().days(days).build());
+        let rules = BucketLifecycleConfiguration::builder().rules(rule.build().expect("a rule"));
+        let put = self.client.put_bucket_lifecycle_configuration().bucket(&self.bucket);
+        let put = put.lifecycle_configuration(rules.build().expect("a configuration"));
+        put.send().await.expect("a stored configuration");
+    }
+
     /// Puts the lifecycle rules of a file, as the program `aws` takes it.
     ///
     /// # Panics

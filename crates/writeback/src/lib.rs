@@ -37,7 +37,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"content").unwrap();
         write_pages(&file).unwrap();
-        write_pages(&File::open("/proc/self/exe").unwrap()).unwrap();
+        write_pages(File::open("/proc/self/exe").unwrap()).unwrap();
         let (_reader, writer) = io::pipe().unwrap();
         assert_eq!(write_pages(&writer).unwrap_err().raw_os_error(), Some(libc::ESPIPE));
     }

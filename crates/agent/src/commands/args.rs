@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
 use s3up_cli::{LogArgs, ShellFilesCommand};
 
+use super::cleanup::{self, CleanupArgs};
 use super::drill::{self, DrillArgs};
 use super::find::{self, FindArgs};
 use super::gateway_args::GatewayArgs;
@@ -70,6 +71,9 @@ pub enum Command {
     /// Compare disk, database and gateway
     #[command(after_help = verify::EXAMPLES)]
     Verify(VerifyArgs),
+    /// Delete local files that S3 is proven to have
+    #[command(after_help = cleanup::EXAMPLES)]
+    Cleanup(CleanupArgs),
     /// Restore files into a scratch directory and compare them
     #[command(after_help = drill::EXAMPLES)]
     Drill(DrillArgs),

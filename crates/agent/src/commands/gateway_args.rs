@@ -9,14 +9,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use s3up_cli::config::secret_from_environment;
 use s3up_cli::{Exit, Secret};
+use s3up_gateway_client::key_file;
 
 use crate::gateway::address::{self, AddressError};
 use crate::gateway::client::GatewayAccess;
 
 /// Environment variable with the client key.
 const KEY_VARIABLE: &str = "S3UP_API_KEY";
-/// Maximum length of a file with a key. A key has some dozens of bytes.
-const KEY_FILE_BYTES_MAX: u64 = 4096;
 
 const HEADING: &str = "Without a configuration file";
 
@@ -81,12 +80,5 @@ impl GatewayArgs {
 
 /// Reads a client key from a file.
 pub(super) fn read_key(file: &Path) -> anyhow::Result<Secret> {
-    use std::io::Read;
-
-    let mut text = String::new();
-    let opened = std::fs::File::open(file);
-    opened
-        .and_then(|opened| opened.take(KEY_FILE_BYTES_MAX).read_to_string(&mut text))
-        .with_context(|| format!("--key-file {file:?}"))?;
-    Ok(Secret::new(text.trim().to_owned()))
+    key_file::read_key(file).with_context(|| format!("--key-file {file:?}"))
 }

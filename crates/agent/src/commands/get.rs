@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Context, anyhow};
 use s3up_cli::{Exit, progress};
-use s3up_core::Size;
+use s3up_core::{Sha256Digest, Size};
+use serde::Serialize;
 
 use super::at_arg::moment;
 use super::gateway_args::GatewayArgs;
+use super::show;
 use crate::download::{self, Existing, Target, VersionChoice};
 use crate::gateway::client::GatewayClient;
 use crate::remote_files::pages::Moment;
@@ -17,8 +20,8 @@ gets the mode and the modification time of the original. A pipe or a device is
 written to while the content arrives.
 
 Examples:
-  # Write a.jpg in the current directory
-  s3up get uploads/a.jpg
+  # Write a.jpg in the current directory, and print what was written
+  s3up get uploads/a.jpg --json
 
   # Write to another file, as it was at the end of a day
   s3up get uploads/a.jpg --at 2026-01-31 -o /tmp/b.jpg
@@ -50,8 +53,26 @@ pub struct GetArgs {
     /// Replace FILE if it exists
     #[arg(long, help_heading = super::headings::OUTPUT)]
     overwrite: bool,
+    /// Print JSON about the file
+    #[arg(long, help_heading = super::headings::OUTPUT)]
+    json: bool,
     #[command(flatten)]
     pub(super) gateway: GatewayArgs,
+}
+
+/// The output with `--json`.
+#[derive(Debug, Serialize)]
+struct FileLine<'f> {
+    path: &'f str,
+    /// Name of the file that was written; other bytes than UTF-8 are replaced.
+    file: String,
+    bytes: u64,
+    sha256: Sha256Digest,
+    /// False if the gateway does not know the SHA-256, so that only the length was checked.
+    verified: bool,
+    /// Absent if mode and time could be set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata_error: Option<String>,
 }
 
 pub(super) async fn run(gateway: GatewayClient, args: &GetArgs) -> anyhow::Result<Exit> {
@@ -63,6 +84,12 @@ pub(super) async fn run(gateway: GatewayClient, args: &GetArgs) -> anyhow::Resul
         (None, Moment::Newest) => VersionChoice::Newest,
     };
     let target = Target::of(args.output.as_deref(), &path, existing);
+    if args.json && target == Target::Stdout {
+        return Err(Exit::Usage.with(anyhow!(
+            "standard output cannot take both the file and --json; write the file to another place \
+             with -o FILE"
+        )));
+    }
     let (mut bar, mut shown) = (None, 0);
     let mut progress = |received: u64, expected: u64| {
         let bar = bar.get_or_insert_with(|| progress::bytes(path.file_name(), Some(expected)));
@@ -88,6 +115,18 @@ pub(super) async fn run(gateway: GatewayClient, args: &GetArgs) -> anyhow::Resul
         "{}",
         Size(file.bytes)
     );
+    if let (true, Target::File(name, _)) = (args.json, &target) {
+        let line = FileLine {
+            path: path.as_str(),
+            file: name.to_string_lossy().into_owned(),
+            bytes: file.bytes,
+            sha256: file.sha256,
+            verified: file.verified,
+            metadata_error: file.metadata_error.as_ref().map(ToString::to_string),
+        };
+        let json = serde_json::to_string(&line).context("format the result as JSON")?;
+        show::print(&format!("{json}\n"))?;
+    }
     if let Some(err) = file.metadata_error {
         tracing::warn!(
             event = "metadata_not_set",

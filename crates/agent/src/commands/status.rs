@@ -33,7 +33,7 @@ pub(super) async fn run(config: Config, request: Request) -> anyhow::Result<Exit
     }
     let status = status::status(&config).await?;
     if let Some(pending_max) = request.check {
-        let limits = Limits::new(pending_max, config.scan_every);
+        let limits = Limits::new(pending_max, config.scans.every);
         let problems = problems(&status, &limits, clock::wall_seconds());
         show::print(&line(&status, &problems))?;
         return Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed });

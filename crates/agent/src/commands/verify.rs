@@ -75,13 +75,17 @@ pub(super) async fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<Ex
 }
 
 fn line(summary: &VerifySummary) -> String {
-    let VerifySummary { verified, not_sampled, excluded, findings } = *summary;
+    let VerifySummary { verified, not_sampled, locally_deleted, excluded, findings } = *summary;
+    let deleted = match locally_deleted {
+        0 => String::new(),
+        count => format!(", {count} deleted by cleanup and in S3"),
+    };
     let sampled = match not_sampled {
         0 => String::new(),
         count => format!(", {count} not in the sample"),
     };
     format!(
-        "{} verified{sampled}, {excluded} excluded, {}",
+        "{} verified{sampled}{deleted}, {excluded} excluded, {}",
         Count(verified, "file"),
         Count(findings, "finding")
     )

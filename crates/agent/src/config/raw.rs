@@ -21,6 +21,8 @@ pub struct Raw {
     #[serde(default)]
     pub upload: RawUpload,
     #[serde(default)]
+    pub cleanup: RawCleanup,
+    #[serde(default)]
     pub report: RawReport,
     #[serde(default)]
     pub log: RawLog,
@@ -48,6 +50,8 @@ pub struct RawWatch {
     pub remote_prefix: String,
     #[serde(default = "yes")]
     pub recursive: bool,
+    #[serde(default)]
+    pub poll: bool,
     #[serde(default)]
     pub exclude: Vec<String>,
 }
@@ -83,6 +87,19 @@ pub struct RawUpload {
     pub retry_delay_seconds: f64,
     pub concurrent: usize,
     pub max_file_size_mb: Option<u64>,
+    pub bandwidth_limit_mb: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RawCleanup {
+    pub enabled: bool,
+    pub after_days: u64,
+    pub time: String,
+    pub min_age_days: u64,
+    pub min_free_gb: Option<u64>,
+    pub files_per_minute: u32,
+    pub exclude: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -122,6 +139,21 @@ impl Default for RawUpload {
             retry_delay_seconds: 5.0,
             concurrent: 8,
             max_file_size_mb: None,
+            bandwidth_limit_mb: None,
+        }
+    }
+}
+
+impl Default for RawCleanup {
+    fn default() -> RawCleanup {
+        RawCleanup {
+            enabled: false,
+            after_days: 30,
+            time: "03:00".to_owned(),
+            min_age_days: 1,
+            min_free_gb: None,
+            files_per_minute: 600,
+            exclude: Vec::new(),
         }
     }
 }

@@ -13,7 +13,7 @@ fn a_key_that_is_left_out_has_its_default() {
     let config = parse(GOOD).unwrap();
 
     assert!(!config.upload_existing);
-    assert_eq!(config.scan_every, Duration::from_secs(3600));
+    assert_eq!(config.scans.every, Duration::from_secs(3600));
     let on_max_attempts = settling::OnMaxAttempts::Skip;
     let debounce = Duration::from_secs(3);
     let hot_every = Duration::from_secs(3600);
@@ -28,7 +28,8 @@ fn a_key_that_is_left_out_has_its_default() {
     assert_eq!((config.lanes.short, config.lanes.long), (8, 2));
     assert_eq!(config.file_bytes_max, None);
     assert_eq!(config.report_time, Time::constant(0, 10, 0, 0));
-    assert!(config.watches.iter().all(|watch| watch.recursive));
+    assert!(config.watches.iter().all(|watch| watch.recursive && !watch.poll));
+    assert_eq!(config.upload_bytes_per_second, None);
     let root = &config.watches[0].root;
     assert_eq!(root.as_os_str(), "/srv/up", "without a trailing slash");
     assert_eq!(config.watches[0].prefix.as_str(), "uploads/");
@@ -102,9 +103,15 @@ fn numbers_out_of_range_are_refused() {
         ("upload: { concurrent: 300 }",             "7: upload.concurrent: expected 1 to 256, found 300"),
         ("upload: { retry_delay_seconds: -1 }",     "7: upload.retry_delay_seconds: expected 0 to 300, found -1"),
         ("upload: { max_file_size_mb: 0 }",         "7: upload.max_file_size_mb: expected at least 1, found 0; leave the key out for no limit"),
+        ("upload: { bandwidth_limit_mb: 0 }",       "7: upload.bandwidth_limit_mb: expected at least 1, found 0; leave the key out for no limit"),
         ("report: { time: \"24:00\" }",              "7: report.time: expected a time like 00:10, found \"24:00\""),
         ("report: { time: noon }",                  "7: report.time: expected a time like 00:10, found \"noon\""),
-        ("cleanup: { enabled: true }",              "7: cleanup: "),
+        ("cleanup: { after_days: 0 }",              "7: cleanup.after_days: expected 1 to 36500, found 0"),
+        ("cleanup: { time: \"3\" }",                "7: cleanup.time: expected a time like 03:00, found \"3\""),
+        ("cleanup: { files_per_minute: 0 }",        "7: cleanup.files_per_minute: expected at least 1, found 0"),
+        ("cleanup: { min_free_gb: 0 }",             "7: cleanup.min_free_gb: expected at least 1, found 0; leave the key out to delete in any case"),
+        ("cleanup: { exclude: [\"{x\"] }",          "7: cleanup.exclude[0]: "),
+        ("cleanup: { now: true }",                  "7: cleanup.now: "),
     ];
     for (line, want) in cases {
         let message = parse(&format!("{GOOD}{line}\n")).unwrap_err().to_string();
@@ -134,6 +141,9 @@ fn excludes_of_a_watch_are_added_to_the_global_ones() {
     };
     assert!(excluded(0, "a.tmp") && excluded(0, "keep.tmp") && excluded(1, "a.tmp"));
     assert!(!excluded(1, "keep.tmp"), "a later line wins");
+    let all = parse(&GOOD.replace("\"more\" }", "\"more\", exclude: [\"!.s3up-*\"] }")).unwrap();
+    let removed = Path::new("sub/.s3up-cleanup-0123456789abcdef");
+    assert!(all.watches[1].excludes(removed, crate::files::watch::EntryKind::Other));
 }
 
 #[test]
@@ -199,7 +209,8 @@ fn the_table_of_keys_has_the_defaults_of_the_code() {
         let is_same = match value.as_f64() {
             Some(number) => default.parse() == Ok(number),
             None => {
-                *value == serde_json::Value::from(default.as_str()) || value.to_string() == default
+                let printed = value.to_string();
+                value.as_str() == Some(&default) || printed == default
             }
         };
         assert!(is_same, "{key}: expected {value}, found {default} in docs/configuration.md");

@@ -56,6 +56,7 @@ const REQUESTS_MAX: usize = 4096;
 impl Engine {
     pub(super) fn begin(&mut self, now: ClockReading) {
         let state = match &self.mode {
+            Mode::Daemon { .. } if self.watches.iter().all(|watch| watch.poll) => WatcherState::Off,
             Mode::Daemon { watcher: Some(_) } => WatcherState::Complete,
             Mode::Daemon { watcher: None } => {
                 WatcherState::Degraded(log_events::NOT_STARTED.to_owned())
@@ -164,7 +165,8 @@ impl Engine {
         let [unblocked, delayed] =
             [unblocked, self.queue.next_delayed_at()].map(|at| at.filter(|at| *at > now));
         let daemon = matches!(self.mode, Mode::Daemon { .. });
-        let scan = (daemon && !self.scans.running).then_some(self.scans.next_at);
+        let scan =
+            self.scans.next_at.iter().min().filter(|_| daemon && !self.scans.running).copied();
         let requested = (!self.scans.running && !self.scans.requested.is_empty())
             .then_some(self.scans.earliest);
         let roots = (daemon && !self.scans.checking_roots).then_some(self.scans.roots_at);

@@ -9,6 +9,7 @@ use s3up_core::Size;
 
 use super::scan_job::ScanResult;
 use crate::files::watch::Watch;
+use crate::scanning::live_databases::LiveDatabases;
 use crate::scanning::scan::ScanReport;
 use crate::states::decide::ListedProblem;
 use crate::states::problem::ProblemKind;
@@ -95,7 +96,19 @@ pub(super) fn events_missed_elsewhere(watch: &Watch) {
     tracing::warn!(
         event = "watch_events_missed",
         watch = %watch.root.display(),
-        "changes that are made past this mount raise no event; scans find them"
+        "changes that are made past this mount raise no event; scans find them, each minute with \
+         poll: true in this watch"
+    );
+}
+
+pub(super) fn live_databases(watch: &Watch, found: &LiveDatabases) {
+    tracing::warn!(
+        event = "live_database",
+        watch = %watch.root.display(),
+        files = found.files,
+        path = found.example,
+        "these files seem to belong to databases, and a copy of them may be torn while the database \
+         runs; back up a dump, and exclude them"
     );
 }
 

@@ -25,7 +25,7 @@ pub struct Reader {
 /// Returns all rows of a list of paths, in one query.
 const KNOWN: &str = "
     SELECT wanted.key AS n,
-           f.remote_path, f.sha256, f.mode, f.file_size, f.mtime_ns, f.ctime_ns, f.inode, f.device,
+           f.remote_path, f.sha256, f.mode, f.locally_deleted, f.file_size, f.mtime_ns, f.ctime_ns, f.inode, f.device,
            b.file_size AS b_file_size, b.mtime_ns AS b_mtime_ns, b.ctime_ns AS b_ctime_ns,
            b.inode AS b_inode, b.device AS b_device,
            p.kind, p.reason, p.config,
@@ -69,12 +69,31 @@ impl Reader {
         Ok(known)
     }
 
+    pub(super) fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
     /// Returns up to [`LOOKUP_MAX`] paths that begin with `prefix` and follow
     /// `after`, from all three tables.
     pub async fn page(&self, prefix: &str, after: &str) -> Result<Page, DatabaseError> {
+        self.paths(prefix, after, true).await
+    }
+
+    /// Returns the same page without the files that a cleanup deleted.
+    pub async fn page_on_disk(&self, prefix: &str, after: &str) -> Result<Page, DatabaseError> {
+        self.paths(prefix, after, false).await
+    }
+
+    async fn paths(
+        &self,
+        prefix: &str,
+        after: &str,
+        with_deleted: bool,
+    ) -> Result<Page, DatabaseError> {
         let (from, to) = (prefix, after_all(prefix));
         sqlx::query_scalar(
             "SELECT local_path FROM files WHERE local_path > ?1 AND local_path >= ?2 AND local_path < ?3 \
+                AND (?5 OR locally_deleted IS NULL) \
              UNION SELECT local_path FROM baseline WHERE local_path > ?1 AND local_path >= ?2 AND local_path < ?3 \
              UNION SELECT local_path FROM problems WHERE local_path > ?1 AND local_path >= ?2 AND local_path < ?3 \
              ORDER BY local_path LIMIT ?4",
@@ -83,6 +102,7 @@ impl Reader {
         .bind(from)
         .bind(to)
         .bind(LOOKUP_MAX as i64)
+        .bind(with_deleted)
         .fetch_all(&self.pool)
         .await
         .map_err(DatabaseError::Read)
@@ -217,7 +237,13 @@ fn file_row(row: &SqliteRow) -> Result<Option<FileRow>, DatabaseError> {
             identity(row, "")?.map(|identity| UploadedVersion { identity, sha256, mode })
         }
     };
-    Ok(Some(FileRow { remote_path, size: u64::try_from(size).unwrap_or(0), version }))
+    let deleted_at: Option<i64> = get(row, "locally_deleted")?;
+    Ok(Some(FileRow {
+        remote_path,
+        size: u64::try_from(size).unwrap_or(0),
+        version,
+        is_deleted: deleted_at.is_some(),
+    }))
 }
 
 fn baseline(row: &SqliteRow) -> Result<Option<Identity>, DatabaseError> {
@@ -238,7 +264,7 @@ fn recorded_problem(row: &SqliteRow) -> Result<Option<RecordedProblem>, Database
 
 /// Returns `None` if a column is null. SQLite has signed integers only; device
 /// and inode keep their bits.
-fn identity(row: &SqliteRow, prefix: &str) -> Result<Option<Identity>, DatabaseError> {
+pub(super) fn identity(row: &SqliteRow, prefix: &str) -> Result<Option<Identity>, DatabaseError> {
     let number = |name: &str| get::<Option<i64>>(row, &format!("{prefix}{name}"));
     let (Some(size), Some(mtime_ns), Some(ctime_ns), Some(inode), Some(device)) = (
         number("file_size")?,
@@ -258,7 +284,7 @@ fn identity(row: &SqliteRow, prefix: &str) -> Result<Option<Identity>, DatabaseE
     }))
 }
 
-fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, DatabaseError>
+pub(super) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, DatabaseError>
 where
     T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
 {

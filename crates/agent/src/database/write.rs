@@ -14,6 +14,7 @@ use s3up_core::{RemotePath, Sha256Digest};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor, Sqlite, Transaction};
 
+use super::cleanup::{self, CleanupChange};
 use super::error::DatabaseError;
 use crate::files::identity::Identity;
 use crate::states::agent_fact::AgentFact;
@@ -91,6 +92,10 @@ pub enum Change {
         at: i64,
     },
     AgentFact(AgentFact),
+    Cleanup {
+        local_path: String,
+        change: CleanupChange,
+    },
 }
 
 /// One version of a file that the gateway acknowledged.
@@ -203,7 +208,11 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
             delete(transaction, &["retry_requests"], local_path).await
         }
         Change::Forget { local_path } => {
-            delete(transaction, &["files", "baseline", "problems"], local_path).await
+            // That a cleanup deleted a file is no news, and its row says where it is.
+            let query =
+                sqlx::query("DELETE FROM files WHERE local_path = ? AND locally_deleted IS NULL");
+            execute(transaction, query.bind(local_path)).await?;
+            delete(transaction, &["baseline", "problems"], local_path).await
         }
         Change::WatchSeen { root, known_since_ns } => {
             let query = sqlx::query(
@@ -234,6 +243,9 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
                 sqlx::query("INSERT OR REPLACE INTO agent_state (key, value) VALUES (?, ?)");
             execute(transaction, query.bind(key).bind(value)).await
         }
+        Change::Cleanup { local_path, change } => {
+            cleanup::write(transaction, local_path, change).await
+        }
     }
 }
 
@@ -261,7 +273,8 @@ async fn uploaded(transaction: &mut Transaction<'_, Sqlite>, upload: &Upload) ->
              ctime_ns = excluded.ctime_ns, inode = excluded.inode, device = excluded.device, \
              remote_path = excluded.remote_path, mtime = excluded.mtime, \
              sha256 = excluded.sha256, version_id = excluded.version_id, mode = excluded.mode, \
-             uploaded_at = excluded.uploaded_at",
+             uploaded_at = excluded.uploaded_at, \
+             verified_at = NULL, locally_deleted = NULL, deleting_as = NULL",
     );
     let query = bind_identity(query, &upload.identity)
         .bind(&upload.local_path)
@@ -294,7 +307,8 @@ async fn metadata_changed(
 ) -> sqlx::Result<()> {
     let query = sqlx::query(
         "UPDATE files SET file_size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ?, \
-                          mtime = ?, mode = ?, version_id = coalesce(?, version_id) \
+                          mtime = ?, mode = ?, version_id = coalesce(?, version_id), \
+                          verified_at = NULL, locally_deleted = NULL, deleting_as = NULL \
          WHERE local_path = ? AND sha256 = ?",
     );
     let query = bind_identity(query, &upload.identity)

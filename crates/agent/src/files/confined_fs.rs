@@ -133,6 +133,10 @@ impl Dir {
         self.fd.as_fd()
     }
 
+    pub fn filesystem(&self) -> Filesystem {
+        self.filesystem
+    }
+
     pub fn stat(&self) -> io::Result<Stat> {
         Ok(fstat(&self.fd)?)
     }

@@ -20,6 +20,8 @@ pub struct Watch {
     pub root: PathBuf,
     pub prefix: KeyPrefix,
     pub recursive: bool,
+    /// True if scans alone find its changes, because its filesystem reports none of other hosts.
+    pub poll: bool,
     pub excludes: Gitignore,
 }
 
@@ -155,6 +157,7 @@ mod tests {
             root: PathBuf::from(root),
             prefix: KeyPrefix::parse(prefix).unwrap(),
             recursive: true,
+            poll: false,
             excludes: excludes.build().unwrap(),
         }
     }

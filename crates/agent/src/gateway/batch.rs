@@ -4,17 +4,18 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Body, Response};
 use s3up_core::wire::{
     BATCH_ANSWERS_TYPE, BATCH_TYPE, BatchAnswer, BatchFile, BatchOutcome, UploadResponse,
 };
+use s3up_gateway_client::response;
 
 use super::client::GatewayClient;
 use super::error::{GatewayError, Refusal};
 use super::idle_timer::IdleTimer;
-use super::{response, timeouts};
+use super::timeouts;
 
 /// Maximum length of an answer. The gateway's have some hundred bytes and a path.
 const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -52,10 +53,8 @@ impl GatewayClient {
             files.into_iter().map(|it| [it.header.to_frame_head().into(), it.bytes]).collect();
         let length: usize = frames.iter().flatten().map(Bytes::len).sum();
         let pieces = stream::iter(frames.into_iter().flatten().filter(|it| !it.is_empty()));
-        let body = pieces.map(move |piece| {
-            body_timer.note_progress();
-            Ok::<_, std::io::Error>(piece)
-        });
+        let body = self.bandwidth.clone().slow_down(pieces.map(Ok));
+        let body = body.inspect_ok(move |_| body_timer.note_progress());
         let request = self
             .http
             .post(format!("{}/batch", self.base))

@@ -1,25 +1,29 @@
 //! The client of the gateway: uploads, downloads, and questions about files.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
-use reqwest::{Body, Certificate, Method, RequestBuilder, Response, Url, redirect};
-use s3up_cli::Secret;
+use reqwest::header::{CONTENT_LENGTH, EXPECT};
+use reqwest::{Body, Method, Response};
 use s3up_core::wire::{
     Accepted, ExistsQuery, ExistsResponse, HOT_HEADER, Heartbeat, Listing, MODE_HEADER,
-    MTIME_NS_HEADER, REPR_DIGEST_HEADER, Readiness, Report, UploadResponse, Verdicts, Versions,
+    MTIME_NS_HEADER, ProofQuery, Proofs, REPR_DIGEST_HEADER, Readiness, Report, UploadResponse,
+    Verdicts, Versions,
 };
-use s3up_core::{RemotePath, Sha256Digest, error_chain};
+use s3up_core::{RemotePath, Sha256Digest};
+pub use s3up_gateway_client::http::GatewayAccess;
+use s3up_gateway_client::http::{self, send};
+use s3up_gateway_client::response;
 
+use super::bandwidth::BandwidthLimit;
 use super::error::{ClientError, GatewayError};
 use super::idle_timer::{self, IdleTimer};
-use super::{response, timeouts};
+use super::timeouts;
 
+const PROGRAM: &str = concat!("s3up/", env!("CARGO_PKG_VERSION"));
 /// Number of bytes of a refused body that the gateway reads before it closes the
 /// connection.
 const DRAINED_BYTES: u64 = 1 << 20;
@@ -35,20 +39,12 @@ const VERDICTS_BYTES_MAX: usize = 8 << 20;
 /// Characters to escape in a path segment: all but the unreserved ones of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Address of the gateway, and the key for it.
-#[derive(Clone, Debug)]
-pub struct GatewayAccess {
-    pub url: Url,
-    pub api_key: Secret,
-    /// If set, no other certificate authority is trusted.
-    pub ca_file: Option<PathBuf>,
-}
-
 #[derive(Clone, Debug)]
 pub struct GatewayClient {
     pub(super) http: reqwest::Client,
     /// URL of the gateway without a trailing slash.
     pub(super) base: String,
+    pub(super) bandwidth: BandwidthLimit,
 }
 
 /// The head of one upload.
@@ -108,24 +104,13 @@ pub struct Download {
 
 impl GatewayClient {
     pub fn new(access: &GatewayAccess) -> Result<GatewayClient, ClientError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("s3up/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers(access)?)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(timeouts::CONNECT)
-            .tcp_keepalive(timeouts::KEEPALIVE)
-            .tcp_user_timeout(timeouts::PEER_GONE)
-            .pool_idle_timeout(timeouts::POOL_IDLE);
-        if let Some(path) = &access.ca_file {
-            builder = builder.tls_certs_only(certificates(path)?);
-        }
-        let http = builder.build().map_err(|err| match &access.ca_file {
-            // Nothing else that is set here can be wrong.
-            Some(path) => ClientError::CaFile { path: path.clone(), what: error_chain(&err) },
-            None => ClientError::Build(err),
-        })?;
-        Ok(GatewayClient { http, base: access.url.as_str().trim_end_matches('/').to_owned() })
+        let (http, base) = (http::client(access, PROGRAM)?, access.base());
+        Ok(GatewayClient { http, base, bandwidth: BandwidthLimit::default() })
+    }
+
+    /// Limits all uploads of this client and its clones.
+    pub fn with_bandwidth(self, bandwidth: BandwidthLimit) -> GatewayClient {
+        GatewayClient { bandwidth, ..self }
     }
 
     /// Stores a file whose content is in memory.
@@ -153,6 +138,7 @@ impl GatewayClient {
     ) -> Result<UploadResponse, GatewayError> {
         let timer = IdleTimer::start();
         let body_timer = timer.clone();
+        let body = self.bandwidth.clone().slow_down(body);
         let body = body.inspect_ok(move |_| body_timer.note_progress());
         let delay = put.body_start == BodyStart::Delayed && put.bytes > DRAINED_BYTES;
         let body = match delay {
@@ -200,6 +186,12 @@ impl GatewayClient {
     /// Asks about many files in one call.
     pub async fn exists_many(&self, query: &ExistsQuery) -> Result<Verdicts, GatewayError> {
         let request = self.http.post(format!("{}/exists", self.base)).json(query);
+        response::json_of(send(request).await?, VERDICTS_BYTES_MAX).await
+    }
+
+    /// Asks what S3 itself reports about many files.
+    pub async fn prove(&self, query: &ProofQuery) -> Result<Proofs, GatewayError> {
+        let request = self.http.post(format!("{}/proof", self.base)).json(query);
         response::json_of(send(request).await?, VERDICTS_BYTES_MAX).await
     }
 
@@ -315,30 +307,10 @@ impl Download {
     }
 }
 
-async fn send(request: RequestBuilder) -> Result<Response, GatewayError> {
-    IdleTimer::start().run(timeouts::IDLE, request.send()).await
-}
-
-fn headers(access: &GatewayAccess) -> Result<HeaderMap, ClientError> {
-    let bearer = format!("Bearer {}", access.api_key.expose());
-    let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| ClientError::Key)?;
-    bearer.set_sensitive(true);
-    Ok(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
-}
-
-fn certificates(path: &Path) -> Result<Vec<Certificate>, ClientError> {
-    let wrong = |what: &str| ClientError::CaFile { path: path.to_owned(), what: what.to_owned() };
-    let pem = std::fs::read(path).map_err(|err| wrong(&err.to_string()))?;
-    let certificates =
-        Certificate::from_pem_bundle(&pem).map_err(|_| wrong("expected PEM certificates"))?;
-    if certificates.is_empty() {
-        return Err(wrong("expected a certificate, found none"));
-    }
-    Ok(certificates)
-}
-
 #[cfg(test)]
 mod tests {
+    use s3up_cli::Secret;
+
     use super::*;
 
     #[test]

@@ -1,8 +1,8 @@
-//! Time limits for calls to the gateway.
+//! Time limits of uploads. Those of all other calls are in `s3up_gateway_client`.
 
 use std::time::Duration;
 
-pub(super) const CONNECT: Duration = Duration::from_secs(20);
+pub(super) use s3up_gateway_client::timeouts::IDLE;
 
 /// Seconds that the gateway takes at most before it continues or answers an upload: it waits for a
 /// buffer, and then makes up to [`GATEWAY_REQUESTS`] requests to S3 in a row.
@@ -20,20 +20,10 @@ const S3_ANSWER: u64 = 60;
 /// case; otherwise the file would be hashed and sent again although its part is on the way.
 pub(super) const UPLOAD_IDLE: Duration = Duration::from_secs(GATEWAY_MAX + 20);
 
-/// Longest time without progress of any other call, which needs one request to S3.
-pub(super) const IDLE: Duration = Duration::from_secs(120);
-
-/// Time after which an idle connection is probed, and time without an answer of the peer's kernel
-/// after which it is given up: a host that vanished is noticed long before [`UPLOAD_IDLE`].
-pub(super) const KEEPALIVE: Duration = Duration::from_secs(30);
-pub(super) const PEER_GONE: Duration = Duration::from_secs(60);
-
-/// Time that a connection stays open without a request. Shorter than the 10 s of
-/// the gateway, so that no upload starts on a connection that is being closed.
-pub(super) const POOL_IDLE: Duration = Duration::from_secs(8);
-
 #[cfg(test)]
 mod tests {
+    use s3up_gateway_client::timeouts::{CONNECT, KEEPALIVE, PEER_GONE};
+
     use super::*;
 
     #[test]

@@ -142,7 +142,7 @@ mod tests {
             error: Some("gone".to_owned()),
             ..DirStatus::default()
         };
-        let watch = WatchStatus { files, last_scan_at: None };
+        let watch = WatchStatus { files, ..WatchStatus::default() };
         let status = Status { watches: vec![watch], ..Status::default() };
         let agent =
             AgentFacts { version: "1".to_owned(), host: "web1".to_owned(), started_at: time(0) };

@@ -26,12 +26,23 @@ pub fn due_report(
     (first <= day && reported.is_none_or(|reported| reported < day)).then_some(day)
 }
 
+/// The events since the last count of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountNews {
+    Nothing,
+    Changes,
+    /// The root of a watch is gone or another one, or is back.
+    WatchTurned,
+}
+
 /// True if the files are counted for the next heartbeat. A count reads the whole tree, so a large
-/// one is counted less often. `counted` says how long ago the last count ended, and its duration.
-pub fn count_is_due(changed: bool, counted: Option<(Duration, Duration)>) -> bool {
-    match counted {
-        None => true,
-        Some((ago, took)) => changed && took.saturating_mul(COUNT_SHARE) <= ago,
+/// one is counted less often, unless a watch is gone. `counted` says how long ago the last count
+/// ended, and its duration.
+pub fn count_is_due(news: CountNews, counted: Option<(Duration, Duration)>) -> bool {
+    match (news, counted) {
+        (_, None) | (CountNews::WatchTurned, Some(_)) => true,
+        (CountNews::Nothing, Some(_)) => false,
+        (CountNews::Changes, Some((ago, took))) => took.saturating_mul(COUNT_SHARE) <= ago,
     }
 }
 
@@ -63,17 +74,19 @@ mod tests {
 
     #[test]
     fn a_large_tree_is_counted_less_often() {
+        use CountNews::{Changes, Nothing, WatchTurned};
         let seconds = Duration::from_secs;
         #[rustfmt::skip]
         let cases = [
-            ("never counted",           false, None,                              true),
-            ("nothing changed",         false, Some((seconds(3600), seconds(1))), false),
-            ("a small tree",            true,  Some((seconds(60), seconds(1))),   true),
-            ("a large tree",            true,  Some((seconds(60), seconds(15))),  false),
-            ("a large tree, later",     true,  Some((seconds(300), seconds(15))), true),
+            ("never counted",           Nothing,     None,                              true),
+            ("nothing changed",         Nothing,     Some((seconds(3600), seconds(1))), false),
+            ("a small tree",            Changes,     Some((seconds(60), seconds(1))),   true),
+            ("a large tree",            Changes,     Some((seconds(60), seconds(15))),  false),
+            ("a large tree, later",     Changes,     Some((seconds(300), seconds(15))), true),
+            ("its root is gone",        WatchTurned, Some((seconds(60), seconds(15))),  true),
         ];
-        for (situation, changed, counted, want) in cases {
-            assert_eq!(count_is_due(changed, counted), want, "{situation}");
+        for (situation, news, counted, want) in cases {
+            assert_eq!(count_is_due(news, counted), want, "{situation}");
         }
     }
 }

@@ -15,7 +15,7 @@ use s3up_core::{Code, error_chain};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::messages;
-use super::schedule::{HEARTBEAT_EVERY, count_is_due, due_report};
+use super::schedule::{CountNews, HEARTBEAT_EVERY, count_is_due, due_report};
 use crate::clock;
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::database::{Change, DatabaseError, REPORTS_MAX};
@@ -27,6 +27,9 @@ use crate::status::{Status, StatusReader};
 
 /// Longest wait of the first heartbeat for the first scan, which it would slow down.
 const FIRST_SCAN_WAIT: Duration = HEARTBEAT_EVERY;
+
+/// Minimum time between two heartbeats, if a watch fails or is back.
+const TURN_PAUSE: Duration = Duration::from_secs(1);
 
 /// Result of a call, which tells the daemon how the gateway is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct Reporter {
     pub calls: mpsc::Sender<CallResult>,
     /// Grows with each change of a file or of the database.
     pub changes: Arc<AtomicU64>,
+    /// Notified each time that scans of a watch begin to fail, or to succeed again.
+    pub watch_turned: watch::Receiver<()>,
     /// True once all watches were scanned.
     pub scanned: watch::Receiver<bool>,
     /// Time of day (UTC) from which the day before is reported.
@@ -85,18 +90,27 @@ impl Reporter {
                 log_failed(err, "cannot send a heartbeat; trying again each minute");
             }
             failing = result.is_err();
-            tokio::time::sleep(HEARTBEAT_EVERY).await;
+            let took = counted.as_ref().map_or(Duration::ZERO, |counted| counted.took);
+            tokio::select! {
+                () = tokio::time::sleep(HEARTBEAT_EVERY) => {}
+                // The gateway hears of it soon, and a root that comes and goes costs at most half of
+                // the time.
+                Ok(()) = self.watch_turned.changed() => {
+                    self.watch_turned.mark_changed();
+                    tokio::time::sleep(took.max(TURN_PAUSE)).await;
+                }
+            }
         }
     }
 
     /// Sends one heartbeat, and the reports that are due or wait.
-    pub async fn run_once(self) {
+    pub async fn run_once(mut self) {
         if let Err(err) = self.tick(&mut None).await {
             log_failed(&err, "cannot send a heartbeat; the next s3up scan tries again");
         }
     }
 
-    async fn tick(&self, counted: &mut Option<LastCount>) -> Result<(), ReportError> {
+    async fn tick(&mut self, counted: &mut Option<LastCount>) -> Result<(), ReportError> {
         let now = clock::wall_seconds();
         self.publish_alive(now);
         let due = self.due(now).await?;
@@ -133,16 +147,22 @@ impl Reporter {
 
     /// Counts the files if that is due; otherwise only the state of the agent is read again.
     async fn count<'c>(
-        &self,
+        &mut self,
         counted: &'c mut Option<LastCount>,
         must: bool,
     ) -> Result<&'c Status, DatabaseError> {
         let (start, changes) = (clock::timer_now(), self.changes.load(Ordering::Relaxed));
         let last = counted.as_ref();
-        let changed = last.is_none_or(|last| last.changes != changes);
+        let news = match last {
+            // An error means that the daemon ends.
+            _ if self.watch_turned.has_changed().unwrap_or(false) => CountNews::WatchTurned,
+            Some(last) if last.changes == changes => CountNews::Nothing,
+            Some(_) | None => CountNews::Changes,
+        };
+        self.watch_turned.mark_unchanged();
         let ago = last.map(|last| (start.saturating_duration_since(last.ended), last.took));
         match counted.take() {
-            Some(mut last) if !must && !count_is_due(changed, ago) => {
+            Some(mut last) if !must && !count_is_due(news, ago) => {
                 self.status.refresh(&mut last.status).await?;
                 Ok(&counted.insert(last).status)
             }

@@ -16,8 +16,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::database::{DatabaseError, LOOKUP_MAX, Reader};
 use crate::files::confined_fs::{self, Root};
@@ -25,6 +24,8 @@ use crate::files::filesystem::Filesystem;
 use crate::files::identity::Identity;
 use crate::files::watch::Watch;
 use crate::files::writes::Evidence;
+use crate::scanning::live_databases::{LiveDatabases, is_database_file};
+use crate::scanning::low_priority;
 use crate::scanning::missing_files::{self, MissingFiles, MissingVerdict};
 use crate::scanning::walk::{self, Exclusion, RootError, WalkEntry, WalkEntryKind};
 use crate::states::counts::StateCounts;
@@ -73,6 +74,7 @@ pub struct ScanReport {
     /// Number of protected files whose content could have been replaced without a sign, while no
     /// agent ran: their filesystem has no change times.
     pub unprovable: u64,
+    pub live_databases: LiveDatabases,
 }
 
 /// Entries of a watch, and the filesystem that they are on.
@@ -99,7 +101,7 @@ pub struct Scan {
     reader: Reader,
     policy: FilePolicy,
     batches: mpsc::Receiver<Batch>,
-    walk: JoinHandle<Result<WalkEnd, RootError>>,
+    walk: oneshot::Receiver<Result<WalkEnd, RootError>>,
     report: ScanReport,
     /// Hash of each path that exists: eight bytes instead of a name. If a
     /// deleted file has the hash of another one, its row only stays for longer.
@@ -121,7 +123,7 @@ impl Scan {
         policy: FilePolicy,
     ) -> Scan {
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
-        let walk = tokio::task::spawn_blocking({
+        let walk = low_priority::spawn({
             let (watch, top) = (watch.clone(), top.clone());
             move || walk_in_batches(&watch, top, &sender)
         });
@@ -150,6 +152,9 @@ impl Scan {
         let known = self.reader.known(&names).await?;
         let mut scanned = Vec::with_capacity(files.len());
         for ((path, identity), known) in files.into_iter().zip(known) {
+            if is_database_file(&path) {
+                self.report.live_databases.add(|| self.watch.local_path(&path));
+            }
             self.has_change_times |= identity.ctime_ns != identity.mtime_ns;
             let observed = ObservedFile { identity, filesystem, evidence: Evidence::Seen };
             let state = decide(&observed, &self.watch.remote_path(&path), &known, &self.policy);
@@ -265,7 +270,7 @@ async fn missing(
     let prefix = watch.local_prefix();
     let (mut gone, mut known, mut after) = (Vec::new(), 0, String::new());
     loop {
-        let page = reader.page(&prefix, &after).await?;
+        let page = reader.page_on_disk(&prefix, &after).await?;
         let Some(last) = page.last() else { break };
         after.clone_from(last);
         known += page.len() as u64;

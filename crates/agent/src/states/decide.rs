@@ -25,6 +25,9 @@ pub struct FileRow {
     pub size: u64,
     /// `None` in a row of an older agent, which the gateway has to confirm.
     pub version: Option<UploadedVersion>,
+    /// True if a cleanup deleted the file. One that is there again is hashed, because the row is not
+    /// about it.
+    pub is_deleted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +109,8 @@ pub enum PendingReason {
     ChangedSinceBaseline,
     UploadExisting,
     RemotePathChanged,
+    /// A cleanup deleted the file, and it is there again.
+    BackAfterCleanup,
     /// The gateway may have the file: its row comes from an older agent, or the database was
     /// lost. The gateway is asked first.
     Unconfirmed,
@@ -177,7 +182,8 @@ pub fn decide(
 }
 
 fn is_protected(observed: &ObservedFile, remote_path: &RemotePath, row: &FileRow) -> bool {
-    row.remote_path == remote_path.as_str()
+    !row.is_deleted
+        && row.remote_path == remote_path.as_str()
         && row.version.is_some_and(|version| is_version(observed, &version.identity))
 }
 
@@ -192,6 +198,9 @@ fn pending_reason(
 ) -> PendingReason {
     if row.remote_path != remote_path.as_str() {
         return PendingReason::RemotePathChanged;
+    }
+    if row.is_deleted {
+        return PendingReason::BackAfterCleanup;
     }
     match &row.version {
         None => PendingReason::Unconfirmed,
@@ -287,6 +296,7 @@ impl fmt::Display for PendingReason {
             PendingReason::ChangedSinceBaseline => "changed since the baseline",
             PendingReason::UploadExisting => "scan.upload_existing is true",
             PendingReason::RemotePathChanged => "remote path changed",
+            PendingReason::BackAfterCleanup => "deleted by a cleanup, and there again",
             PendingReason::Unconfirmed => "not confirmed by the gateway yet",
             PendingReason::OriginUnknown => {
                 "the gateway has not said yet whether it knows the file"

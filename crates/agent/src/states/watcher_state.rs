@@ -9,9 +9,9 @@ const OFF: &str = "off";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatcherState {
-    /// All directories are watched.
+    /// All directories are watched, except for those of watches with `poll: true`.
     Complete,
-    /// The agent scans once and does not watch.
+    /// The agent does not watch: it scans once, or all of its watches have `poll: true`.
     Off,
     /// Events of some directories are missed; the text says why and what to do.
     Degraded(String),

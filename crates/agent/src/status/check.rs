@@ -187,7 +187,7 @@ mod tests {
         let counts =
             StateCounts { protected: FileCount { files: 2, bytes: 20 }, ..StateCounts::default() };
         let files = DirStatus { local_path: "/up".to_owned(), counts, ..DirStatus::default() };
-        let watch = WatchStatus { files, last_scan_at: Some(NOW - 40) };
+        let watch = WatchStatus { files, last_scan_at: Some(NOW - 40), ..WatchStatus::default() };
         Status {
             running: true,
             alive_at: Some(NOW - 300),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::scanning::live_databases::LiveDatabases;
 use crate::scanning::scan::ScanReport;
 use crate::scanning::walk::Exclusion;
 use crate::states::counts::StateCounts;
@@ -17,6 +18,7 @@ pub struct DirStatus {
     /// Number of protected files whose content could have been replaced without a sign, while no
     /// agent ran.
     pub unprovable: u64,
+    pub live_databases: LiveDatabases,
     /// Error of the watch as a whole, which could not be scanned.
     pub error: Option<String>,
 }
@@ -29,6 +31,7 @@ impl DirStatus {
             excluded: report.excluded,
             problems: report.problems,
             unprovable: report.unprovable,
+            live_databases: report.live_databases,
             error: report.error,
         }
     }

@@ -38,6 +38,8 @@ pub enum FileState {
     Excluded(Exclusion),
     Problem(FileProblem),
     Missing,
+    /// A cleanup deleted it, at this time in Unix seconds.
+    LocallyDeleted(i64),
 }
 
 /// The type of the entry at a path.
@@ -58,6 +60,7 @@ impl FileState {
             FileState::Excluded(_) => "excluded",
             FileState::Problem(_) => "problem",
             FileState::Missing => "missing",
+            FileState::LocallyDeleted(_) => "deleted",
         }
     }
 }
@@ -91,7 +94,10 @@ impl StatusReader {
                 return Ok(Some(PathStatus::Dir(status)));
             }
             Entry::File(file) => self.file(&watch, &path, &file, &policy).await?,
-            Entry::Missing => FileState::Missing,
+            Entry::Missing => {
+                let deleted_at = self.reader.deleted_at(&watch.local_path(&path)).await?;
+                deleted_at.map_or(FileState::Missing, FileState::LocallyDeleted)
+            }
             Entry::Excluded(reason) => FileState::Excluded(reason),
             Entry::Unreadable(error) => FileState::Problem(FileProblem::Unreadable(error)),
         };

@@ -48,7 +48,25 @@ fn after_failure(err: &GatewayError, answered: usize) -> AfterFailure {
             | Code::LengthRequired
             | Code::TooLarge
             | Code::UnsupportedEncoding => SendAlone,
-            _ => Failed,
+            Code::BadPath
+            | Code::Unauthorized
+            | Code::Forbidden
+            | Code::TooSlow
+            | Code::Exists
+            | Code::Superseded
+            | Code::Archived
+            | Code::RangeNotSatisfiable
+            | Code::DigestMismatch
+            | Code::SizeMismatch
+            | Code::RateLimited
+            | Code::Internal
+            | Code::StoreRefused
+            | Code::StoreUnavailable
+            | Code::Overloaded
+            | Code::DatabaseUnavailable
+            | Code::Quota
+            | Code::Frozen
+            | Code::Unknown => Failed,
         },
         // A proxy limits the length of a body, or the calls or methods that it forwards.
         GatewayError::NotTheGateway(refusal) => match refusal.status {

@@ -25,6 +25,8 @@ pub enum Finding {
     Unreadable(String),
     GatewayLacksIt,
     GatewayDiffers,
+    /// A cleanup deleted it, and the gateway does not have it any more.
+    DeletedAndLost(Verdict),
     /// The gateway answered something else.
     NotCompared(Verdict),
     /// The watch could not be scanned.
@@ -62,6 +64,11 @@ impl fmt::Display for Finding {
             Finding::Unreadable(error) => write!(f, "cannot read it: {error}"),
             Finding::GatewayLacksIt => f.write_str("the gateway does not have it"),
             Finding::GatewayDiffers => f.write_str("the gateway has other content"),
+            Finding::DeletedAndLost(verdict) => write!(
+                f,
+                "deleted by cleanup, and the gateway does not have it as it was: expected Unchanged, \
+                 found {verdict:?}; check its older versions (s3up list PATH --versions)"
+            ),
             Finding::NotCompared(verdict) => {
                 write!(f, "expected a verdict of the gateway, found {verdict:?}")
             }

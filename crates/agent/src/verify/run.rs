@@ -10,7 +10,7 @@ use s3up_core::{Sha256, Sha256Digest, error_chain};
 
 use super::judge::{DiskContent, Finding, judge};
 use crate::config::Config;
-use crate::database::{self, DatabaseError, Reader};
+use crate::database::{self, DatabaseError, DeletedRow, Reader};
 use crate::files::confined_fs::Root;
 use crate::files::identity::Identity;
 use crate::files::watch::Watch;
@@ -31,7 +31,7 @@ pub enum VerifyError {
     #[error("ask the gateway which files it has")]
     Gateway(#[from] GatewayError),
     #[error(
-        "expected answers of the gateway for {expected} files, found {found}; check server.url and any proxy"
+        "expected answers of the gateway for {expected} files, found {found}; check the URL of the gateway and any proxy"
     )]
     Answers { expected: usize, found: usize },
     #[error(
@@ -47,6 +47,8 @@ pub struct VerifySummary {
     pub verified: u64,
     /// Protected files that were left out of the sample.
     pub not_sampled: u64,
+    /// Files that a cleanup deleted, and that the gateway has.
+    pub locally_deleted: u64,
     pub excluded: u64,
     pub findings: u64,
 }
@@ -115,6 +117,7 @@ impl Verification<'_> {
         watch: Arc<Watch>,
         chosen: &mut Option<Sample<(Arc<Watch>, Candidate)>>,
     ) -> Result<(), VerifyError> {
+        self.deleted(&watch).await?;
         let state = self.reader.watch_state(&watch.local_prefix()).await?;
         let policy = policy(self.config, state.as_ref());
         let mut scan = Scan::start(watch.clone(), self.reader.clone(), policy);
@@ -214,6 +217,39 @@ impl Verification<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Asks the gateway for all files that a cleanup deleted: it has the only copy.
+    async fn deleted(&mut self, watch: &Watch) -> Result<(), VerifyError> {
+        let (prefix, mut after) = (watch.local_prefix(), String::new());
+        loop {
+            let page = self.reader.deleted_page(&prefix, &after).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after.clone_from(&last.local_path);
+            let query = |row: &DeletedRow| QueriedFile {
+                path: row.remote_path.clone(),
+                size: row.size,
+                sha256: row.sha256,
+            };
+            let query = ExistsQuery { files: page.iter().map(query).collect() };
+            let verdicts = self.gateway.exists_many(&query).await?.files;
+            if verdicts.len() != page.len() {
+                let (expected, found) = (page.len(), verdicts.len());
+                return Err(VerifyError::Answers { expected, found });
+            }
+            for (row, verdict) in page.iter().zip(verdicts) {
+                match (verdict.path == row.remote_path, verdict.verdict) {
+                    (true, Verdict::Unchanged) => self.summary.locally_deleted += 1,
+                    (true, verdict) => {
+                        self.finding(&row.local_path, &Finding::DeletedAndLost(verdict));
+                    }
+                    (false, _) => {
+                        let finding = Finding::NotCompared(Verdict::Unknown);
+                        self.finding(&row.local_path, &finding);
+                    }
+                }
+            }
+        }
     }
 
     fn finding(&mut self, local_path: &str, finding: &Finding) {

@@ -92,9 +92,12 @@ impl DirWatches {
     }
 
     /// Watches all directories of a watch, also those that are watched already, so
-    /// that each scan repairs what events have missed.
+    /// that each scan repairs what events have missed. None of a watch that is polled.
     pub(super) fn add_watches(&mut self, index: WatchIndex) -> Option<WatchGaps> {
         let watch = self.watches.get(usize::from(index))?.clone();
+        if watch.poll {
+            return self.degraded();
+        }
         self.unwatched.retain(|name, _| name.watch != index);
         self.pass += 1;
         // A missing root has no directories; the scan that follows reports it.

@@ -1,10 +1,13 @@
 //! The numbers add up: each file that a scan found ends as something, and the states together are
 //! all entries on disk.
 
-use std::fs;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use proptest::prelude::any;
 use proptest::test_runner::{Config, TestRunner};
 use s3up_testkit::{SmallDisk, btrfs_or_skip};
 
@@ -60,31 +63,48 @@ fn the_states_add_up_to_all_entries_on_disk_after_any_operations() {
     // A case costs some scans with real files; the shrinker would make hundreds of them.
     let config = Config { cases: 8, max_shrink_iters: 8, ..Config::default() };
     let operations = proptest::collection::vec((0u8..9, 0u8..6, 0u8..3), 1..25);
-    let checked = TestRunner::new(config).run(&operations, |operations| {
-        runtime.block_on(check(&operations));
-        Ok(())
-    });
+    let checked =
+        TestRunner::new(config).run(&(operations, any::<bool>()), |(operations, existing)| {
+            runtime.block_on(check(&operations, existing));
+            Ok(())
+        });
     checked.unwrap_or_else(|err| panic!("{err}"));
 }
 
-async fn check(operations: &[(u8, u8, u8)]) {
+/// Compares the numbers with a count of the tree of its own, and with the exit of `s3up scan`.
+/// `existing` is `scan.upload_existing`.
+async fn check(operations: &[(u8, u8, u8)], existing: bool) {
     let mut world = World::start().await;
     world.restart_with("max_file_size_mb: 1").await;
     let mut host = Host::new(&world.url());
     host.add("exclude: [\"*.tmp\", \"cache/\"]\n");
+    host.edit("upload_existing: true", &format!("upload_existing: {existing}"));
     host.edit("debounce_seconds: 0.2", "debounce_seconds: 0.1");
     host.edit("retry_attempts: 3,", "retry_attempts: 3, max_file_size_mb: 2,");
+    let mut baseline = None;
     for half in operations.chunks(operations.len().div_ceil(2)) {
         half.iter().for_each(|operation| apply(&host, *operation));
+        let first = || if existing { BTreeMap::new() } else { files(&host.up) };
+        let baseline = baseline.get_or_insert_with(first);
 
-        let summary = host.scan().await;
+        let output = Process::output(&host, &["scan"]).await;
 
+        let situation = format!("existing {existing}, {operations:?}: {}", output.stdout);
         let total = host.status().await.total;
-        let on_disk = count(&host.up);
-        assert_eq!(total.total().files, on_disk, "{operations:?}: {total:?}");
-        assert_eq!(total.pending.files, 0, "{operations:?}: {summary}");
-        assert_eq!(summary.pending, 0, "{operations:?}: {summary}");
-        assert!(summary.scan_errors.is_empty(), "{operations:?}: {summary}");
+        let counts =
+            [total.protected, total.pending, total.baseline, total.excluded, total.problems];
+        let expected = count(&host.up, baseline);
+        assert_eq!(counts.map(|count| count.files), expected, "{situation}");
+        assert_eq!(total.total().files, expected.iter().sum::<u64>(), "{situation}");
+        let code = match expected {
+            [_, _, _, _, 0] => 0,
+            [0, ..] => 1,
+            _ => 3,
+        };
+        assert_eq!(output.code, Some(code), "{situation}");
+        let problems = format!(" {} problem", expected[4]);
+        assert!(output.stdout.contains(&problems), "{situation}");
+        assert!(output.stdout.contains(" 0 pending"), "{situation}");
     }
 }
 
@@ -117,16 +137,48 @@ fn mkfifo(path: &Path) -> rustix::io::Result<()> {
     mknodat(CWD, path, FileType::Fifo, Mode::RUSR, 0)
 }
 
-/// Counts the entries that are not directories, and each excluded directory as one.
-fn count(directory: &Path) -> u64 {
+/// Parts of a file's metadata that change whenever it does.
+type Stamp = (u64, u64, i64, i64);
+
+fn stamp(file: &Metadata) -> Stamp {
+    (file.ino(), file.size(), file.ctime(), file.ctime_nsec())
+}
+
+/// Returns the entries that are not directories, with their metadata; an excluded directory is one.
+fn walk(directory: &Path) -> Vec<(PathBuf, Metadata)> {
     let entries = fs::read_dir(directory).expect("success").map(|entry| entry.expect("success"));
     entries
-        .map(|entry| match entry.file_type().expect("success").is_dir() {
-            true if entry.file_name() == "cache" => 1,
-            true => count(&entry.path()),
-            false => 1,
+        .flat_map(|entry| match entry.file_type().expect("success").is_dir() {
+            true if entry.file_name() != "cache" => walk(&entry.path()),
+            _ => vec![(entry.path(), entry.metadata().expect("success"))],
         })
-        .sum()
+        .collect()
+}
+
+fn files(directory: &Path) -> BTreeMap<PathBuf, Stamp> {
+    let files = walk(directory).into_iter().filter(|(_, found)| found.is_file());
+    files.map(|(path, found)| (path, stamp(&found))).collect()
+}
+
+/// Counts the entries by the state that they must have: protected, pending, baseline, excluded,
+/// problem.
+fn count(directory: &Path, baseline: &BTreeMap<PathBuf, Stamp>) -> [u64; 5] {
+    let mut counts = [0; 5];
+    for (path, found) in walk(directory) {
+        let is_excluded = !found.is_file() || path.extension().is_some_and(|it| it == "tmp");
+        let is_baseline = baseline.get(&path).is_some_and(|before| *before == stamp(&found));
+        let state = match found.len() {
+            _ if is_excluded => 3,
+            // Over the agent's own limit.
+            bytes if bytes > 2 << 20 => 4,
+            _ if is_baseline => 2,
+            // Over the limit of the gateway.
+            bytes if bytes > 1 << 20 => 4,
+            _ => 0,
+        };
+        counts[state] += 1;
+    }
+    counts
 }
 
 /// Runs `s3up scan` on many files, and calls `away` once some of them are stored.

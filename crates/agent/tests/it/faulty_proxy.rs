@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional};
@@ -20,6 +21,11 @@ pub enum Fault {
         method: &'static str,
         status: u16,
     },
+    /// The connection breaks after this number of bytes of the body.
+    CutsBody {
+        method: &'static str,
+        bytes: usize,
+    },
     /// The answer is that of a gateway which does not know the method.
     AnswersAsOldGateway {
         method: &'static str,
@@ -29,6 +35,7 @@ pub enum Fault {
 pub struct FaultyProxy {
     address: SocketAddr,
     fault: Arc<Mutex<Fault>>,
+    cuts: Arc<AtomicU64>,
 }
 
 impl FaultyProxy {
@@ -36,28 +43,40 @@ impl FaultyProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let fault = Arc::new(Mutex::new(Fault::None));
-        let shared = fault.clone();
+        let (shared, cuts) = (fault.clone(), Arc::<AtomicU64>::default());
+        let counted = cuts.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let shared = shared.clone();
+                let (shared, counted) = (shared.clone(), counted.clone());
                 // An error is a connection that the other side closed.
-                tokio::spawn(async move { pass(client, gateway, &shared).await.ok() });
+                tokio::spawn(async move { pass(client, gateway, &shared, &counted).await.ok() });
             }
         });
-        FaultyProxy { address, fault }
+        FaultyProxy { address, fault, cuts }
     }
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
+    /// Returns the number of bodies that were cut since the fault was set.
+    pub fn cuts(&self) -> u64 {
+        self.cuts.load(Ordering::Relaxed)
+    }
+
     pub fn set(&self, fault: Fault) {
+        self.cuts.store(0, Ordering::Relaxed);
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 }
 
 /// Passes the one request of a connection.
-async fn pass(mut client: TcpStream, gateway: SocketAddr, fault: &Mutex<Fault>) -> io::Result<()> {
+async fn pass(
+    mut client: TcpStream,
+    gateway: SocketAddr,
+    fault: &Mutex<Fault>,
+    cuts: &AtomicU64,
+) -> io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(client.read_u8().await?);
@@ -76,7 +95,18 @@ async fn pass(mut client: TcpStream, gateway: SocketAddr, fault: &Mutex<Fault>) 
             return client.write_all(format!("{head}\r\n{length}\r\n\r\n{body}").as_bytes()).await;
         }
         Fault::LosesAnswer { method } => concerns(method),
-        Fault::None | Fault::Refuses { .. } | Fault::AnswersAsOldGateway { .. } => false,
+        Fault::CutsBody { method, bytes } if concerns(method) => {
+            let mut server = TcpStream::connect(gateway).await?;
+            server.write_all(&head).await?;
+            copy(&mut client.take(bytes as u64), &mut server).await?;
+            drop(server);
+            cuts.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        Fault::None
+        | Fault::Refuses { .. }
+        | Fault::CutsBody { .. }
+        | Fault::AnswersAsOldGateway { .. } => false,
     };
     head.truncate(head.len() - 2);
     head.extend_from_slice(b"Connection: close\r\n\r\n");

@@ -13,7 +13,7 @@ use s3up::status::{Status, status};
 use s3up_cli::config::LoadedConfig;
 use s3up_core::wire::StoredFile;
 use s3up_core::{RemotePath, Sha256Digest, escape};
-use s3up_devstore::{DevStore, Op, Options, Versioning};
+use s3up_devstore::{DevStore, Fault, Op, Options, Versioning};
 use s3up_server::{Gateway, ServeOptions, TlsFiles, serve};
 use s3up_testkit::S3Client;
 use tempfile::TempDir;
@@ -131,6 +131,11 @@ impl World {
     /// Returns the number of calls of S3 so far.
     pub fn calls(&self, op: Op) -> u64 {
         self.s3.faults().calls(op)
+    }
+
+    /// Lets a call of S3 fail, counted from now on.
+    pub fn fail(&self, op: Op, nth: u64, fault: Fault) {
+        self.s3.faults().inject(op, nth, fault);
     }
 
     /// Delays each call of S3.
@@ -280,7 +285,11 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
     }
 
     pub async fn start(&self) -> Running {
-        let agent = Agent::start(self.config()).await.unwrap_or_else(|err| panic!("{err}"));
+        self.start_with(self.config()).await
+    }
+
+    pub async fn start_with(&self, config: Config) -> Running {
+        let agent = Agent::start(config).await.unwrap_or_else(|err| panic!("{err}"));
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move { daemon::run(agent, stopped).await.summary });
         Running { stop, task }
@@ -344,7 +353,7 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
         content
     }
 
-    fn remote(&self, path: &Path) -> RemotePath {
+    pub fn remote(&self, path: &Path) -> RemotePath {
         let text = format!("{}/{}", self.prefix, escape::encode(path.as_os_str().as_bytes()));
         RemotePath::parse(&text).expect("a remote path")
     }

@@ -135,6 +135,28 @@ async fn an_earlier_version_is_fetched_by_its_id_or_by_a_time() {
     }
 }
 
+#[tokio::test]
+async fn a_script_reads_what_was_written_as_json() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("file", "content");
+    host.scan().await;
+
+    let output = get(&host, &["uploads/file", "-o", "copy", "--json"]).await;
+    let stdout = get(&host, &["uploads/file", "-o", "-", "--json"]).await;
+
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let want = serde_json::json!({
+        "path": "uploads/file", "file": "copy", "bytes": 7, "verified": true,
+        "sha256": s3up_core::Sha256Digest::of(b"content").to_string(),
+    });
+    assert_eq!(line, want);
+    assert_eq!(fs::read(host.dir.path().join("copy")).unwrap(), b"content");
+    assert_eq!(stdout.status.code(), Some(2), "{stdout:?}");
+    assert!(stdout.stdout.is_empty());
+}
+
 async fn get(host: &Host, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_s3up"));
     command.arg("--config").arg(host.config_file()).arg("get").args(arguments);

@@ -87,6 +87,24 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).expect("a living process");
     }
 
+    /// Returns the largest memory that the program has had so far.
+    pub fn peak_memory_bytes(&self) -> u64 {
+        let file = format!("/proc/{}/status", self.child.id());
+        let text = std::fs::read_to_string(file).expect("a living process");
+        let line = text.lines().find(|line| line.starts_with("VmHWM:")).expect("its peak");
+        let kib = line.split_whitespace().nth(1).expect("a number");
+        kib.parse::<u64>().expect("a number") * 1024
+    }
+
+    /// Returns the CPU time that the program has used, in hundredths of a second.
+    pub fn cpu_ticks(&self) -> u64 {
+        let file = format!("/proc/{}/stat", self.child.id());
+        let text = std::fs::read_to_string(file).expect("a living process");
+        // The name, which may have spaces, ends with the last parenthesis.
+        let fields = text.rsplit(") ").next().expect("fields").split(' ').skip(11).take(2);
+        fields.map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+    }
+
     pub fn kill(&mut self) {
         self.child.kill().expect("a living process");
         self.child.wait().expect("an ended process");

@@ -1,5 +1,6 @@
 //! Heartbeats and daily reports, as the gateway records them.
 
+use s3up::reporting::schedule::HEARTBEAT_EVERY;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
@@ -78,6 +79,31 @@ async fn the_gateway_hears_of_a_watch_that_cannot_be_scanned() {
     std::fs::rename(&elsewhere, &host.up).unwrap();
     host.scan().await;
     until("the gateway knows that it is over", async || heard().await.is_null()).await;
+}
+
+#[tokio::test]
+async fn a_daemon_tells_the_gateway_at_once_of_a_root_that_is_gone() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("good", "12345");
+    host.scan().await;
+    let mut agent = Process::start(&host, &["run"]);
+    let heard = async || stored(&world, "SELECT body FROM heartbeats").await;
+    until("the agent runs", async || heard().await["watcher"]["state"] == "ok").await;
+    let start = s3up_testkit::CLOCK.start();
+    let elsewhere = host.dir.path().join("elsewhere");
+
+    std::fs::rename(&host.up, &elsewhere).unwrap();
+    until("the gateway knows it", async || heard().await["watch_error"].is_string()).await;
+    std::fs::rename(&elsewhere, &host.up).unwrap();
+    until("the gateway knows that it is over", async || heard().await["watch_error"].is_null())
+        .await;
+
+    assert_eq!(heard().await["files"]["protected"]["files"], 1);
+    // Two heartbeats of their own, not those of two minutes.
+    assert!(start.elapsed() < HEARTBEAT_EVERY, "after {:?}", start.elapsed());
+    agent.terminate();
+    assert_eq!(agent.wait().await, Some(0));
 }
 
 #[tokio::test]

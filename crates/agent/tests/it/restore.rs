@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use rcgen::IsCa;
 use s3up_devstore::Versioning;
 
 use crate::fixture::{Host, KEY, MIB, World, noise, until};
@@ -274,16 +275,30 @@ async fn an_archived_file_is_named_before_and_after() {
 
 #[tokio::test]
 async fn a_new_host_needs_only_address_authority_and_key() {
-    let world = World::start().await;
-    let host = Host::new(&world.url());
+    let authority = tempfile::tempdir().unwrap();
+    let tls = crate::tls::certificate(authority.path(), "server", "localhost", IsCa::NoCa);
+    let world = World::with_tls(Some(tls.clone())).await;
+    let url = world.url().replace("127.0.0.1", "localhost");
+    let mut host = Host::new(&url);
+    host.edit("api_key:", &format!("ca_file: {:?}, api_key:", tls.cert));
     host.write("a", "content");
     host.scan().await;
-    let target = host.dir.path().join("target");
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_s3up"));
-    command.args(["restore", "uploads", "--url", &world.url(), "--target"]).arg(&target);
+    let new_host = tempfile::tempdir().unwrap();
+    let (key, target) = (new_host.path().join("key"), new_host.path().join("target"));
+    fs::write(&key, format!("{KEY}\n")).unwrap();
+    let restore = || {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_s3up"));
+        command.args(["restore", "uploads", "--url", &url, "--target"]).arg(&target);
+        command.arg("--key-file").arg(&key).env_clear();
+        command
+    };
 
-    let output = command.env("S3UP_API_KEY", KEY).output().await.unwrap();
+    let unknown = restore().output().await.unwrap();
+    let output = restore().arg("--ca-file").arg(&tls.cert).output().await.unwrap();
 
+    assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+    let message = String::from_utf8_lossy(&unknown.stderr);
+    assert!(message.contains("ca_file") || message.contains("--ca-file"), "{message}");
     assert!(output.status.success(), "{output:?}");
     assert_eq!(fs::read(target.join("a")).unwrap(), b"content");
 }

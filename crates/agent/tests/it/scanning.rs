@@ -59,6 +59,23 @@ async fn a_scan_alone_finds_directories_and_files_that_are_new_moved_replaced_or
 }
 
 #[tokio::test]
+async fn a_scan_alone_lets_files_settle_beside_each_other() {
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    host.edit("debounce_seconds: 0.2", "debounce_seconds: 2");
+    for n in 0..300 {
+        host.write(format!("{n}"), format!("{n}"));
+    }
+
+    // One after the other they would need ten minutes.
+    let summary = tokio::time::timeout(Duration::from_secs(60), host.scan()).await;
+
+    let summary = summary.expect("it ends within a minute");
+    assert!(summary.is_clean() && summary.uploaded == 300, "{summary}");
+    assert_eq!(host.content("299").await, b"299");
+}
+
+#[tokio::test]
 async fn a_scan_alone_follows_a_symlink_above_the_root_that_is_switched() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());

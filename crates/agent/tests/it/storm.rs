@@ -1,8 +1,8 @@
 //! Agent and gateway are killed at random moments during a storm of changes.
 //!
 //! Both are real processes that die by SIGKILL. At the end every file in S3 is exactly as on disk.
-//! `S3UP_STORM_KILLS` is the number of kills, and `S3UP_STORM_SEED` repeats a storm; the seed is
-//! printed.
+//! `S3UP_STORM_KILLS` is the number of kills of the long storm, which `./check --full` sets, and
+//! `S3UP_STORM_SEED` repeats a storm; the seed is printed.
 
 use std::env;
 use std::fs;
@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use s3up::gateway::client::GatewayClient;
+use s3up_core::Sha256Digest;
 use tokio::net::TcpListener;
 
 use crate::fixture::{Host, World, noise, serve_gateway, until};
@@ -20,7 +22,8 @@ use crate::process::Process;
 const KILLS: &str = "S3UP_STORM_KILLS";
 const SEED: &str = "S3UP_STORM_SEED";
 const GATEWAY: &str = "S3UP_STORM_GATEWAY";
-const KILLS_DEFAULT: u64 = 20;
+/// Kills of the storm of each run of the tests.
+const KILLS_FEW: u64 = 12;
 /// Longest life of a process before it is killed.
 const LIFE_MAX_MS: u64 = 600;
 const PATHS: u64 = 40;
@@ -39,8 +42,26 @@ async fn the_gateway_that_is_killed() {
 
 #[tokio::test]
 async fn after_random_kills_every_file_in_s3_is_as_on_disk() {
-    let number = |name| env::var_os(name).and_then(|text| text.to_str()?.parse::<u64>().ok());
-    let kills = number(KILLS).unwrap_or(KILLS_DEFAULT);
+    storm(KILLS_FEW).await;
+}
+
+#[tokio::test]
+async fn after_many_random_kills_every_file_in_s3_is_as_on_disk() {
+    let Some(kills) = number(KILLS) else {
+        println!("NOT RUN: a storm of 200 kills: ./check --full sets {KILLS}");
+        return;
+    };
+    storm(kills).await;
+}
+
+/// Returns the number in an environment variable.
+fn number(name: &str) -> Option<u64> {
+    let text = env::var_os(name)?;
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    Some(number.unwrap_or_else(|| panic!("{name}: expected a number, found {text:?}")))
+}
+
+async fn storm(kills: u64) {
     let seed = number(SEED).unwrap_or_else(|| u64::from(std::process::id()));
     println!("{SEED}={seed}");
     let mut random = Random(seed);
@@ -73,12 +94,30 @@ async fn after_random_kills_every_file_in_s3_is_as_on_disk() {
     let total = host.status().await.total;
     let files = files(&host.up);
     assert_eq!(total.protected.files, files.len() as u64, "seed {seed}: {total:?}");
+    let (mut versions, mut twice) = (0, 0);
     for file in files {
         let relative = file.strip_prefix(&host.up).unwrap();
         let stored = host.content(relative).await;
         assert!(stored == fs::read(&file).unwrap(), "seed {seed}: {relative:?} differs in S3");
+        let stored = versions_of(&host, relative).await;
+        versions += stored.len() as u64;
+        twice += stored.windows(2).filter(|pair| pair[0] == pair[1]).count() as u64;
     }
+    println!("{kills} kills: {versions} versions, {twice} of them stored again");
+    assert!(twice <= kills, "seed {seed}: {twice} versions were stored again");
     drop(gateway);
+}
+
+/// Returns the SHA-256 of each version of a file, the newest first.
+async fn versions_of(host: &Host, path: &Path) -> Vec<Sha256Digest> {
+    let client = GatewayClient::new(&host.config().server).expect("a client");
+    let path = host.remote(path);
+    let mut digests = Vec::new();
+    for version in client.versions(&path).await.expect("a list").versions {
+        let head = client.head_version(&path, Some(&version.version_id)).await.expect("a version");
+        digests.push(head.sha256.expect("each version has a SHA-256"));
+    }
+    digests
 }
 
 /// A gateway in a process of its own.

@@ -31,10 +31,10 @@ async fn a_refused_connection_names_what_is_wrong_and_what_to_do() {
     let cases = [
         // situation                   URL                    ca_file                message
         ("openssl req -x509",          https(&of_authority),  Some(&authority.cert), "it is the certificate of an authority (CA:TRUE)"),
-        ("another name",               https(&of_elsewhere),  Some(&elsewhere.cert), "it is for another name than the host in server.url"),
-        ("an unknown authority",       https(&tls),           None,                  "set server.ca_file to the certificate of its authority"),
-        ("http to a port for TLS",     to_tls,                None,                  "server.url has to start with https://"),
-        ("https to a port without",    to_plain,              None,                  "server.url has to start with http://"),
+        ("another name",               https(&of_elsewhere),  Some(&elsewhere.cert), "it is for another name than the host in the URL"),
+        ("an unknown authority",       https(&tls),           None,                  "set ca_file to the certificate of its authority"),
+        ("http to a port for TLS",     to_tls,                None,                  "its URL has to start with https://"),
+        ("https to a port without",    to_plain,              None,                  "its URL has to start with http://"),
     ];
     for (situation, url, ca_file, want) in cases {
         let mut host = Host::new(&url);
@@ -78,7 +78,7 @@ async fn message(ca_file: &Path) -> String {
     String::from_utf8(output.stderr).expect("text")
 }
 
-fn certificate(dir: &Path, file: &str, name: &str, is_ca: IsCa) -> TlsFiles {
+pub fn certificate(dir: &Path, file: &str, name: &str, is_ca: IsCa) -> TlsFiles {
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
     params.is_ca = is_ca;

@@ -21,7 +21,8 @@ async fn files_on_which_disk_database_and_gateway_agree_are_verified() {
 
     let want = "2 files verified, 1 excluded, 0 findings\n";
     assert_eq!((all.code, all.stdout.as_str()), (Some(0), want), "{all:?}");
-    let want = "{\"verified\":1,\"not_sampled\":1,\"excluded\":1,\"findings\":0}\n";
+    let want =
+        "{\"verified\":1,\"not_sampled\":1,\"locally_deleted\":0,\"excluded\":1,\"findings\":0}\n";
     assert_eq!((sample.code, sample.stdout.as_str()), (Some(0), want), "{sample:?}");
     assert_eq!((none.code, none.stdout.as_str()), (Some(2), ""), "{none:?}");
     assert!(none.stderr.contains("0 is not in 1.."), "{none:?}");

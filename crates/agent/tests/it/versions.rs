@@ -160,13 +160,13 @@ async fn an_unmounted_root_with_one_new_file_is_not_taken_for_a_deleted_tree() {
 }
 
 /// A process that has mapped a file.
-struct Mapped {
+pub struct Mapped {
     child: Child,
     answers: BufReader<std::process::ChildStdout>,
 }
 
 impl Mapped {
-    fn new(file: &Path) -> Mapped {
+    pub fn new(file: &Path) -> Mapped {
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/mapped.py");
         let mut child = Command::new("python3")
             .arg(program)
@@ -179,7 +179,7 @@ impl Mapped {
         Mapped { child, answers }
     }
 
-    fn store(&mut self, byte: u8) {
+    pub fn store(&mut self, byte: u8) {
         let input = self.child.stdin.as_mut().expect("its input");
         input.write_all(&[byte, b'\n']).expect("a living process");
         let mut answer = String::new();

@@ -18,13 +18,14 @@ use s3up_cli::{Exit, ExitWith, ShutdownSignal, Signal};
 use s3up_repository::names::{Subvolume, SubvolumeName};
 use s3up_repository::origin::Adopt;
 
+use super::backup_report::{report_end, reporting_while};
 use super::lock::lock;
 use super::{
     ABORTS_TIME_MAX, CLOCK, connect, find_btrfs, host, host_identity, log_start, need_root, now,
     prune, select, server_checks, stopped_by, stream_form, usable,
 };
 
-/// Runs a backup and reports its end to `notify.url`, unless another run holds the
+/// Runs a backup and reports its end to `notify.url` and to the gateway of `[report]`, unless another run holds the
 /// lock.
 pub async fn run(
     config: &Config,
@@ -36,13 +37,19 @@ pub async fn run(
         Trigger::Scheduled => tracing::debug!(event = "command_start", command = "backup"),
         Trigger::Now | Trigger::Full => log_start("backup"),
     }
-    let outcome = back_up(config, request, names).await;
+    let shutdown = ShutdownSignal::listen();
+    let work = back_up(config, request, names, shutdown.clone());
+    let outcome = reporting_while(config, "backup", work).await;
     if let Some(url) = &config.notify {
         match &outcome {
             Ok(_) => notify::report(url, RunResult::Succeeded).await,
             Err(err) if is_locked(err) => {}
             Err(err) => notify::report(url, RunResult::Failed { error: &format!("{err:#}") }).await,
         }
+    }
+    // The run that holds the lock reports.
+    if !outcome.as_ref().is_err_and(is_locked) {
+        report_end(config, "backup", &shutdown).await;
     }
     outcome
 }
@@ -55,9 +62,9 @@ async fn back_up(
     config: &Config,
     (trigger, adopt): (Trigger, Adopt),
     names: &[String],
+    shutdown: ShutdownSignal,
 ) -> anyhow::Result<Exit> {
     need_root()?;
-    let shutdown = ShutdownSignal::listen();
     let selected = select(config, names)?;
     let _lock = lock(config)?;
     let mut state = LastRuns::open(&config.state_path, config.bucket.location());

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
+use btrfs_to_s3::backup_report::known::CheckKind;
 use btrfs_to_s3::compare::{CompareOptions, Extent};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::drill::scratch::{Scratch, ScratchError, Tools};
@@ -18,6 +19,7 @@ use s3up_core::Count;
 use s3up_repository::names::{Subvolume, SubvolumeName};
 use s3up_repository::thaw::{RequiredObjects, Thaw, ThawMode};
 
+use super::backup_report::{note_check, report_end, reporting_while};
 use super::confirm::{confirm_thaw, is_interactive};
 use super::retry_hint::{later, thaw_with};
 use super::show::progress::bars;
@@ -64,10 +66,17 @@ enum DrillEnd {
     Stopped(Signal),
 }
 
+/// Drills, and reports the end to the gateway of `[report]`.
 pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {
     log_start("drill");
-    need_root()?;
     let shutdown = ShutdownSignal::listen();
+    let outcome = reporting_while(config, "drill", drill(config, args, shutdown.clone())).await;
+    report_end(config, "drill", &shutdown).await;
+    outcome
+}
+
+async fn drill(config: &Config, args: DrillArgs, shutdown: ShutdownSignal) -> anyhow::Result<Exit> {
+    need_root()?;
     let Some(scratch_dir) = &config.drill_dir else {
         let what = "set `drill.scratch_dir` to a directory with room for the largest backup";
         return Err(Exit::Usage.with(anyhow!("drill: {what}")));
@@ -167,6 +176,7 @@ async fn one(config: &Config, drill: &Drill<'_>, name: &SubvolumeName) -> (Drill
             log_good(name, &drilled);
             let mut drills = Drills::open(&config.state_path, config.bucket.location());
             drills.note(name, LastDrill::of(&drilled, now().timestamp()));
+            note_check(config, name, (CheckKind::Drill, false), Ok(()));
             (DrillLine::good(name.as_str(), &drilled), DrillEnd::Good)
         }
         Err(err) => {
@@ -191,6 +201,7 @@ async fn one(config: &Config, drill: &Drill<'_>, name: &SubvolumeName) -> (Drill
                 }
                 DrillEnd::Good | DrillEnd::Failed => {
                     tracing::error!(event = "drill_failed", subvolume = %name, "{error}");
+                    note_check(config, name, (CheckKind::Drill, false), Err(&error));
                 }
             }
             (DrillLine::bad(name.as_str(), outcome, error), ended)

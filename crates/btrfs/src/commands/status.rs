@@ -138,12 +138,13 @@ async fn nested_problems(config: &Config, subvolumes: &[&Subvolume]) -> Option<V
 }
 
 /// Returns the program, if this process may examine snapshots with it.
-fn btrfs_if_root() -> Option<Btrfs> {
+pub(super) fn btrfs_if_root() -> Option<Btrfs> {
     need_root().ok()?;
     find_btrfs().ok()
 }
 
-fn sources<'a>(
+/// Returns where the status of the subvolumes comes from.
+pub(super) fn sources<'a>(
     config: &'a Config,
     bucket: &'a Bucket,
     (runs, drills, verifies): (&'a LastRuns, &'a Drills, &'a LastVerifies),

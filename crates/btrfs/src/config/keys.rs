@@ -179,6 +179,15 @@ pub(super) const KEYS: &[Key] = &[
         "an existing directory with room for the streams of a chain",
         "Directory of the scratch filesystem of `drill`. If it is set, `status --check` fails \
          without a good drill in the last 62 days."),
+    key("report.url", Unset, "URL", "`https://` and a host, with at most 1,000 subvolumes; needs `report.key_file`",
+        "Gateway (`s3up-server`) to which each `backup`, `drill` and `verify` reports the state of all \
+         subvolumes. It shows them with the web hosts, and notices a silent host."),
+    key("report.key_file", Unset, "path", "a file that only its owner can read; needs `report.url`",
+        "File with the client key of this host at the gateway. It is read for each report."),
+    key("report.ca_file", Unset, "path", "PEM",
+        "CA certificates that are trusted for the gateway, in place of the system's."),
+    key("report.insecure", Value("false"), "boolean", "",
+        "Allows `http://` to another host. The client key is then sent unencrypted."),
     key("prices.source", Value("AWS us-east-1, 2025-06"), "text", "required with `s3.endpoint`, if any price is set",
         "Where the prices come from, for example the region and the month. It is printed beside each cost. \
          The defaults of all prices are the list prices of AWS; they are not looked up."),

@@ -65,6 +65,7 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("restore.restore_timeout_seconds", config.restore.timeout.as_secs().to_string()),
         ("restore.restore_tier", config.restore.terms.tier.as_str().to_owned()),
         ("restore.thaw_days", config.restore.terms.days.to_string()),
+        ("report.insecure", config.report_insecure.to_string()),
         ("send.compressed", config.stream_form.compressed.as_str().to_owned()),
         ("prices.source", prices.source.clone()),
         ("prices.transfer_gib", prices.transfer_gib.to_string()),

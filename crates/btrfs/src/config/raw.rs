@@ -33,6 +33,8 @@ pub struct Raw {
     #[serde(default)]
     pub drill: Drill,
     #[serde(default)]
+    pub report: Report,
+    #[serde(default)]
     pub prices: Prices,
 }
 
@@ -135,6 +137,14 @@ pub struct Restore {
 #[derive(Debug, Default, Deserialize)]
 pub struct Notify {
     pub url: Option<Secret>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Report {
+    pub url: Option<String>,
+    pub key_file: Option<AbsolutePath>,
+    pub ca_file: Option<AbsolutePath>,
+    pub insecure: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -192,6 +192,21 @@ impl Config {
             Some(dir) => toml.path("scratch_dir", dir),
             None => toml.unset("scratch_dir", "no drills"),
         };
+        toml.section("report");
+        match &self.report {
+            Some(report) => {
+                toml.text("url", report.url.as_str()).path("key_file", &report.key_file);
+                match &report.ca_file {
+                    Some(file) => toml.path("ca_file", file),
+                    None => toml.unset("ca_file", "the certificates of the system"),
+                };
+            }
+            None => {
+                toml.unset("url", "no reports").unset("key_file", "no reports");
+                toml.unset("ca_file", "no reports");
+            }
+        }
+        toml.value("insecure", self.report_insecure);
         prices(toml.section("prices"), self.bucket.prices.as_ref());
     }
 }

@@ -69,6 +69,11 @@ restore_tier = "Standard"
 thaw_days = 14
 [notify]
 url = "https://ping.example.com/x"
+[report]
+url = "https://backup.example.com:8080"
+key_file = "/etc/btrfs-to-s3/report.key"
+ca_file = "/etc/ca.pem"
+insecure = false
 [drill]
 scratch_dir = "/var/tmp"
 "#;
@@ -121,6 +126,10 @@ fn every_key_of_the_format_is_known() {
     assert_eq!(config.restore, RestoreConfig::default(), "the example has the defaults");
     assert_eq!(config.drill_dir.as_deref(), Some(Path::new("/var/tmp")));
     assert!(!config.summary().contains("example.com/x"), "the URL is a secret");
+    let report = config.report.as_ref().unwrap();
+    assert_eq!(report.url.as_str(), "https://backup.example.com:8080/");
+    assert_eq!(report.key_file, Path::new("/etc/btrfs-to-s3/report.key"));
+    assert_eq!(report.ca_file.as_deref(), Some(Path::new("/etc/ca.pem")));
 }
 
 #[test]

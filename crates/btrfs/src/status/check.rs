@@ -12,7 +12,7 @@ use crate::status::states::PointerState;
 use crate::status::{BrokenLine, SubvolumeStatus};
 
 /// The timer fires hourly, and a backup of terabytes takes hours.
-const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
+pub const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// With a monthly timer, one drill may fail before it is a problem.
 const DRILL_AGE_MAX: SignedDuration = SignedDuration::from_hours(62 * 24);
@@ -50,8 +50,32 @@ pub fn line(all: &[CheckInput<'_>], problems: &[String]) -> String {
 
 fn wrong(status: &SubvolumeStatus, now: Timestamp) -> Vec<String> {
     let mut wrong = Vec::new();
+    if status.backups == PointerState::Nothing {
+        wrong.push("never backed up".to_owned());
+    }
+    wrong.extend(repository_problems(status));
+    if let Some(at) = status.due_at
+        && now.duration_since(at) > OVERDUE_AFTER
+    {
+        wrong.push(format!("overdue since {}", seconds(at)));
+    }
+    wrong.extend(drill_problem(status, now));
+    if let Some(run) = &status.last_run {
+        let error = run.error.as_deref().unwrap_or("unknown error");
+        match run.outcome {
+            RunStatus::Failed => wrong.push(format!("last run failed: {error}")),
+            RunStatus::Stopped => wrong.push("last run was stopped".to_owned()),
+            RunStatus::Published | RunStatus::NotDue => {}
+        }
+    }
+    wrong
+}
+
+/// Returns the problems of the backups in the bucket.
+pub fn repository_problems(status: &SubvolumeStatus) -> Vec<String> {
+    let mut wrong = Vec::new();
     match (status.backups, &status.problem) {
-        (PointerState::Nothing, _) => wrong.push("never backed up".to_owned()),
+        (PointerState::Nothing, _) => {}
         (PointerState::Published, Some(problem)) => {
             wrong.push(problem.clone());
             wrong.extend(broken(&status.broken));
@@ -65,20 +89,6 @@ fn wrong(status: &SubvolumeStatus, now: Timestamp) -> Vec<String> {
     }
     if let Some(origin) = &status.other_origin {
         wrong.push(other_origin(origin, status.is_origin_unproven));
-    }
-    if let Some(at) = status.due_at
-        && now.duration_since(at) > OVERDUE_AFTER
-    {
-        wrong.push(format!("overdue since {}", seconds(at)));
-    }
-    wrong.extend(drill_wrong(status, now));
-    if let Some(run) = &status.last_run {
-        let error = run.error.as_deref().unwrap_or("unknown error");
-        match run.outcome {
-            RunStatus::Failed => wrong.push(format!("last run failed: {error}")),
-            RunStatus::Stopped => wrong.push("last run was stopped".to_owned()),
-            RunStatus::Published | RunStatus::NotDue => {}
-        }
     }
     wrong
 }
@@ -103,8 +113,8 @@ fn broken(all: &[BrokenLine]) -> Option<String> {
     })
 }
 
-/// If drills are configured, a recent one must have succeeded.
-fn drill_wrong(status: &SubvolumeStatus, now: Timestamp) -> Option<String> {
+/// Returns what is wrong with the drills: if they are configured, a recent one must have succeeded.
+pub fn drill_problem(status: &SubvolumeStatus, now: Timestamp) -> Option<String> {
     if !status.drills {
         return None;
     }
@@ -148,6 +158,8 @@ mod tests {
             other_origin: None,
             is_origin_unproven: false,
             last_backup_at: Some(seconds(time(0))),
+            last_backup: Some(time(0)),
+            chain_length: Some(1),
             due: false,
             next_due_at: due_at.map(|at| seconds(time(at))),
             next_due_kind: None,

@@ -6,6 +6,7 @@
 
 mod archived_documents;
 mod aws;
+mod backup_reports;
 mod bad_input;
 mod benchmarks;
 mod browsing;

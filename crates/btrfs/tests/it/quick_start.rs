@@ -85,8 +85,9 @@ async fn every_command_of_the_page_succeeds() {
         );
         fs::write(&config, text + &globals).unwrap();
         let export = init[0].clone();
-        found.extend(host.run(&[&[export.clone()], &backups[..]].concat()).await);
-        found.extend(host.run(&[&[export], &restore[..]].concat()).await);
+        let export = std::slice::from_ref(&export);
+        found.extend(host.run(&[export, &backups[..]].concat()).await);
+        found.extend(host.run(&[export, &restore[..]].concat()).await);
         for file in ["notes", "photos/cat.jpg"] {
             let content = |path| fs::read(path).expect("a restored file");
             assert!(content(data.join(file)) == content(disk.path().join("restored").join(file)));

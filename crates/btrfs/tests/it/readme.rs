@@ -14,7 +14,7 @@ use tokio::process::Child;
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
 /// Length of the part that a newcomer reads, without the reference.
-const FIRST_PART_LINES_MAX: usize = 150;
+const FIRST_PART_LINES_MAX: usize = 130;
 const FILESYSTEM_BYTES: u64 = 2 << 30;
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 pub const S3: &str = "127.0.0.1:9000";

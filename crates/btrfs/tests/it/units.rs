@@ -11,19 +11,22 @@ use tempfile::TempDir;
 /// cost of CAP_SYS_ADMIN, root, the network and access to the whole disk. A drill also
 /// creates files of any owner, device nodes and loop devices. The agent reads files of any
 /// owner, and the gateway has only the network.
-const EXPOSURE_MAX: [(&str, u32); 4] = [
+const EXPOSURE_MAX: [(&str, u32); 5] = [
     ("btrfs-to-s3.service", 30),
     ("btrfs-to-s3-drill.service", 35),
     ("s3up.service", 20),
+    ("s3up-drill.service", 15),
     ("s3up-server.service", 15),
 ];
-const UNITS: [&str; 7] = [
+const UNITS: [&str; 9] = [
     "btrfs-to-s3.service",
     "btrfs-to-s3.timer",
     "btrfs-to-s3-failed@.service",
     "btrfs-to-s3-drill.service",
     "btrfs-to-s3-drill.timer",
     "s3up.service",
+    "s3up-drill.service",
+    "s3up-drill.timer",
     "s3up-server.service",
 ];
 /// The programs that units start. systemd only checks that such a file exists, so the tests
@@ -137,9 +140,33 @@ fn a_daemon_with_a_wrong_configuration_is_not_started_again() {
 }
 
 #[test]
-fn drills_are_monthly() {
-    let timer = fs::read_to_string(packaged().join("btrfs-to-s3-drill.timer")).unwrap();
-    assert!(timer.contains("\nOnCalendar=monthly\n") && timer.contains("\nPersistent=true\n"));
+fn drills_are_repeated() {
+    for (name, when) in [("btrfs-to-s3-drill.timer", "monthly"), ("s3up-drill.timer", "weekly")] {
+        let timer = fs::read_to_string(packaged().join(name)).unwrap();
+        assert!(timer.contains(&format!("\nOnCalendar={when}\n")), "{name}");
+        assert!(timer.contains("\nPersistent=true\n"), "{name}");
+    }
+}
+
+#[test]
+fn a_drop_in_lets_the_agent_delete_files_below_the_named_directories() {
+    let example = packaged().join("../examples/s3up.cleanup.conf");
+    let example = fs::read_to_string(example).expect("the drop-in");
+    let settings: Vec<_> = example.lines().filter(|line| line.contains('=')).collect();
+    let docs = fs::read_to_string(packaged().join("../../docs/systemd.md")).expect("the page");
+    for line in settings.iter().filter(|line| !line.starts_with('#')) {
+        assert!(docs.contains(line), "docs/systemd.md lacks {line}");
+    }
+    let directory = units(str::to_owned);
+    let drop_ins = directory.path().join("s3up.service.d");
+    fs::create_dir(&drop_ins).unwrap();
+
+    fs::write(drop_ins.join("cleanup.conf"), &example).unwrap();
+    let Some(()) = assert_understood(directory.path()) else { return };
+
+    fs::write(drop_ins.join("cleanup.conf"), example.replace("ReadWrite", "ReadWrit")).unwrap();
+    let misspelt = analyze(directory.path(), &["verify", "s3up.service"]).expect("it was there");
+    assert!(!misspelt.stderr.is_empty(), "the drop-in is not read");
 }
 
 #[test]

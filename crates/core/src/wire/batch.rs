@@ -10,7 +10,7 @@ use super::answers::{Problem, UploadResponse};
 use crate::Sha256Digest;
 
 /// Media type of the body.
-pub const BATCH_TYPE: &str = "application/vnd.s3up.batch";
+pub const BATCH_TYPE: &str = "application/octet-stream";
 /// Media type of the response.
 pub const BATCH_ANSWERS_TYPE: &str = "application/x-ndjson";
 /// Maximum number of files in one batch. Their answers may all wait in memory for the client.

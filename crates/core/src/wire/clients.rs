@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::backup_report::{ProgramFacts, SubvolumeReport};
 use super::fleet::{AgentFacts, Drill, FileTotals, Report, Total, Watcher};
 
-/// Safety of the files of a client, as the gateway sees it. The variants are in order of severity.
+/// Safety of the files and backups of a client, as the gateway sees it. The variants are in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -14,9 +15,9 @@ pub enum ClientState {
     Degraded,
     /// No request with a key of the client has ever arrived.
     Never,
-    /// Files wait longer than allowed, or the last complete scan is too old.
+    /// Files wait longer than allowed, or the last complete scan or backup is too old.
     Late,
-    /// Some files cannot be uploaded.
+    /// Some files cannot be uploaded, a backup failed or cannot be restored.
     Failing,
     /// The client has not been heard of for too long, so nothing else is known.
     Silent,
@@ -96,6 +97,15 @@ pub struct ClientStatus {
     /// The last drill on the host; its times are by the clock of the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_drill: Option<Drill>,
+    /// Time of the newest backup report of btrfs-to-s3 on the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_backup_report_at: Option<String>,
+    /// The program that sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_program: Option<ProgramFacts>,
+    /// The subvolumes of that report. The age of a backup is the one that it has now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subvolumes: Vec<SubvolumeReport>,
     /// Files of the catalogue, in their newest versions.
     pub stored: Total,
     #[serde(default)]

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::body_error::{BodyError, check_count, check_text, check_version};
+
 /// Version of [`Heartbeat`] and [`Report`].
 pub const FLEET_VERSION: u32 = 1;
 /// Maximum length of the body of a heartbeat, many times of what one needs.
@@ -13,8 +15,6 @@ pub const HEARTBEAT_BYTES_MAX: u64 = 64 << 10;
 pub const REPORT_BYTES_MAX: u64 = 4 << 20;
 /// Maximum number of problems in a report. [`FileTotals::problems`] counts all of them.
 pub const PROBLEMS_MAX: usize = 1000;
-/// Maximum length of each text: three times the longest path of Linux, for an escaped one.
-pub const TEXT_BYTES_MAX: usize = 3 * 4096;
 
 /// The body of `POST /heartbeat`: the state of an agent, each minute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,20 +132,9 @@ pub struct Accepted {
     pub success: bool,
 }
 
-/// A rule that a heartbeat or a report breaks.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BodyError {
-    #[error("`version`: expected {FLEET_VERSION}, found {0}")]
-    Version(u32),
-    #[error("`{field}`: expected at most {TEXT_BYTES_MAX} bytes, found {found}")]
-    TextTooLong { field: &'static str, found: usize },
-    #[error("`problems`: expected at most {PROBLEMS_MAX} of them, found {0}")]
-    TooManyProblems(usize),
-}
-
 impl Heartbeat {
     pub fn check(&self) -> Result<(), BodyError> {
-        check_version(self.version)?;
+        check_version(self.version, FLEET_VERSION)?;
         check_agent(&self.agent)?;
         check_text("watch_error", self.watch_error.as_deref())?;
         check_common(self.last_scan_at.as_deref(), &self.watcher, self.last_drill.as_ref())
@@ -155,12 +144,10 @@ impl Heartbeat {
 impl Report {
     /// Checks everything but the day, for which a calendar is needed.
     pub fn check(&self) -> Result<(), BodyError> {
-        check_version(self.version)?;
+        check_version(self.version, FLEET_VERSION)?;
         check_agent(&self.agent)?;
         check_common(self.last_scan_at.as_deref(), &self.watcher, self.last_drill.as_ref())?;
-        if self.problems.len() > PROBLEMS_MAX {
-            return Err(BodyError::TooManyProblems(self.problems.len()));
-        }
+        check_count("problems", self.problems.len(), PROBLEMS_MAX)?;
         for problem in &self.problems {
             check_text("problems[].path", Some(&problem.path))?;
             check_text("problems[].reason", Some(&problem.reason))?;
@@ -168,10 +155,6 @@ impl Report {
         }
         Ok(())
     }
-}
-
-fn check_version(version: u32) -> Result<(), BodyError> {
-    if version == FLEET_VERSION { Ok(()) } else { Err(BodyError::Version(version)) }
 }
 
 fn check_agent(agent: &AgentFacts) -> Result<(), BodyError> {
@@ -194,15 +177,9 @@ fn check_common(
     check_text("watcher.detail", watcher.detail.as_deref())
 }
 
-fn check_text(field: &'static str, text: Option<&str>) -> Result<(), BodyError> {
-    match text.map_or(0, str::len) {
-        found if found > TEXT_BYTES_MAX => Err(BodyError::TextTooLong { field, found }),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::body_error::TEXT_BYTES_MAX;
     use super::*;
 
     const REPORT: &str = r#"{
@@ -272,6 +249,6 @@ mod tests {
         assert_eq!(heartbeat.check(), Err(too_long));
         heartbeat.watch_error = None;
         heartbeat.version = 0;
-        assert_eq!(heartbeat.check(), Err(BodyError::Version(0)));
+        assert_eq!(heartbeat.check(), Err(BodyError::Version { expected: 1, found: 0 }));
     }
 }

@@ -62,10 +62,13 @@ pub struct ClientPolicy {
     pub requests_per_second_max: Option<u32>,
     /// Maximum bytes of the newest versions of all files; `None`: no limit.
     pub quota_bytes: Option<u64>,
-    /// Longest time without a heartbeat, or without any request if it never sent one.
+    /// Longest time without a heartbeat or a backup report, or without any request if it never sent
+    /// either.
     pub silent_after: Duration,
     /// Longest wait of a pending file.
     pub lag_after: Duration,
+    /// Maximum age of the newest backup of a subvolume; `None`: by the schedule of its host.
+    pub backup_late_after: Option<Duration>,
     /// Longest time since the last good drill of a client that makes drills.
     pub drill_after: Duration,
     /// Percent of the known files whose change within an hour is suspicious; 0: none.
@@ -99,6 +102,7 @@ impl ClientPolicy {
             quota_bytes: None,
             silent_after: Duration::from_secs(26 * 3600),
             lag_after: Duration::from_secs(3600),
+            backup_late_after: None,
             drill_after: Duration::from_secs(62 * 24 * 3600),
             changed_percent: 25,
             changed_files_min: 100,

@@ -82,13 +82,15 @@ Examples:
 const FLEET_EXAMPLES: &str = "\
 This reads the database of the gateway, and works while no gateway is running.
 The worst state comes first:
-  silent    no heartbeat for `fleet.silent_after`, or none ever for as long
-  failing   some files cannot be uploaded
-  late      files wait for longer than `fleet.lag_after`, or scans do not end
+  silent    no heartbeat or backup report for `fleet.silent_after`, or none
+            ever for as long
+  failing   some files cannot be uploaded, or a backup failed
+  late      files wait for longer than `fleet.lag_after`, scans do not end, or
+            the newest backup of a subvolume is too old
   never     no request since the client was configured a short time ago
   degraded  files are safe, but a part of the agent does not work or a drill
             failed
-  ok        all files are safe
+  ok        all files and backups are safe
 
 Examples:
   s3up-server fleet
@@ -99,17 +101,23 @@ Examples:
 const FREEZE_EXAMPLES: &str = "\
 For a client that may be compromised, or whose files change in a way that looks
 like ransomware. All gateways on the same database refuse its uploads within
-some seconds, also those in progress. Its downloads, heartbeats and reports go
-on, and its agent tries again until the client is released.
+some seconds, also those in progress. Its downloads, heartbeats and reports
+continue, and its agent tries again until the client is released.
 
 With SQLite, run it as the user of the gateway, who must own the database.
 
 Examples:
-  sudo -u s3up-server s3up-server freeze webapp --reason 'strange changes'";
+  sudo -u s3up-server s3up-server freeze webapp --reason 'strange changes'
+
+  # See which clients are frozen
+  sudo -u s3up-server s3up-server fleet";
 
 const RELEASE_EXAMPLES: &str = "\
 Examples:
-  sudo -u s3up-server s3up-server release webapp";
+  sudo -u s3up-server s3up-server release webapp
+
+  # See whether its files are safe again
+  sudo -u s3up-server s3up-server fleet";
 
 const SWEEP_EXAMPLES: &str = "\
 A gateway that is killed leaves multipart uploads behind, for whose parts S3

@@ -1,4 +1,4 @@
-//! `s3up-server freeze` and `s3up-server release`: stop the uploads of a client, and let them go on.
+//! `s3up-server freeze` and `s3up-server release`: stop the uploads of a client, and release it.
 
 use anyhow::{Context, bail};
 use s3up_cli::{Exit, LogArgs};

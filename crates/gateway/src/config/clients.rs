@@ -6,7 +6,7 @@ use s3up_cli::config::{ConfigError, Source};
 use s3up_core::part::MIB;
 use s3up_core::{ClientName, Sha256Digest};
 
-use super::fleet::{DefaultThresholds, changed_percent, threshold};
+use super::fleet::{DefaultThresholds, changed_percent, optional_threshold, threshold};
 use super::keys::{digest_of, parse_digest};
 use super::raw;
 use crate::clients::{ClientPolicy, Clients, Overwrite, Right};
@@ -86,6 +86,12 @@ fn policy(
             &at("silent_after"),
         )?,
         lag_after: threshold(&raw.lag_after, fleet.lag_after, source, &at("lag_after"))?,
+        backup_late_after: optional_threshold(
+            &raw.backup_late_after,
+            source,
+            &at("backup_late_after"),
+        )?
+        .or(fleet.backup_late_after),
         drill_after: threshold(&raw.drill_after, fleet.drill_after, source, &at("drill_after"))?,
         changed_percent: changed_percent(
             raw.changed_percent,

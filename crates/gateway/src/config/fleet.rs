@@ -26,6 +26,7 @@ const THRESHOLD_MIN: Duration = Duration::from_secs(5 * 60);
 pub(super) struct DefaultThresholds {
     pub silent_after: Duration,
     pub lag_after: Duration,
+    pub backup_late_after: Option<Duration>,
     pub drill_after: Duration,
     pub changed_percent: u64,
     pub changed_files_min: u64,
@@ -38,6 +39,11 @@ pub(super) fn thresholds(
     Ok(DefaultThresholds {
         silent_after: threshold(&raw.silent_after, SILENT_AFTER, source, "fleet.silent_after")?,
         lag_after: threshold(&raw.lag_after, LAG_AFTER, source, "fleet.lag_after")?,
+        backup_late_after: optional_threshold(
+            &raw.backup_late_after,
+            source,
+            "fleet.backup_late_after",
+        )?,
         drill_after: threshold(&raw.drill_after, DRILL_AFTER, source, "fleet.drill_after")?,
         changed_percent: changed_percent(
             raw.changed_percent,
@@ -71,13 +77,22 @@ pub(super) fn threshold(
     source: &Source,
     key: &str,
 ) -> Result<Duration, ConfigError> {
-    let Some(text) = text else { return Ok(default) };
+    Ok(optional_threshold(text, source, key)?.unwrap_or(default))
+}
+
+/// Returns the threshold that a key sets.
+pub(super) fn optional_threshold(
+    text: &Option<String>,
+    source: &Source,
+    key: &str,
+) -> Result<Option<Duration>, ConfigError> {
+    let Some(text) = text else { return Ok(None) };
     let threshold = parse_age(text).map_err(|what| source.invalid(key, what))?;
     if threshold < THRESHOLD_MIN {
         let what = format!("expected at least 5m, found {text}");
         return Err(source.invalid(key, what));
     }
-    Ok(threshold)
+    Ok(Some(threshold))
 }
 
 /// Returns the receivers of alerts. A URL that is not valid is not repeated: it may be a secret.

@@ -93,6 +93,7 @@ pub struct Client {
     pub quota_gb: Option<u64>,
     pub silent_after: Option<String>,
     pub lag_after: Option<String>,
+    pub backup_late_after: Option<String>,
     pub drill_after: Option<String>,
     pub changed_percent: Option<u64>,
     pub changed_files_min: Option<u64>,
@@ -129,6 +130,7 @@ pub enum MailTls {
 pub struct Fleet {
     pub silent_after: Option<String>,
     pub lag_after: Option<String>,
+    pub backup_late_after: Option<String>,
     pub drill_after: Option<String>,
     pub changed_percent: Option<u64>,
     pub changed_files_min: Option<u64>,

@@ -14,7 +14,8 @@ use s3up_core::{ClientName, Sha256Digest};
 use tokio::sync::oneshot;
 
 use super::record::{
-    CatalogueEntry, Record, RecordedState, ReportRecord, UploadOutcome, UploadRecord,
+    BackupReportRecord, CatalogueEntry, Record, RecordedState, ReportRecord, UploadOutcome,
+    UploadRecord,
 };
 use crate::clock::Millis;
 
@@ -37,6 +38,7 @@ pub(super) struct Batch {
     pub client_states: BTreeMap<ClientName, (Option<ClientState>, RecordedState, Option<String>)>,
     pub heartbeats: BTreeMap<ClientName, (Millis, String)>,
     pub reports: BTreeMap<(ClientName, String), (Millis, String)>,
+    pub backup_reports: BTreeMap<ClientName, (Millis, String)>,
     /// Notified when the batch is committed.
     pub committed: Vec<oneshot::Sender<()>>,
     /// Number of records in the batch.
@@ -115,6 +117,11 @@ impl Batch {
             Record::Report(report) => {
                 let ReportRecord { client, day, body, at, committed } = *report;
                 self.reports.insert((client, day), (at, body));
+                self.committed.push(committed);
+            }
+            Record::BackupReport(report) => {
+                let BackupReportRecord { client, body, at, committed } = *report;
+                self.backup_reports.insert(client, (at, body));
                 self.committed.push(committed);
             }
         }

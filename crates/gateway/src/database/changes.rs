@@ -1,5 +1,5 @@
 //! Counts how the files of each client change, in periods of ten minutes, so that a change of very many of
-//! them is noticed without a look at all uploads.
+//! them is noticed without reading all uploads.
 
 use std::collections::BTreeMap;
 

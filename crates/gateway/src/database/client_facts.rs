@@ -3,6 +3,7 @@
 use s3up_core::ClientName;
 use s3up_core::wire::{Heartbeat, Total};
 
+use super::backup_reports::ReceivedBackupReport;
 use super::freezes::Freeze;
 use super::record::RecordedState;
 use crate::clock::Millis;
@@ -16,6 +17,7 @@ pub(crate) struct ClientFacts {
     /// Last request with a valid key.
     pub last_seen_at: Option<Millis>,
     pub heartbeat: Option<ReceivedHeartbeat>,
+    pub backup_report: Option<ReceivedBackupReport>,
     /// Day of the newest report, `2026-01-31`.
     pub last_report_day: Option<String>,
     /// End of the last upload that stored a file.
@@ -39,6 +41,7 @@ impl ClientFacts {
             created_at: now,
             last_seen_at: None,
             heartbeat: None,
+            backup_report: None,
             last_report_day: None,
             last_stored_at: None,
             stored: Total::default(),

@@ -9,8 +9,10 @@ use super::changes::Changes;
 use super::client_facts::ClientFacts;
 use super::freezes::{self, Freeze};
 use super::incidents::{IncidentRow, ReportedClient};
+use super::record::{BackupReportRecord, Record};
 use super::{Database, DatabaseError, Location, alerts, changes, incidents, read_fleet};
 use crate::alert::{Alert, Channel, Topic};
+use crate::refusal::Refusal;
 
 impl Database {
     /// Returns the facts about all clients and the open incidents, without a running gateway.
@@ -29,6 +31,19 @@ impl Database {
     /// Returns the facts about all clients.
     pub(crate) async fn client_facts(&self) -> Result<Vec<ClientFacts>, DatabaseError> {
         read_fleet::client_facts(&self.0.readers).await
+    }
+
+    /// Records a backup report and waits for its commit: the host sends it again until it is safe.
+    pub(crate) async fn record_backup_report(
+        &self,
+        client: &ClientName,
+        body: String,
+    ) -> Result<(), Refusal> {
+        let (client, at) = (client.clone(), self.now());
+        let record = |committed| {
+            Record::BackupReport(Box::new(BackupReportRecord { client, body, at, committed }))
+        };
+        self.record_and_wait("the backup report", record).await
     }
 
     /// Returns the freeze of a client, as this gateway last read it.

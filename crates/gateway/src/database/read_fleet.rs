@@ -6,6 +6,7 @@ use s3up_core::wire::{ClientReport, ClientState, Total};
 use sqlx::any::AnyRow;
 use sqlx::{AnyPool, Row as _};
 
+use super::backup_reports;
 use super::client_facts::{ClientFacts, ReceivedHeartbeat};
 use super::connect::in_time;
 use super::error::DatabaseError;
@@ -24,12 +25,14 @@ pub(super) async fn client_facts(pool: &AnyPool) -> Result<Vec<ClientFacts>, Dat
     let query = sqlx::query(
         "SELECT clients.client, clients.created_at, clients.last_seen_at, \
                 heartbeats.received_at, heartbeats.body, \
+                backup_reports.received_at AS backups_at, backup_reports.body AS backups_body, \
                 totals.files, totals.bytes, totals.last_stored_at, \
                 client_states.state, client_states.since, \
                 freezes.since AS frozen_at, freezes.reason AS frozen_reason, \
                 (SELECT max(day) FROM reports WHERE reports.client = clients.client) AS report_day \
          FROM clients \
          LEFT JOIN heartbeats ON heartbeats.client = clients.client \
+         LEFT JOIN backup_reports ON backup_reports.client = clients.client \
          LEFT JOIN totals ON totals.client = clients.client \
          LEFT JOIN client_states ON client_states.client = clients.client \
          LEFT JOIN freezes ON freezes.client = clients.client",
@@ -65,6 +68,7 @@ fn facts(row: &AnyRow) -> sqlx::Result<Option<ClientFacts>> {
         created_at: row.try_get("created_at")?,
         last_seen_at: row.try_get("last_seen_at")?,
         heartbeat,
+        backup_report: backup_reports::of_row(row)?,
         last_report_day: row.try_get("report_day")?,
         last_stored_at: row.try_get("last_stored_at")?,
         stored: Total { files: count("files")?, bytes: count("bytes")? },

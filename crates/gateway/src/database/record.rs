@@ -51,6 +51,7 @@ pub(crate) enum Record {
         at: Millis,
     },
     Report(Box<ReportRecord>),
+    BackupReport(Box<BackupReportRecord>),
 }
 
 /// The state of a client when a gateway last found a change.
@@ -113,6 +114,16 @@ pub(crate) struct ReportRecord {
     pub committed: oneshot::Sender<()>,
 }
 
+#[derive(Debug)]
+pub(crate) struct BackupReportRecord {
+    pub client: ClientName,
+    /// The checked backup report in JSON.
+    pub body: String,
+    pub at: Millis,
+    /// Notified when the report is committed.
+    pub committed: oneshot::Sender<()>,
+}
+
 impl CatalogueEntry {
     /// Returns true if the entry is about this very version. The object may have been replaced by
     /// another gateway, or by other means.
@@ -141,7 +152,8 @@ impl Record {
             | Record::ClientState { .. }
             | Record::Download { .. }
             | Record::Heartbeat { .. }
-            | Record::Report(_) => None,
+            | Record::Report(_)
+            | Record::BackupReport(_) => None,
         }
     }
 
@@ -163,6 +175,7 @@ impl Record {
             Record::Upload(upload) => upload.path.as_str().len(),
             Record::Heartbeat { body, .. } => body.len(),
             Record::Report(report) => report.body.len(),
+            Record::BackupReport(report) => report.body.len(),
         };
         RECORD_BYTES + text
     }

@@ -8,6 +8,7 @@ use s3up_core::{ClientName, Sha256Digest};
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::{Any, AnyConnection, Connection, Executor, Row as _, Transaction};
 
+use super::backup_reports;
 use super::batch::{Activity, Batch, FileRow, FirstAndLastUse, UploadRow, signed};
 use super::changes::{self, BatchChanges, HOUR};
 use super::order_clock::OrderClock;
@@ -92,6 +93,9 @@ pub(super) async fn write(
     }
     for ((client, day), (at, body)) in &batch.reports {
         execute(&mut transaction, report_row(client, day, *at, body)).await?;
+    }
+    for (client, (at, body)) in &batch.backup_reports {
+        execute(&mut transaction, backup_reports::upsert(client, *at, body)).await?;
     }
     transaction.commit().await?;
     Ok(totals)

@@ -6,7 +6,7 @@ use crate::clock::Millis;
 /// Time after which an outage is told. A restart of PostgreSQL takes less.
 const TOLD_AFTER: Millis = 5 * 60 * 1000;
 
-/// What one channel has told of the current outage.
+/// The current outage, and whether one channel has told it.
 #[derive(Debug, Default)]
 pub(super) struct DatabaseOutage {
     /// Begin of the outage.

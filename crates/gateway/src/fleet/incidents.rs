@@ -2,7 +2,7 @@
 //!
 //! An incident is something that needs attention beside the state of a client: a quota that is nearly used,
 //! files that change as ransomware changes them, a certificate that ends. Each has a limit that begins it and
-//! a lower one that ends it, so that a value near its limit makes one alert. What cannot be looked at
+//! a lower one that ends it, so that a value near its limit makes one alert. What cannot be observed
 //! neither begins nor ends an incident.
 
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ pub(crate) enum Verdict {
     /// One sentence that says why.
     Incident(String),
     Well,
-    /// It could not be looked at.
+    /// It could not be observed.
     Unknown,
 }
 

@@ -11,6 +11,8 @@ use jiff::{Span, Timestamp, ToSpan};
 use s3up_cli::age_text;
 use s3up_core::wire::{ClientState, Heartbeat};
 
+use super::backups::backups;
+use super::found::{Found, eased};
 use crate::clock::{Millis, time_text};
 use crate::database::client_facts::ClientFacts;
 
@@ -26,6 +28,8 @@ pub(crate) struct Thresholds {
     pub silent_after: Duration,
     /// Longest wait of a pending file.
     pub lag_after: Duration,
+    /// Maximum age of the newest backup of a subvolume; `None`: by the schedule of its host.
+    pub backup_late_after: Option<Duration>,
 }
 
 /// A state with its reason.
@@ -39,12 +43,14 @@ pub(crate) struct Judgement {
 /// Returns the state of a client at `now`.
 pub(crate) fn judge(facts: &ClientFacts, thresholds: Thresholds, now: Millis) -> Judgement {
     let before = facts.recorded.map(|recorded| recorded.state);
-    let found = match (&facts.heartbeat, facts.last_seen_at) {
-        (None, None) => Some(never_seen(facts.created_at, thresholds, now)),
-        (None, Some(seen_at)) => {
+    let of_files = match (&facts.heartbeat, &facts.backup_report, facts.last_seen_at) {
+        (None, None, None) => Some(never_seen(facts.created_at, thresholds, now)),
+        (None, None, Some(seen_at)) => {
             silence("request", seen_at, thresholds, before, now).or_else(|| frozen(facts))
         }
-        (Some(received), _) => silence("heartbeat", received.at, thresholds, before, now)
+        // A host that only sends backup reports is judged by them.
+        (None, Some(_), _) => frozen(facts),
+        (Some(received), _, _) => silence("heartbeat", received.at, thresholds, before, now)
             .or_else(|| frozen(facts))
             .or_else(|| not_scanned(&received.body))
             .or_else(|| failing(&received.body))
@@ -54,13 +60,18 @@ pub(crate) fn judge(facts: &ClientFacts, thresholds: Thresholds, now: Millis) ->
             .or_else(|| failed_drill(&received.body))
             .or_else(|| missed_report(facts, now)),
     };
+    let of_backups = facts.backup_report.as_ref().and_then(|received| {
+        let age = age(received.at, now);
+        silence("backup report", received.at, thresholds, before, now)
+            .or_else(|| backups(&received.body, age, thresholds.backup_late_after, before))
+    });
+    // Of two with the same state, that of the files is named.
+    let found = [of_backups, of_files].into_iter().flatten().max_by_key(|(state, _)| *state);
     match found {
         Some((state, reason)) => Judgement { state, reason: Some(reason) },
         None => Judgement { state: ClientState::Ok, reason: None },
     }
 }
-
-type Found = Option<(ClientState, String)>;
 
 /// A client that was configured just now is no incident. Later its agent was never started, or cannot
 /// reach the gateway, or was lost together with the database that knew it.
@@ -160,11 +171,6 @@ fn missed_report(facts: &ClientFacts, now: Millis) -> Found {
         let next = newest.checked_add(Span::new().days(1)).unwrap_or(newest);
         (ClientState::Degraded, format!("no report of {next} or a later day"))
     })
-}
-
-/// Returns the threshold that ends a state: three quarters of the one that begins it.
-fn eased(threshold: Duration, is_in_state: bool) -> Duration {
-    if is_in_state { threshold * 3 / 4 } else { threshold }
 }
 
 /// Returns the age of a time; one in the future is now.

@@ -32,7 +32,7 @@ impl Observer {
         Observer { host, failed_keys: VecDeque::new() }
     }
 
-    /// Looks once. What the database does not answer is looked at the next time.
+    /// Observes once. What the database does not answer is asked again the next time.
     pub(crate) async fn look(&mut self, gateway: &Gateway, facts: &[ClientFacts]) {
         let recorded = self.record_incidents(gateway, facts).await;
         let reported = match &recorded {

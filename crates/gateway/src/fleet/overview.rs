@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use s3up_core::ClientName;
 use s3up_core::wire::{self, ClientList, ClientState, ClientStatus, Frozen};
 
+use super::backups::aged;
 use super::incidents::{Incident, OpenIncident};
 use super::judge::{Thresholds, judge};
 use crate::clients::ClientPolicy;
@@ -57,6 +58,9 @@ pub(crate) fn status(
         last_heartbeat_at,
         last_stored_at: facts.last_stored_at.map(time_text),
         last_report_day: facts.last_report_day,
+        last_backup_report_at: facts.backup_report.as_ref().map(|received| time_text(received.at)),
+        subvolumes: facts.backup_report.as_ref().map(|it| aged(it, now)).unwrap_or_default(),
+        backup_program: facts.backup_report.map(|received| received.body.program),
         stored: facts.stored,
         quota_bytes: policy.quota_bytes,
         last_scan_at: heartbeat.as_ref().and_then(|it| it.last_scan_at.clone()),
@@ -112,7 +116,11 @@ pub(crate) struct StateChange {
 }
 
 fn thresholds(policy: &ClientPolicy) -> Thresholds {
-    Thresholds { silent_after: policy.silent_after, lag_after: policy.lag_after }
+    Thresholds {
+        silent_after: policy.silent_after,
+        lag_after: policy.lag_after,
+        backup_late_after: policy.backup_late_after,
+    }
 }
 
 /// Returns one sentence for the whole fleet.

@@ -1,4 +1,4 @@
-//! From uploads to a message of the operator, without the pauses between two looks.
+//! Uploads that end in a message to the operator, without the pauses between two looks.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

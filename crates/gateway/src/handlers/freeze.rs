@@ -1,5 +1,5 @@
 //! `POST /clients/{name}/freeze` and `POST /clients/{name}/release`: an operator stops the uploads of a
-//! client, and lets them go on.
+//! client, and releases it.
 
 use axum::Json;
 use axum::extract::{Request, State};

@@ -1,24 +1,27 @@
 //! `GET /metrics`: the fleet and the gateway in the text format of Prometheus, for an admin key.
 //!
 //! Labels are the client and a state, a result or a topic, never a path, so that the number of series is
-//! bounded. All series of a client exist from the start, so that a rule can see the first increase.
+//! bounded. All series of a client exist from the start, so that a rule can see the first increase; those of
+//! subvolumes exist from the first backup report.
 
-use std::collections::BTreeMap;
+mod backups;
+mod labels;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use s3up_core::Code;
 use s3up_core::wire::{self, ClientState, ClientStatus, FileTotals, Part, Readiness};
 
+use self::labels::{ClientLabels, Value, float, seconds};
 use crate::alert::{Channel, Topic};
 use crate::clock::{Millis, millis};
 use crate::fleet::incidents::{Incident, OpenIncident, by_subject};
@@ -29,15 +32,9 @@ use crate::refusal::Refusal;
 use crate::tally::{Tally, UploadResult};
 
 const CONTENT_TYPE: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-type Value = Gauge<f64, AtomicU64>;
 type Sum = Counter<f64, AtomicU64>;
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ClientLabels {
-    client: String,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
@@ -76,7 +73,7 @@ struct ChannelLabels {
 #[utoipa::path(
     get, path = "/metrics",
     responses(
-        (status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text"),
+        (status = 200, description = "Prometheus text", body = String, content_type = "text/plain"),
         AdminRefusals
     ),
     security(("admin_key" = []))
@@ -100,12 +97,33 @@ pub(crate) async fn metrics(
         let list =
             overview(gateway.live().clients.policies(), facts, &open, gateway.database().now());
         add_clients(&mut registry, &list.clients);
+        backups::add(&mut registry, &list.clients);
         add_incidents(&mut registry, &list.clients, &open);
     }
     add_alerts(&mut registry, &gateway).await;
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|err| Refusal::new(Code::Internal, err))?;
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], prometheus_text(&text)).into_response())
+}
+
+/// Returns OpenMetrics text in the text format of Prometheus, which gives the type and the help of a counter
+/// under the name of its samples.
+fn prometheus_text(open_metrics: &str) -> String {
+    let counter = |line: &str| -> Option<String> {
+        let name = line.strip_prefix("# TYPE ")?.strip_suffix(" counter")?;
+        Some(name.to_owned())
+    };
+    let counters: BTreeSet<String> = open_metrics.lines().filter_map(counter).collect();
+    let mut text = String::with_capacity(open_metrics.len());
+    for line in open_metrics.lines().filter(|line| *line != "# EOF") {
+        let renamed = ["# HELP ", "# TYPE "].iter().find_map(|start| {
+            let (name, rest) = line.strip_prefix(start)?.split_once(' ')?;
+            counters.contains(name).then(|| format!("{start}{name}_total {rest}"))
+        });
+        text.push_str(renamed.as_deref().unwrap_or(line));
+        text.push('\n');
+    }
+    text
 }
 
 /// Adds what the gateway does now, and the ages of what it depends on.
@@ -312,16 +330,20 @@ fn totals(files: &FileTotals) -> [(&'static str, wire::Total); 5] {
     ]
 }
 
-/// Returns a time in seconds since 1970. One that cannot be read counts as none.
-fn seconds(text: &str) -> f64 {
-    text.parse::<Timestamp>().map_or(0.0, |at| in_seconds(at.as_millisecond()))
-}
-
 fn in_seconds(at: Millis) -> f64 {
     at as f64 / 1000.0
 }
 
-/// Numbers above 2^53 lose their last digits, which no graph shows.
-fn float(number: u64) -> f64 {
-    number as f64
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_have_their_help_under_the_name_of_their_samples() {
+        let open_metrics = "# HELP a Some a.\n# TYPE a counter\na_total{x=\"y\"} 1.0\n\
+                            # HELP b Some b.\n# TYPE b gauge\nb 2.0\n# EOF\n";
+        let want = "# HELP a_total Some a.\n# TYPE a_total counter\na_total{x=\"y\"} 1.0\n\
+                    # HELP b Some b.\n# TYPE b gauge\nb 2.0\n";
+        assert_eq!(prometheus_text(open_metrics), want);
+    }
 }

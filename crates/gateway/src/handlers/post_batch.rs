@@ -13,6 +13,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
+use s3up_core::Code;
 use s3up_core::wire::{BATCH_ANSWERS_TYPE, BATCH_FILES_MAX, BatchAnswer};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -35,7 +36,7 @@ const ANSWERS_AT_ONCE: usize = 64;
 /// the order in which they were stored or refused.
 #[utoipa::path(
     post, path = "/batch",
-    request_body(content = inline(BatchBody), content_type = "application/vnd.s3up.batch"),
+    request_body(content = inline(BatchBody), content_type = "application/octet-stream"),
     responses(
         (status = 200, description = "One line for each file: it is safe in S3, or refused", body = BatchAnswer, content_type = "application/x-ndjson"),
         BatchRefusals,
@@ -52,7 +53,10 @@ pub(crate) async fn post_batch(
     let slot = client.upload_slot()?;
     let mut frames = Frames::new(body::reader(request.into_body()));
     // A body that is no batch is refused as a whole.
-    let first = frames.next_header().await?;
+    let Some(first) = frames.next_header().await? else {
+        let what = "expected a frame for each file, found an empty body";
+        return Err(Refusal::new(Code::BadRequest, what));
+    };
     let (sender, answers) = mpsc::channel(BATCH_FILES_MAX + 1);
     let batch = FileBatch::new(gateway, client, frames, slot, sender);
     let task = AbortOnDropHandle::new(tokio::spawn(batch.run(first)));

@@ -15,6 +15,7 @@ use super::early_answer::answer;
 use super::lingering::UnreadBytes;
 use crate::clock::CLOCK;
 use crate::gateway::Gateway;
+use crate::handlers::backup_report::backup_report;
 use crate::handlers::clients::{client, clients, reports};
 use crate::handlers::download::download;
 use crate::handlers::exists_many::exists_many;
@@ -27,6 +28,7 @@ use crate::handlers::metrics::metrics;
 use crate::handlers::patch_file::patch_file;
 use crate::handlers::post_batch::post_batch;
 use crate::handlers::post_form::post_form;
+use crate::handlers::proof::proof;
 use crate::handlers::put_file::put_file;
 use crate::handlers::ready::ready;
 use crate::handlers::versions::versions;
@@ -34,12 +36,13 @@ use crate::openapi::openapi;
 use crate::refusal::{Refusal, RefusalRecord, RefusedRequest};
 
 /// Returns every path of the API with its methods.
-fn routes() -> [(&'static str, MethodRouter<Gateway>); 19] {
+fn routes() -> [(&'static str, MethodRouter<Gateway>); 21] {
     [
         ("/upload", post(post_form)),
         ("/files/{*path}", put(put_file).patch(patch_file)),
         ("/batch", post(post_batch)),
         ("/exists", get(exists_one).post(exists_many)),
+        ("/proof", post(proof)),
         ("/list", get(list)),
         ("/versions", get(versions)),
         ("/download", get(download)),
@@ -51,6 +54,7 @@ fn routes() -> [(&'static str, MethodRouter<Gateway>); 19] {
         ("/metrics", get(metrics)),
         ("/heartbeat", post(heartbeat)),
         ("/report", post(report)),
+        ("/backup-report", post(backup_report)),
         ("/health", get(health)),
         ("/ready", get(ready)),
         ("/openapi.json", get(openapi)),

@@ -24,7 +24,7 @@ pub const READER_KEY: &str = "sk_live_reader_0123456789012345678901234567890";
 pub const BUCKET: &str = "backups";
 pub const MIB: usize = 1 << 20;
 const PREFIX: &str = "sites/";
-const DATABASE: &str = "gateway.db";
+pub const DATABASE: &str = "gateway.db";
 /// The object with which the store probes conditional writes.
 const PROBE: &str = ".s3up-probe";
 
@@ -39,7 +39,7 @@ pub struct World {
     settings: Settings,
     /// The database of the gateway, if it is not SQLite.
     postgres: Option<Postgres>,
-    root: TempDir,
+    pub root: TempDir,
 }
 
 /// The limits and the certificate of a gateway.

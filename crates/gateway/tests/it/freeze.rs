@@ -53,6 +53,10 @@ async fn a_frozen_client_stores_nothing_and_everything_else_goes_on() {
     let refusal = problem(put).await;
     assert_eq!((refusal.status, refusal.code), (503, Code::Frozen));
     assert!(refusal.detail.ends_with(": strange changes"), "{}", refusal.detail);
+    let batch = world.http.post(format!("{}/batch", world.url)).bearer_auth(KEY);
+    let batch = batch.body(crate::batch::frame("b", b"x")).send().await.expect("a response");
+    let batch = batch.text().await.expect("a body");
+    assert!(batch.contains(r#""code":"frozen""#) && batch.contains("retry_after"), "{batch}");
     let digest = Sha256Digest::of(b"hello").to_repr_digest();
     let patch = world.patch("a").header("repr-digest", digest).header("x-mode", "0600");
     assert_eq!(refused(patch).await.code, Code::Frozen);

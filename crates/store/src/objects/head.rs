@@ -76,7 +76,7 @@ impl Store {
     }
 }
 
-fn facts_of(key: &Key, head: HeadObjectOutput) -> Result<ObjectFacts, StoreError> {
+pub(crate) fn facts_of(key: &Key, head: HeadObjectOutput) -> Result<ObjectFacts, StoreError> {
     let missing = |what: &str| {
         StoreError::new(Operation::Head, key, StoreErrorKind::Permanent)
             .with_cause(format!("the answer has no {what}"))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule};
 use s3up_core::{KeyPrefix, error_chain};
 
-use crate::error::{Operation, StoreErrorKind};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::transport::connect::Store;
 
 /// Says whether S3 aborts multipart uploads below a prefix by itself.
@@ -23,18 +23,35 @@ pub enum AbortRule {
 impl Store {
     /// Returns the lifecycle rule of the bucket that aborts uploads below `prefix`.
     pub async fn abort_rule(&self, prefix: &KeyPrefix, retry_for: Duration) -> AbortRule {
+        match self.lifecycle_rules(retry_for).await {
+            Ok(rules) => abort_rule(&rules, prefix.as_str()),
+            Err(err) => AbortRule::Unknown { reason: error_chain(&err) },
+        }
+    }
+
+    /// Returns all lifecycle rules of the bucket.
+    pub(super) async fn lifecycle_rules(
+        &self,
+        retry_for: Duration,
+    ) -> Result<Vec<LifecycleRule>, StoreError> {
         let subject = format!("bucket {}", self.bucket());
         let asked = self.retry(retry_for, || {
             let ask = self.client.get_bucket_lifecycle_configuration().bucket(self.bucket());
             self.call(Operation::GetLifecycleRules, &subject, ask.send())
         });
         match asked.await {
-            Ok(answer) => abort_rule(answer.rules(), prefix.as_str()),
+            Ok(answer) => Ok(answer.rules.unwrap_or_default()),
             // S3 answers 404 if the bucket has no rules at all.
-            Err(err) if err.kind == StoreErrorKind::NotFound => AbortRule::Missing,
-            Err(err) => AbortRule::Unknown { reason: error_chain(&err) },
+            Err(err) if err.kind == StoreErrorKind::NotFound => Ok(Vec::new()),
+            Err(err) => Err(err),
         }
     }
+}
+
+/// Returns the prefix that a rule has outside its filter: its old form, which S3 still returns.
+#[expect(deprecated, reason = "old rules have their prefix there")]
+pub(super) fn old_prefix(rule: &LifecycleRule) -> Option<&str> {
+    rule.prefix()
 }
 
 /// Returns the earliest abort by an enabled rule that covers all keys below `prefix`.
@@ -48,9 +65,6 @@ fn abort_rule(rules: &[LifecycleRule], prefix: &str) -> AbortRule {
 
 /// A rule with a filter by tag or size covers no upload for certain.
 fn covers(rule: &LifecycleRule, prefix: &str) -> bool {
-    // S3 still returns the old form of a rule, whose prefix is outside the filter.
-    #[expect(deprecated, reason = "old rules have their prefix there")]
-    let old_prefix = rule.prefix();
     let filter = rule.filter();
     let has_other_conditions = filter.is_some_and(|filter| {
         filter.tag().is_some()
@@ -58,7 +72,8 @@ fn covers(rule: &LifecycleRule, prefix: &str) -> bool {
             || filter.object_size_greater_than().is_some()
             || filter.object_size_less_than().is_some()
     });
-    let of_rule = filter.and_then(|filter| filter.prefix()).or(old_prefix).unwrap_or_default();
+    let of_rule =
+        filter.and_then(|filter| filter.prefix()).or(old_prefix(rule)).unwrap_or_default();
     *rule.status() == ExpirationStatus::Enabled
         && !has_other_conditions
         && prefix.starts_with(of_rule)

@@ -1,10 +1,13 @@
 //! Text of `s3up status`.
 
 use std::fmt;
+use std::time::Duration;
 
+use s3up_cli::age_text;
 use s3up_core::{Count, Size};
 
 use crate::reporting::messages::time;
+use crate::scanning::live_databases::LiveDatabases;
 use crate::states::counts::{FileCount, StateCounts};
 use crate::states::decide::ListedProblem;
 use crate::states::drill_record::DrillRecord;
@@ -27,7 +30,7 @@ impl fmt::Display for Status {
             writeln!(f, "last upload: {}", time(at))?;
         }
         if let Some(drill) = &self.last_drill {
-            writeln!(f, "{}", drill_line(drill))?;
+            writeln!(f, "{}", drill_line(drill, self.at))?;
         }
         if let Some(at) = self.oldest_pending_at {
             writeln!(f, "oldest pending: since {}", time(at))?;
@@ -44,9 +47,12 @@ impl fmt::Display for Status {
 }
 
 /// Says when a drill last succeeded, and whether the last one failed.
-fn drill_line(drill: &DrillRecord) -> String {
+fn drill_line(drill: &DrillRecord, now: i64) -> String {
     let good = match drill.last_good_at {
-        Some(at) => format!("last good drill: {}", time(at)),
+        Some(at) => {
+            let age = Duration::from_secs(u64::try_from(now.saturating_sub(at)).unwrap_or(0));
+            format!("last good drill: {} ({} ago)", time(at), age_text(age))
+        }
         None => "last good drill: never".to_owned(),
     };
     match (drill.is_good(), drill.files) {
@@ -71,7 +77,14 @@ impl fmt::Display for WatchStatus {
             Some(at) => writeln!(f, "  last complete scan: {}", time(at))?,
             None => writeln!(f, "  last complete scan: never")?,
         }
-        files(f, &self.files)
+        if self.poll {
+            writeln!(f, "  not watched: scans find its changes (poll: true)")?;
+        }
+        files(f, &self.files)?;
+        if self.locally_deleted.files > 0 {
+            line(f, "deleted", self.locally_deleted, "by cleanup, and stored in S3 only")?;
+        }
+        Ok(())
     }
 }
 
@@ -93,6 +106,7 @@ impl fmt::Display for FileStatus {
         write!(f, "{}: {}", self.local_path, self.state.as_str())?;
         match &self.state {
             FileState::Protected | FileState::Baseline | FileState::Missing => writeln!(f)?,
+            FileState::LocallyDeleted(at) => writeln!(f, " by cleanup at {}", time(*at))?,
             FileState::Pending(reason) => writeln!(f, ": {reason}")?,
             FileState::Excluded(reason) => writeln!(f, ": {reason}")?,
             FileState::Problem(problem) => writeln!(f, ": {problem}")?,
@@ -128,6 +142,13 @@ fn files(f: &mut fmt::Formatter<'_>, status: &DirStatus) -> fmt::Result {
             f,
             "  not provable: {unprovable} of the protected, on a filesystem without change times: content \
              that was replaced with its size and date kept, while no agent ran, is not seen"
+        )?;
+    }
+    if let LiveDatabases { files, example: Some(example) } = &status.live_databases {
+        writeln!(
+            f,
+            "  files of databases: {files}, such as {example}: a copy may be torn while the database \
+             runs; back up a dump, and exclude them"
         )?;
     }
     for (reason, entries) in excluded {

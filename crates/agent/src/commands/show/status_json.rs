@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::reporting::messages::time;
 use crate::states::counts::{FileCount, StateCounts};
 use crate::states::decide::ListedProblem;
 use crate::states::drill_record::DrillRecord;
@@ -35,7 +36,10 @@ pub(in crate::commands) enum PathLine<'s> {
 struct WatchLine<'s> {
     #[serde(flatten)]
     files: DirLine<'s>,
+    /// Files that a cleanup deleted.
+    locally_deleted: CountLine,
     last_scan_at: Option<i64>,
+    poll: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,6 +50,8 @@ pub(in crate::commands) struct DirLine<'s> {
     problems: Vec<ProblemLine<'s>>,
     /// Number of protected files on a filesystem without change times.
     unprovable: u64,
+    /// Number of files that seem to belong to databases.
+    live_databases: u64,
     error: Option<&'s str>,
 }
 
@@ -53,7 +59,8 @@ pub(in crate::commands) struct DirLine<'s> {
 pub(in crate::commands) struct FileLine<'s> {
     local_path: &'s str,
     remote_path: Option<&'s str>,
-    /// `protected`, `pending`, `baseline`, `excluded`, `problem` or `missing`.
+    /// `protected`, `pending`, `baseline`, `excluded`, `problem`, `missing` or
+    /// `deleted` (by a cleanup).
     state: &'static str,
     reason: Option<String>,
     help: Option<&'static str>,
@@ -114,13 +121,18 @@ impl PathLine<'_> {
 
 impl WatchLine<'_> {
     fn of(watch: &WatchStatus) -> WatchLine<'_> {
-        WatchLine { files: DirLine::of(&watch.files), last_scan_at: watch.last_scan_at }
+        WatchLine {
+            files: DirLine::of(&watch.files),
+            locally_deleted: CountLine::of(watch.locally_deleted),
+            last_scan_at: watch.last_scan_at,
+            poll: watch.poll,
+        }
     }
 }
 
 impl DirLine<'_> {
     fn of(status: &DirStatus) -> DirLine<'_> {
-        let DirStatus { local_path, counts, excluded, problems, unprovable, error } = status;
+        let DirStatus { local_path, counts, excluded, problems, error, .. } = status;
         let excluded = excluded.iter();
         DirLine {
             local_path,
@@ -132,7 +144,8 @@ impl DirLine<'_> {
                 })
                 .collect(),
             problems: problems.iter().map(ProblemLine::of).collect(),
-            unprovable: *unprovable,
+            unprovable: status.unprovable,
+            live_databases: status.live_databases.files,
             error: error.as_deref(),
         }
     }
@@ -142,6 +155,7 @@ impl FileLine<'_> {
     fn of(status: &FileStatus) -> FileLine<'_> {
         let (reason, help) = match &status.state {
             FileState::Protected | FileState::Baseline | FileState::Missing => (None, None),
+            FileState::LocallyDeleted(at) => (Some(format!("by cleanup at {}", time(*at))), None),
             FileState::Pending(reason) => (Some(reason.to_string()), None),
             FileState::Excluded(reason) => (Some(reason.to_string()), None),
             FileState::Problem(problem) => (Some(problem.to_string()), Some(problem.help())),

@@ -25,7 +25,9 @@ impl Engine {
         let debounce = self.options.settle.debounce;
         if self.delayed_checks.len() + CHECK_AFTER.len() > DELAYED_CHECKS_MAX {
             let last = now + debounce * CHECK_AFTER[CHECK_AFTER.len() - 1];
-            self.scans.next_at = self.scans.next_at.min(last);
+            if let Some(next_at) = self.scans.next_at.get_mut(usize::from(name.watch)) {
+                *next_at = last.min(*next_at);
+            }
             return;
         }
         self.delayed_checks.extend(CHECK_AFTER.map(|count| (now + debounce * count, name.clone())));

@@ -1,4 +1,4 @@
-//! Starts the scans that are due, and takes their results.
+//! Starts the scans that are due, and applies their results.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use crate::daemon::scan_job::{ScanJob, ScanResult, WatchToScan};
 use crate::daemon::stat_files;
 use crate::files::confined_fs::RootId;
 use crate::files::watch::WatchIndex;
+use crate::scanning::schedule::Discovery;
 use crate::states::agent_fact::AgentFact;
 use crate::states::existing_files::WatchState;
 use crate::states::origin::Origin;
@@ -22,8 +23,6 @@ use crate::watching::WatchGaps;
 
 /// Interval at which each root is checked: it may have been replaced or mounted over.
 const ROOTS_EVERY: Duration = Duration::from_secs(5);
-/// Minimum time between two scans while some directories are not watched.
-const DEGRADED_EVERY: Duration = Duration::from_secs(60);
 
 impl Engine {
     /// Starts the scans that are due, unless some are running.
@@ -31,8 +30,9 @@ impl Engine {
         if self.scans.running {
             return;
         }
-        if matches!(self.mode, Mode::Daemon { .. }) && self.scans.next_at <= now {
-            self.scans.requested.extend(self.watches.iter().map(|watch| watch.index));
+        if matches!(self.mode, Mode::Daemon { .. }) {
+            let due = self.watches.iter().zip(&self.scans.next_at).filter(|(_, at)| **at <= now);
+            self.scans.requested.extend(due.map(|(watch, _)| watch.index));
         }
         if self.scans.requested.is_empty() || now < self.scans.earliest {
             return;
@@ -40,7 +40,7 @@ impl Engine {
         let Some(parts) = &self.parts else { return };
         let requested = std::mem::take(&mut self.scans.requested);
         let job = ScanJob {
-            watches: requested.into_iter().filter_map(|index| self.to_scan(index)).collect(),
+            watches: requested.iter().filter_map(|index| self.to_scan(*index)).collect(),
             upload_existing: self.options.upload_existing,
             origin_tries: self.scans.origin_tries,
             gateway: parts.gateway.clone(),
@@ -53,6 +53,8 @@ impl Engine {
             pending_files: parts.pending_files.clone(),
         };
         self.scans.running = true;
+        // Now and not at their end only: a scan that panics has no result.
+        requested.into_iter().for_each(|index| self.plan_next_scan(index, now));
         self.tasks.spawn(async move {
             let scanned = AssertUnwindSafe(job.run()).catch_unwind().await;
             TaskResult::Scanned(scanned.unwrap_or_default())
@@ -63,6 +65,7 @@ impl Engine {
         self.scans.running = false;
         self.scans.last_took = results.iter().map(|result| result.took).sum();
         let mut degraded = None;
+        let scanned: Vec<_> = results.iter().map(|result| result.watch).collect();
         for result in results {
             // Each result covers all watches, and the last one is the newest.
             degraded.clone_from(&result.degraded);
@@ -72,7 +75,7 @@ impl Engine {
             self.set_degraded(degraded);
         }
         self.scans.earliest = now + self.scans.last_took;
-        self.scans.next_at = now + self.until_next_scan();
+        scanned.into_iter().for_each(|index| self.plan_next_scan(index, now));
         self.note_activity();
         self.ask_origins_again(now);
     }
@@ -122,6 +125,24 @@ impl Engine {
     fn scanned_one(&mut self, result: ScanResult) {
         let Some(watch) = self.watch(result.watch) else { return };
         log_events::scanned(&watch, &result);
+        let has_turned = match result.complete {
+            true => self.scans.failed.remove(&result.watch),
+            false => self.scans.failed.insert(result.watch),
+        };
+        let databases = &result.report.live_databases;
+        if databases.files > 0 && self.scans.warned_of_databases.insert(result.watch) {
+            log_events::live_databases(&watch, databases);
+        }
+        if has_turned {
+            // So that the next check scans again: the root may be back before it was seen missing.
+            let known = self.scans.roots.as_mut();
+            if let Some(root) = known.and_then(|roots| roots.get_mut(usize::from(result.watch)))
+                && !result.complete
+            {
+                *root = None;
+            }
+            self.watch_turned.send_replace(());
+        }
         if result.complete
             && let Some(state) = self.states.get_mut(usize::from(result.watch))
         {
@@ -136,15 +157,22 @@ impl Engine {
         }
     }
 
-    fn until_next_scan(&self) -> Duration {
+    fn plan_next_scan(&mut self, index: WatchIndex, now: Instant) {
+        let until_next =
+            self.options.scans.until_next(self.discovery(index), self.scans.last_took, random());
+        if let Some(next_at) = self.scans.next_at.get_mut(usize::from(index)) {
+            *next_at = now + until_next;
+        }
+    }
+
+    fn discovery(&self, index: WatchIndex) -> Discovery {
+        let polled = self.watch(index).is_some_and(|watch| watch.poll);
         let no_watcher = matches!(self.mode, Mode::Daemon { watcher: None });
         let unwatched = self.scans.degraded.as_ref().is_some_and(|degraded| degraded.unwatched > 0);
-        if no_watcher || unwatched {
-            // Scans take at most a tenth of the time, unless `scan_every` is shorter.
-            let pause = DEGRADED_EVERY.max(self.scans.last_took * 10);
-            return pause.min(self.options.scan_every);
+        match polled || no_watcher || unwatched {
+            true => Discovery::Polling,
+            false => Discovery::Events,
         }
-        self.options.scan_every.mul_f64(0.75 + 0.5 * random())
     }
 
     /// Records whether all directories are watched, and logs a change once.

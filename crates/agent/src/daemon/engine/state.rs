@@ -16,6 +16,7 @@ use crate::database::recorder::WriteRequest;
 use crate::files::confined_fs::RootId;
 use crate::files::watch::{Name, Watch, WatchIndex};
 use crate::gateway::client::GatewayClient;
+use crate::scanning::schedule::ScanIntervals;
 use crate::settling::{ClockReading, SettlePolicy, SettleWheel};
 use crate::states::decide::UploadExisting;
 use crate::states::existing_files::{WatchState, upload_existing};
@@ -48,6 +49,7 @@ pub(in crate::daemon) struct Parts {
     pub(in crate::daemon) requests: mpsc::Sender<WriteRequest>,
     pub(in crate::daemon) pending_files: mpsc::Sender<PendingFiles>,
     pub(in crate::daemon) changes: Arc<AtomicU64>,
+    pub(in crate::daemon) watch_turned: watch::Sender<()>,
     pub(in crate::daemon) scanned: watch::Sender<bool>,
 }
 
@@ -75,7 +77,7 @@ pub(in crate::daemon) struct EngineOptions {
     pub(in crate::daemon) settle: SettlePolicy,
     pub(in crate::daemon) lanes: LaneLimits,
     pub(in crate::daemon) retry: RetryPolicy,
-    pub(in crate::daemon) scan_every: Duration,
+    pub(in crate::daemon) scans: ScanIntervals,
     /// `scan.upload_existing`.
     pub(in crate::daemon) upload_existing: bool,
     pub(in crate::daemon) file_bytes_max: Option<u64>,
@@ -114,6 +116,8 @@ pub(in crate::daemon) struct Engine {
     pub(super) stopping: bool,
     /// Grows with each change, so that the files are counted again.
     pub(super) changes: Arc<AtomicU64>,
+    /// Notified each time that scans of a watch begin to fail, or to succeed again.
+    pub(super) watch_turned: watch::Sender<()>,
     /// Becomes true once all watches were scanned.
     pub(super) scanned: watch::Sender<bool>,
     pub(super) summary: Summary,
@@ -128,10 +132,16 @@ pub(in crate::daemon) struct Engine {
 pub(super) struct Scans {
     pub(super) running: bool,
     pub(super) requested: BTreeSet<WatchIndex>,
+    /// Watches whose last scan failed.
+    pub(super) failed: BTreeSet<WatchIndex>,
+    /// Watches with files of databases, which were logged once.
+    pub(super) warned_of_databases: BTreeSet<WatchIndex>,
     /// No scan starts before this time, so that overflows in a row do not keep the
     /// disk busy.
     pub(super) earliest: Instant,
-    pub(super) next_at: Instant,
+    /// Time of the next scan of each watch.
+    pub(super) next_at: Vec<Instant>,
+    /// Duration of the last scans.
     pub(super) last_took: Duration,
     /// Device and inode of each root at the last check.
     pub(super) roots: Option<Vec<Option<RootId>>>,
@@ -152,8 +162,10 @@ impl Engine {
         now: ClockReading,
     ) -> Engine {
         let (changes, scanned) = (parts.changes.clone(), parts.scanned.clone());
+        let watch_turned = parts.watch_turned.clone();
         let scanned_roots = vec![None; parts.watches.len()];
         let undecided = parts.states.iter().any(|state| is_undecided(&options, state));
+        let scans = Scans::new(now.instant, parts.watches.len(), undecided);
         Engine {
             tasks: JoinSet::new(),
             wheel: SettleWheel::new(options.settle),
@@ -173,13 +185,14 @@ impl Engine {
             mode,
             parts: Some(parts),
             requests: VecDeque::new(),
-            scans: Scans::new(now.instant, undecided),
+            scans,
             delayed_checks: BTreeSet::new(),
             hot_files: HashMap::new(),
             checking_files: false,
             unauthorized: false,
             gateway: None,
             changes,
+            watch_turned,
             scanned,
             gave_up: false,
             stopping: false,
@@ -197,12 +210,14 @@ pub(super) fn is_undecided(options: &EngineOptions, state: &WatchState) -> bool 
 }
 
 impl Scans {
-    fn new(now: Instant, undecided: bool) -> Scans {
+    fn new(now: Instant, watches: usize, undecided: bool) -> Scans {
         Scans {
             running: false,
             requested: BTreeSet::new(),
+            failed: BTreeSet::new(),
+            warned_of_databases: BTreeSet::new(),
             earliest: now,
-            next_at: now,
+            next_at: vec![now; watches],
             last_took: Duration::ZERO,
             roots: None,
             roots_at: now,

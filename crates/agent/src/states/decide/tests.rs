@@ -22,6 +22,7 @@ fn each_file_on_disk_has_the_state_that_its_rows_imply() {
         ("created during the first scan",    FILE,    nothing(),               after,              Pending(PendingReason::New)),
         ("uploaded and untouched",           FILE,    row(FILE, "p/f"),        before,             Protected),
         ("only the device number changed",     FILE,    row(moved(FILE), "p/f"), before,             Protected),
+        ("back after a cleanup",             FILE,    deleted(FILE, "p/f"),    before,             Pending(PendingReason::BackAfterCleanup)),
         ("edited since",                     EDITED,  row(FILE, "p/f"),        before,             Pending(PendingReason::Changed)),
         ("stored under another prefix",      FILE,    row(FILE, "old/f"),      before,             Pending(PendingReason::RemotePathChanged)),
         ("a row of an older database",       FILE,    old_row("p/f"),          before,             Pending(PendingReason::Unconfirmed)),
@@ -201,13 +202,21 @@ fn row(identity: Identity, remote_path: &str) -> KnownFile {
         remote_path: remote_path.to_owned(),
         size: identity.size,
         version: Some(version),
+        is_deleted: false,
     };
     KnownFile { row: Some(row), ..KnownFile::default() }
 }
 
 fn old_row(remote_path: &str) -> KnownFile {
-    let row = FileRow { remote_path: remote_path.to_owned(), size: FILE.size, version: None };
+    let remote_path = remote_path.to_owned();
+    let row = FileRow { remote_path, size: FILE.size, version: None, is_deleted: false };
     KnownFile { row: Some(row), ..KnownFile::default() }
+}
+
+fn deleted(identity: Identity, remote_path: &str) -> KnownFile {
+    let mut known = row(identity, remote_path);
+    known.row.as_mut().expect("a row").is_deleted = true;
+    known
 }
 
 fn baseline(identity: Identity) -> KnownFile {

@@ -154,6 +154,10 @@ fn client(yaml: &mut Yaml, config: &Config, policy: &ClientPolicy) {
     yaml.limit("max_requests_per_second", policy.requests_per_second_max);
     yaml.text_key("silent_after", seconds(policy.silent_after));
     yaml.text_key("lag_after", seconds(policy.lag_after));
+    match policy.backup_late_after {
+        Some(age) => yaml.text_key("backup_late_after", seconds(age)),
+        None => yaml.line("# backup_late_after: not set, by the schedule of the host"),
+    }
     yaml.text_key("drill_after", seconds(policy.drill_after));
     yaml.key("changed_percent", policy.changed_percent);
     yaml.key("changed_files_min", policy.changed_files_min);
@@ -266,7 +270,7 @@ database: { url: "postgres://user:hush-hush@db/s3up" }
 activity: { keep_days: 5 }
 log: { format: json }
 admin_keys: ["KEY_OF_ADMIN"]
-fleet: { silent_after: 2h, lag_after: 30m, drill_after: 40d, changed_percent: 10, changed_files_min: 20 }
+fleet: { silent_after: 2h, lag_after: 30m, backup_late_after: 3d, drill_after: 40d, changed_percent: 10, changed_files_min: 20 }
 alerts:
   webhook_url: "https://hooks.example.com/hush-hush"
   ping_url: "http://ping.example.com/hush-hush"

@@ -25,6 +25,15 @@ async fn the_facts_of_a_client_are_those_that_were_recorded() {
         database.record(upload("a", NOON - 1000, UploadOutcome::Stored(entry(10))));
         database.record(upload("b", NOON - 900, UploadOutcome::Unchanged(entry(5))));
         database.record_heartbeat(&web(), HEARTBEAT.to_owned()).unwrap();
+        let backups = |version: &str| {
+            format!(
+                r#"{{"version":1,"program":{{"version":"{version}","host":"nas"}},
+                    "command":"backup","subvolumes":[]}}"#
+            )
+        };
+        for version in ["1", "2"] {
+            database.record_backup_report(&web(), backups(version)).await.unwrap();
+        }
         for day in ["2026-01-29", "2026-01-30", "2026-01-28"] {
             database.record_report(&web(), day.to_owned(), "{}".to_owned()).await.unwrap();
         }
@@ -47,12 +56,15 @@ async fn the_facts_of_a_client_are_those_that_were_recorded() {
         assert_eq!((web.created_at, web.last_seen_at), (5, Some(NOON)));
         assert_eq!(web.heartbeat.as_ref().unwrap().at, NOON);
         assert_eq!(web.heartbeat.as_ref().unwrap().body.files.protected.files, 3);
+        let backups = web.backup_report.as_ref().unwrap();
+        assert_eq!((backups.at, backups.body.program.version.as_str()), (NOON, "2"));
         assert_eq!(web.last_report_day.as_deref(), Some("2026-01-30"));
         assert_eq!(web.last_stored_at, Some(NOON - 1000 + 30));
         assert_eq!(web.stored, Total { files: 2, bytes: 15 });
         assert_eq!(web.recorded, Some(recorded(ClientState::Ok, 8)));
         let idle = facts.iter().find(|facts| facts.name.as_str() == "idle").unwrap();
         assert_eq!((idle.last_seen_at, idle.stored), (None, Total::default()));
+        assert!(idle.backup_report.is_none());
         assert!(idle.heartbeat.is_none() && idle.recorded.is_none(), "{idle:?}");
         database.close().await;
     }

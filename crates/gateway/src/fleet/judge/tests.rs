@@ -1,7 +1,11 @@
 use s3up_core::ClientName;
-use s3up_core::wire::{AgentFacts, Drill, FLEET_VERSION, FileTotals, Total, Watcher};
+use s3up_core::wire::{
+    AgentFacts, BACKUP_REPORT_VERSION, BackupReport, BackupRun, Drill, FLEET_VERSION, FileTotals,
+    ProgramFacts, RunOutcome, SubvolumeReport, Total, Watcher,
+};
 
 use super::*;
+use crate::database::backup_reports::ReceivedBackupReport;
 use crate::database::client_facts::ReceivedHeartbeat;
 use crate::database::freezes::Freeze;
 use crate::database::record::RecordedState;
@@ -12,6 +16,7 @@ const NOW: Millis = 1_769_860_800_000;
 const THRESHOLDS: Thresholds = Thresholds {
     silent_after: Duration::from_secs(26 * 3600),
     lag_after: Duration::from_secs(3600),
+    backup_late_after: None,
 };
 
 /// A healthy client that sent a heartbeat a minute ago.
@@ -36,6 +41,7 @@ fn healthy() -> ClientFacts {
         created_at: NOW - 400 * 24 * HOUR,
         last_seen_at: Some(NOW - 60_000),
         heartbeat: Some(ReceivedHeartbeat { at: NOW - 60_000, body }),
+        backup_report: None,
         last_report_day: Some("2026-01-30".to_owned()),
         last_stored_at: None,
         stored: Total::default(),
@@ -188,4 +194,48 @@ fn a_watch_that_cannot_be_scanned_fails_at_once() {
 
     let reason = "a watch cannot be scanned: /srv/up: No such file or directory".to_owned();
     assert_eq!(judged, Judgement { state: ClientState::Failing, reason: Some(reason) });
+}
+
+/// A report that arrived at `at`, of a subvolume whose run ended so.
+fn backup_report(at: Millis, outcome: RunOutcome) -> Option<ReceivedBackupReport> {
+    let error = Some("no space".to_owned());
+    let subvolume = SubvolumeReport {
+        name: "data".to_owned(),
+        last_run: Some(BackupRun { at: "T".to_owned(), outcome, error }),
+        ..SubvolumeReport::default()
+    };
+    let program = ProgramFacts { version: "0".to_owned(), host: "nas".to_owned() };
+    let (version, command) = (BACKUP_REPORT_VERSION, "backup".to_owned());
+    let running_since = None;
+    let subvolumes = vec![subvolume];
+    let body = BackupReport { version, program, command, running_since, subvolumes };
+    Some(ReceivedBackupReport { at, body })
+}
+
+#[test]
+fn a_host_with_an_agent_and_backups_is_in_the_worse_of_both_states() {
+    use ClientState::{Failing, Ok, Silent};
+    use RunOutcome::{Failed, Published};
+    let with =
+        |facts, at, outcome| ClientFacts { backup_report: backup_report(at, outcome), ..facts };
+    let (minute, old) = (NOW - 60_000, NOW - 27 * HOUR);
+    let nas = || without_agent(Some(NOW - 99 * HOUR));
+    let problem = || edited(|_, it| it.files.problems.files = 1);
+    let failed = "data: the backup of T failed: no space";
+    #[rustfmt::skip]
+    let cases = [
+        (with(nas(), minute, Published),             Ok,      ""),
+        (with(nas(), minute, Failed),                Failing, failed),
+        (with(nas(), old, Published),                Silent,  "no backup report for 27 h, since 2026-01-30T09:00:00Z"),
+        (with(nas(), old, Failed),                   Silent,  "no backup report for 27 h, since 2026-01-30T09:00:00Z"),
+        (with(healthy(), minute, Published),         Ok,      ""),
+        (with(healthy(), minute, Failed),            Failing, failed),
+        (with(healthy(), old, Published),            Silent,  "no backup report for 27 h, since 2026-01-30T09:00:00Z"),
+        (with(heard_at(old), minute, Failed),        Silent,  "no heartbeat for 27 h, since 2026-01-30T09:00:00Z"),
+        (with(problem(), minute, Failed),            Failing, "1 file cannot be uploaded; its report names it"),
+    ];
+    for (facts, state, reason) in cases {
+        let want = Judgement { state, reason: (!reason.is_empty()).then(|| reason.to_owned()) };
+        assert_eq!(judge(&facts, THRESHOLDS, NOW), want, "{facts:?}");
+    }
 }

@@ -76,8 +76,8 @@ impl<R: AsyncRead + Unpin> FileBatch<R> {
     }
 
     /// Stores the files to the last one, of which the first header was read.
-    pub(super) async fn run(mut self, first: Option<BatchFile>) {
-        let mut header = first;
+    pub(super) async fn run(mut self, first: BatchFile) {
+        let mut header = Some(first);
         let mut number = 0;
         while let Some(file) = header {
             if number == BATCH_FILES_MAX {

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use s3up_core::Code;
 
-use super::handshake;
+use crate::handshake;
 
 /// The client cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("read server.ca_file {path:?}: {what}")]
+    #[error("read ca_file {path:?}: {what}")]
     CaFile { path: PathBuf, what: String },
-    #[error("server.api_key: expected printable ASCII, found other characters")]
+    #[error("client key: expected printable ASCII, found other characters")]
     Key,
     #[error("set up the HTTP client")]
     Build(#[source] reqwest::Error),
@@ -25,10 +25,12 @@ pub enum GatewayError {
     #[error("gateway refused the request: {0}")]
     Refused(Refusal),
     /// Something else answered: a proxy, or another server at a wrong address.
-    #[error("expected an answer of the gateway, found {0}; check server.url and any proxy")]
+    #[error(
+        "expected an answer of the gateway, found {0}; check the URL of the gateway and any proxy"
+    )]
     NotTheGateway(Refusal),
     #[error(
-        "gateway redirects (status {status}); set server.url to the final address, because \
+        "gateway redirects (status {status}); set its URL to the final address, because \
          the key is never sent after a redirect"
     )]
     Redirected { status: u16 },
@@ -58,8 +60,8 @@ impl fmt::Display for Refusal {
 }
 
 impl GatewayError {
-    /// Leaves out the URL, because the log line names the path.
-    pub(super) fn unreachable(err: reqwest::Error) -> GatewayError {
+    /// Returns the reason without the URL, because the log line names the path.
+    pub fn unreachable(err: reqwest::Error) -> GatewayError {
         match handshake::explain(&err) {
             Some(explanation) => GatewayError::Handshake(explanation),
             None => GatewayError::Unreachable(err.without_url()),

@@ -9,18 +9,19 @@ use s3up_core::Code;
 use s3up_core::wire::{PROBLEM_TYPE, Problem};
 use serde::de::DeserializeOwned;
 
-use super::error::{GatewayError, Refusal};
-use super::timeouts;
+use crate::error::{GatewayError, Refusal};
+use crate::timeouts;
 
 /// Maximum length of most responses. The gateway's have a few hundred bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-pub(super) async fn json<T: DeserializeOwned>(response: Response) -> Result<T, GatewayError> {
+/// Parses an answer of the usual length.
+pub async fn json<T: DeserializeOwned>(response: Response) -> Result<T, GatewayError> {
     json_of(response, ANSWER_BYTES_MAX).await
 }
 
 /// Parses an answer of at most `bytes_max` bytes.
-pub(super) async fn json_of<T: DeserializeOwned>(
+pub async fn json_of<T: DeserializeOwned>(
     response: Response,
     bytes_max: usize,
 ) -> Result<T, GatewayError> {
@@ -30,7 +31,7 @@ pub(super) async fn json_of<T: DeserializeOwned>(
 }
 
 /// Parses an answer whose body has the same form with every status.
-pub(super) async fn json_of_any_status<T: DeserializeOwned>(
+pub async fn json_of_any_status<T: DeserializeOwned>(
     response: Response,
 ) -> Result<T, GatewayError> {
     let status = response.status();
@@ -41,7 +42,7 @@ pub(super) async fn json_of_any_status<T: DeserializeOwned>(
 }
 
 /// Returns the response if its status is a success.
-pub(super) async fn check_status(response: Response) -> Result<Response, GatewayError> {
+pub async fn check_status(response: Response) -> Result<Response, GatewayError> {
     let status = response.status();
     if status.is_success() {
         return Ok(response);

@@ -13,15 +13,14 @@ use rustls::CertificateError;
 const CA_AS_SERVER: &str = "CaUsedAsEndEntity";
 
 /// Returns what is wrong and what to do; `None` if the cause is not about settings.
-pub(super) fn explain(err: &reqwest::Error) -> Option<String> {
+pub(crate) fn explain(err: &reqwest::Error) -> Option<String> {
     find::<rustls::Error>(err)
         .map(of_tls)
         .or_else(|| find::<hyper::Error>(err).filter(|err| err.is_parse()).map(|_| not_http()))
 }
 
 fn not_http() -> String {
-    "the server does not answer in HTTP; if its port is for TLS, server.url has to start with \
-     https://"
+    "the server does not answer in HTTP; if its port is for TLS, its URL has to start with https://"
         .to_owned()
 }
 
@@ -31,8 +30,8 @@ fn of_tls(err: &rustls::Error) -> String {
         return format!("the certificate of the gateway is refused: {advice}");
     }
     if let rustls::Error::InvalidMessage(_) = err {
-        return "the server does not answer in TLS; if it has none, server.url has to start with \
-                http:// (see server.insecure)"
+        return "the server does not answer in TLS; if it has none, its URL has to start with \
+                http:// (see insecure)"
             .to_owned();
     }
     format!("TLS failed: {err}; check the certificate of the gateway")
@@ -42,7 +41,7 @@ fn advice(err: &CertificateError) -> Option<&'static str> {
     use CertificateError::*;
     if matches!(err, UnknownIssuer) {
         return Some(
-            "it is not signed by an authority that this host trusts; set server.ca_file to the \
+            "it is not signed by an authority that this host trusts; set ca_file to the \
              certificate of its authority",
         );
     }
@@ -54,7 +53,7 @@ fn advice(err: &CertificateError) -> Option<&'static str> {
     }
     if matches!(err, NotValidForName | NotValidForNameContext { .. }) {
         return Some(
-            "it is for another name than the host in server.url; use a name that it contains",
+            "it is for another name than the host in the URL; use a name that it contains",
         );
     }
     if matches!(err, InvalidPurpose | InvalidPurposeContext { .. }) {

@@ -1,0 +1,143 @@
+//! The lifecycle rules of the bucket that delete the newest version of an object.
+//!
+//! A rule for versions that were overwritten deletes none of these. A rule for objects with a tag may
+//! cover any object, because others may tag it.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html>
+
+use std::time::Duration;
+
+use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule};
+use s3up_core::{Key, error_chain};
+
+use crate::probes::lifecycle::old_prefix;
+use crate::transport::connect::Store;
+
+/// The rules that delete objects, or why they are not known.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExpiryRules {
+    Known(Vec<ExpiryRule>),
+    /// The credentials have no right to ask, or the server does not know the call.
+    Unknown {
+        reason: String,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExpiryRule {
+    id: String,
+    prefix: String,
+    larger_than: Option<u64>,
+    smaller_than: Option<u64>,
+}
+
+impl Store {
+    /// Returns the enabled lifecycle rules of the bucket that delete objects.
+    pub async fn expiry_rules(&self, retry_for: Duration) -> ExpiryRules {
+        match self.lifecycle_rules(retry_for).await {
+            Ok(rules) => ExpiryRules::of(&rules),
+            Err(err) => ExpiryRules::Unknown { reason: error_chain(&err) },
+        }
+    }
+}
+
+impl ExpiryRules {
+    fn of(rules: &[LifecycleRule]) -> ExpiryRules {
+        ExpiryRules::Known(rules.iter().filter_map(ExpiryRule::of).collect())
+    }
+
+    /// Returns the name of a rule that deletes the object, or may delete it.
+    pub fn rule_for(&self, key: &Key, size: u64) -> Result<Option<&str>, &str> {
+        match self {
+            ExpiryRules::Unknown { reason } => Err(reason),
+            ExpiryRules::Known(rules) => {
+                let rule = rules.iter().find(|rule| rule.covers(key.as_str(), size));
+                Ok(rule.map(|rule| rule.id.as_str()))
+            }
+        }
+    }
+}
+
+impl ExpiryRule {
+    /// Returns `None` for a rule that deletes no object.
+    fn of(rule: &LifecycleRule) -> Option<ExpiryRule> {
+        let expiration = rule.expiration()?;
+        let deletes = expiration.days().is_some() || expiration.date().is_some();
+        if !deletes || *rule.status() == ExpirationStatus::Disabled {
+            return None;
+        }
+        let filter = rule.filter();
+        let and = filter.and_then(|filter| filter.and());
+        let prefix = filter.and_then(|filter| filter.prefix());
+        let prefix = prefix.or_else(|| and?.prefix()).or(old_prefix(rule)).unwrap_or_default();
+        let larger_than = filter.and_then(|filter| filter.object_size_greater_than());
+        let smaller_than = filter.and_then(|filter| filter.object_size_less_than());
+        let bytes = |size: Option<i64>| size.and_then(|size| u64::try_from(size).ok());
+        Some(ExpiryRule {
+            id: rule.id().unwrap_or("without a name").to_owned(),
+            prefix: prefix.to_owned(),
+            larger_than: bytes(larger_than.or_else(|| and?.object_size_greater_than())),
+            smaller_than: bytes(smaller_than.or_else(|| and?.object_size_less_than())),
+        })
+    }
+
+    fn covers(&self, key: &str, size: u64) -> bool {
+        key.starts_with(&self.prefix)
+            && self.larger_than.is_none_or(|limit| size > limit)
+            && self.smaller_than.is_none_or(|limit| size < limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::types::{
+        LifecycleExpiration, LifecycleRuleAndOperator, LifecycleRuleFilter,
+        NoncurrentVersionExpiration, Tag,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_rule_that_may_delete_the_object_is_found() {
+        let days = || LifecycleExpiration::builder().days(30).build();
+        let markers = LifecycleExpiration::builder().expired_object_delete_marker(true).build();
+        let prefix = |text: &str| LifecycleRuleFilter::builder().prefix(text).build();
+        let tag = || Tag::builder().key("a").value("b").build().unwrap();
+        let tagged = LifecycleRuleFilter::builder().tag(tag()).build();
+        let and = |text: &str| {
+            let and = LifecycleRuleAndOperator::builder().prefix(text).tags(tag());
+            LifecycleRuleFilter::builder().and(and.build()).build()
+        };
+        let larger = LifecycleRuleFilter::builder().object_size_greater_than(100).build();
+        let smaller = LifecycleRuleFilter::builder().object_size_less_than(100).build();
+        let on = ExpirationStatus::Enabled;
+        #[rustfmt::skip]
+        let cases = [
+            ("all objects",              Some(days()),  None,                    on.clone(), true),
+            ("its prefix",               Some(days()),  Some(prefix("w/up")),    on.clone(), true),
+            ("another prefix",           Some(days()),  Some(prefix("x/")),      on.clone(), false),
+            ("not enabled",              Some(days()),  None,                    ExpirationStatus::Disabled, false),
+            ("delete markers only",      Some(markers), None,                    on.clone(), false),
+            ("deletes no object",        None,          None,                    on.clone(), false),
+            ("tagged objects",           Some(days()),  Some(tagged),            on.clone(), true),
+            ("tagged, its prefix",       Some(days()),  Some(and("w/")),         on.clone(), true),
+            ("tagged, another prefix",   Some(days()),  Some(and("x/")),         on.clone(), false),
+            ("larger objects",           Some(days()),  Some(larger),            on.clone(), false),
+            ("smaller objects",          Some(days()),  Some(smaller),           on.clone(), true),
+        ];
+        let key = Key::parse("w/uploads/a").unwrap();
+        for (name, expiration, filter, status, want) in cases {
+            let old = NoncurrentVersionExpiration::builder().noncurrent_days(1).build();
+            let rule = LifecycleRule::builder().id("r").status(status).set_filter(filter);
+            let rule = rule.set_expiration(expiration).noncurrent_version_expiration(old);
+            let rules = ExpiryRules::of(&[rule.build().unwrap()]);
+            assert_eq!(rules.rule_for(&key, 10), Ok(want.then_some("r")), "{name}");
+        }
+    }
+
+    #[test]
+    fn rules_that_are_not_known_are_no_absence_of_rules() {
+        let rules = ExpiryRules::Unknown { reason: "denied".to_owned() };
+        assert_eq!(rules.rule_for(&Key::parse("a").unwrap(), 1), Err("denied"));
+    }
+}
