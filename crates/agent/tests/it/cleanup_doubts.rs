@@ -146,7 +146,7 @@ async fn a_file_that_is_not_the_uploaded_one_is_kept() {
 /// Gives the row of a file the identity that the file has now.
 async fn record_as_it_is(host: &Host, name: &str) {
     use std::os::unix::fs::MetadataExt;
-    let found = fs::metadata(host.up.join(name)).unwrap();
+    let found = fs::metadata(host.up.join(name)).expect("a file");
     let ns = |seconds: i64, rest: i64| seconds * 1_000_000_000 + rest;
     let row = format!(
         "UPDATE files SET mtime_ns = {}, ctime_ns = {}, inode = {} WHERE remote_path = 'uploads/{name}'",
@@ -246,7 +246,7 @@ async fn a_database_that_is_older_or_newer_than_the_disk_deletes_nothing() {
 
 async fn copy_of_database(host: &Host) -> Vec<u8> {
     sql(host, &["PRAGMA wal_checkpoint(TRUNCATE)"]).await;
-    fs::read(host.dir.path().join("state/client.db")).unwrap()
+    fs::read(host.dir.path().join("state/client.db")).expect("a database")
 }
 
 /// Replaces the database, without the log of the one before.
@@ -254,10 +254,10 @@ fn put_database(host: &Host, content: &[u8]) {
     let state = host.dir.path().join("state");
     for name in ["client.db-wal", "client.db-shm"] {
         if state.join(name).exists() {
-            fs::remove_file(state.join(name)).unwrap();
+            fs::remove_file(state.join(name)).expect("a log of the database");
         }
     }
-    fs::write(state.join("client.db"), content).unwrap();
+    fs::write(state.join("client.db"), content).expect("a database");
 }
 
 #[tokio::test]

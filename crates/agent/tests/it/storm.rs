@@ -61,6 +61,7 @@ fn number(name: &str) -> Option<u64> {
     Some(number.unwrap_or_else(|| panic!("{name}: expected a number, found {text:?}")))
 }
 
+#[expect(clippy::print_stdout, reason = "the seed of a test that fails")]
 async fn storm(kills: u64) {
     let seed = number(SEED).unwrap_or_else(|| u64::from(std::process::id()));
     println!("{SEED}={seed}");
@@ -96,9 +97,12 @@ async fn storm(kills: u64) {
     assert_eq!(total.protected.files, files.len() as u64, "seed {seed}: {total:?}");
     let (mut versions, mut twice) = (0, 0);
     for file in files {
-        let relative = file.strip_prefix(&host.up).unwrap();
+        let relative = file.strip_prefix(&host.up).expect("a file below the watch");
         let stored = host.content(relative).await;
-        assert!(stored == fs::read(&file).unwrap(), "seed {seed}: {relative:?} differs in S3");
+        assert!(
+            stored == fs::read(&file).expect("a file"),
+            "seed {seed}: {relative:?} differs in S3"
+        );
         let stored = versions_of(&host, relative).await;
         versions += stored.len() as u64;
         twice += stored.windows(2).filter(|pair| pair[0] == pair[1]).count() as u64;
