@@ -97,12 +97,12 @@ fn run(run: &LastRun) -> BackupRun {
 }
 
 /// Returns the newer of the last drill that was reported and the last good one, which also a drill
-/// without `[report]` records.
+/// without `[report]` records. Of two in one second the reported one counts: it may have failed.
 fn last_drill(known: Option<&BackupCheck>, good: Option<&LastDrill>) -> Option<BackupCheck> {
     let good_at = good.map(|drill| seconds(drill.drilled_at));
     match (known, good_at) {
         // Times of this form are in the order of their texts.
-        (Some(known), Some(good_at)) if known.at > good_at => {
+        (Some(known), Some(good_at)) if known.at >= good_at => {
             let last_good_at = known.last_good_at.clone().max(Some(good_at));
             Some(BackupCheck { last_good_at, ..known.clone() })
         }

@@ -127,6 +127,7 @@ fn the_newer_of_two_drills_counts_and_a_good_one_is_not_forgotten() {
         (Some(failed(4, None)),              Some(good(2)), Some((day(4), true,  day(2)))),
         (Some(failed(4, Some(&known_good))), Some(good(2)), Some((day(4), true,  day(3)))),
         (Some(failed(4, None)),              Some(good(5)), Some((day(5), false, day(5)))),
+        (Some(failed(5, None)),              Some(good(5)), Some((day(5), true,  day(5)))),
         (Some(known_good.clone()),           Some(good(3)), Some((day(3), false, day(3)))),
     ];
     for (known, good, want) in cases {

@@ -12,11 +12,10 @@ use crate::fleet::overview::headline;
 /// Formats a row for each client and for each subvolume, a line for each reason and incident, and the
 /// headline.
 pub(crate) fn to_text(list: &ClientList) -> String {
-    let header =
-        ["CLIENT", "STATE", "SINCE", "PROTECTED", "PENDING", "PROBLEMS", "STORED", "DRILL"];
+    let header = ["CLIENT", "STATE", "FOR", "PROTECTED", "PENDING", "PROBLEMS", "STORED", "DRILL"];
     let now = list.at.parse().unwrap_or_default();
     let mut text = table(header, list.clients.iter().map(|client| row(client, now)));
-    text.push_str(&subvolumes(list));
+    text.push_str(&subvolumes(list, now));
     for client in &list.clients {
         if let Some(reason) = &client.reason {
             text.push_str(&format!("{}: {}\n", client.name, one_line(reason)));
@@ -30,21 +29,25 @@ pub(crate) fn to_text(list: &ClientList) -> String {
 }
 
 /// Formats a table of the subvolumes of all btrfs hosts; nothing if there are none.
-fn subvolumes(list: &ClientList) -> String {
+fn subvolumes(list: &ClientList, now: Timestamp) -> String {
     let header =
         ["CLIENT", "SUBVOLUME", "NEWEST BACKUP", "AGE", "CHAIN", "RESTORABLE", "GOOD DRILL"];
     let rows: Vec<_> = list
         .clients
         .iter()
-        .flat_map(|client| client.subvolumes.iter().map(|it| subvolume_row(client, it)))
+        .flat_map(|client| client.subvolumes.iter().map(|it| subvolume_row(client, it, now)))
         .collect();
     if rows.is_empty() { String::new() } else { format!("\n{}\n", table(header, rows.into_iter())) }
 }
 
-fn subvolume_row(client: &ClientStatus, subvolume: &SubvolumeReport) -> [String; 7] {
+fn subvolume_row(
+    client: &ClientStatus,
+    subvolume: &SubvolumeReport,
+    now: Timestamp,
+) -> [String; 7] {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let age = subvolume.newest_backup_age_seconds;
-    let drill = subvolume.last_drill.as_ref().and_then(|drill| drill.last_good_at.clone());
+    let drill = subvolume.last_drill.as_ref().and_then(|drill| drill.last_good_at.as_deref());
     let restorable = match subvolume.restorable {
         Some(true) => "yes",
         Some(false) => "NO",
@@ -57,7 +60,7 @@ fn subvolume_row(client: &ClientStatus, subvolume: &SubvolumeReport) -> [String;
         or_none(age.map(|age| age_text(Duration::from_secs(age)))),
         or_none(subvolume.chain_length.map(|length| length.to_string())),
         restorable.to_owned(),
-        or_none(drill),
+        or_none(drill.and_then(|at| age_of(at, now))),
     ]
 }
 
@@ -68,7 +71,7 @@ fn row(client: &ClientStatus, now: Timestamp) -> [String; 8] {
     [
         client.name.clone(),
         client.state.as_str().to_owned(),
-        client.since.clone(),
+        age_of(&client.since, now).unwrap_or_else(|| client.since.clone()),
         count(files.map(|files| files.protected.files)),
         count(files.map(|files| files.pending.files)),
         count(files.map(|files| files.problems.files)),
@@ -80,9 +83,14 @@ fn row(client: &ClientStatus, now: Timestamp) -> [String; 8] {
 /// Returns how long ago the last drill succeeded.
 fn drill_age(drill: Option<&Drill>, now: Timestamp) -> String {
     let Some(drill) = drill else { return "-".to_owned() };
-    let at: Option<Timestamp> = drill.last_good_at.as_ref().and_then(|at| at.parse().ok());
-    let age = at.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
-    age.map_or_else(|| "never".to_owned(), age_text)
+    let age = drill.last_good_at.as_ref().and_then(|at| age_of(at, now));
+    age.unwrap_or_else(|| "never".to_owned())
+}
+
+/// Returns the age of a time, which may be younger than `now`.
+fn age_of(at: &str, now: Timestamp) -> Option<String> {
+    let at: Timestamp = at.parse().ok()?;
+    Some(age_text(Duration::try_from(now.duration_since(at)).unwrap_or_default()))
 }
 
 #[cfg(test)]
