@@ -43,6 +43,8 @@ pub enum Keep {
     NotRemoved(String),
     /// It has its temporary name, and could not get its own back.
     Stranded(String),
+    /// It was removed, and may be back after a power cut.
+    Unsynced(String),
 }
 
 /// The next step for a file, by the age of its verification.
@@ -161,7 +163,8 @@ impl Keep {
             | Keep::OtherVersion
             | Keep::ChecksumDiffers
             | Keep::ContentDiffers
-            | Keep::Stranded(_) => true,
+            | Keep::Stranded(_)
+            | Keep::Unsynced(_) => true,
             Keep::Excluded
             | Keep::OtherRemotePath
             | Keep::NoVersions(_)
@@ -225,6 +228,13 @@ impl fmt::Display for Keep {
                 );
             }
             Keep::Stranded(error) => return write!(f, "not removed: {error}"),
+            Keep::Unsynced(error) => {
+                return write!(
+                    f,
+                    "removed, but its directory cannot be written to the disk: {error}; the next run \
+                     finds out whether it is gone"
+                );
+            }
             Keep::Unreadable(error) => return write!(f, "cannot read it: {error}"),
             Keep::NotRemoved(error) => {
                 return write!(

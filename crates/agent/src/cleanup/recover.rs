@@ -18,20 +18,31 @@ pub enum Recovery {
     Later(String),
 }
 
+/// A watch with the filesystem that its last scan found.
+#[derive(Clone, Debug)]
+pub struct ScannedWatch {
+    pub watch: Arc<Watch>,
+    pub filesystem: Option<String>,
+}
+
 /// Returns the result for each of `deletions`. Blocking.
-pub fn recover(watches: &[Arc<Watch>], deletions: &[InterruptedDeletion]) -> Vec<Recovery> {
+pub fn recover(watches: &[ScannedWatch], deletions: &[InterruptedDeletion]) -> Vec<Recovery> {
     deletions.iter().map(|deletion| recover_one(watches, deletion)).collect()
 }
 
-fn recover_one(watches: &[Arc<Watch>], deletion: &InterruptedDeletion) -> Recovery {
-    let found = watches.iter().find_map(|it| Some((it, it.path_of(&deletion.local_path)?)));
-    let Some((watch, path)) = found else {
+fn recover_one(watches: &[ScannedWatch], deletion: &InterruptedDeletion) -> Recovery {
+    let found = watches.iter().find_map(|it| Some((it, it.watch.path_of(&deletion.local_path)?)));
+    let Some((scanned, path)) = found else {
         return Recovery::Later("its watch is not in the configuration".to_owned());
     };
-    let directory = Root::open(&watch.root).and_then(|root| Dir::of(&root, &path));
+    let root = match open_root(scanned) {
+        Ok(root) => root,
+        Err(reason) => return Recovery::Later(reason),
+    };
+    let directory = Dir::of(&root, &path);
     let (directory, name) = match (directory, path.file_name()) {
         (Ok(directory), Some(name)) => (directory, Path::new(name)),
-        (Err(err), _) => return Recovery::Later(format!("open its directory: {err}")),
+        (Err(err), _) => return Recovery::Later(format!("cannot open its directory: {err}")),
         (Ok(_), None) => return Recovery::Later("it has no name".to_owned()),
     };
     let removed_name = Path::new(&deletion.deleting_as);
@@ -45,14 +56,28 @@ fn recover_one(watches: &[Arc<Watch>], deletion: &InterruptedDeletion) -> Recove
         (Ok(false), Ok(false)) => Recovery::Record(CleanupChange::Deleted),
         (Ok(false), Ok(true)) => match directory.rename_new(removed_name, name) {
             Ok(()) => Recovery::Record(CleanupChange::NotDeleted),
-            Err(err) => Recovery::Later(format!("give it its name back: {err}")),
+            Err(err) => Recovery::Later(format!("cannot rename {removed_name:?} back: {err}")),
         },
         (Ok(true), Ok(true)) => Recovery::Later(format!(
-            "a new file has its name; it is there as {:?}: remove it if you do not need it",
+            "another file has its name now; the earlier one is in the same directory as {:?}; compare \
+             the two, then rename the earlier one",
             deletion.deleting_as
         )),
-        (Err(err), _) | (_, Err(err)) => Recovery::Later(err.to_string()),
+        (Err(err), _) | (_, Err(err)) => Recovery::Later(format!("cannot examine it: {err}")),
     }
+}
+
+/// Opens the root of a watch, unless another filesystem is there than the one of the last scan: a file
+/// that is not on that one is not gone.
+fn open_root(scanned: &ScannedWatch) -> Result<Root, String> {
+    let opened = Root::open(&scanned.watch.root);
+    let opened = opened.and_then(|root| Ok((root.filesystem_id()?, root)));
+    let (filesystem, root) = opened.map_err(|err| format!("cannot open its watch: {err}"))?;
+    if scanned.filesystem.as_ref() != Some(&filesystem) {
+        let what = "expected the filesystem of the last scan, found another one; check whether it is mounted";
+        return Err(what.to_owned());
+    }
+    Ok(root)
 }
 
 #[cfg(test)]
@@ -88,7 +113,7 @@ mod tests {
                 deleting_as: ".s3up-cleanup-1".to_owned(),
             };
 
-            let recovered = recover(&[watch], &[deletion]).remove(0);
+            let recovered = recover(&[scanned(watch)], &[deletion]).remove(0);
 
             match want {
                 Some(change) => assert_eq!(recovered, Recovery::Record(change)),
@@ -97,6 +122,33 @@ mod tests {
             assert_eq!(name.exists(), has_name || has_removed_name);
             assert_eq!(removed.exists(), has_name && has_removed_name);
         }
+    }
+
+    #[test]
+    fn nothing_is_concluded_from_another_filesystem_than_the_one_of_the_last_scan() {
+        let dir = tempfile::tempdir().unwrap();
+        let removed = dir.path().join(".s3up-cleanup-1");
+        for is_there in [false, true] {
+            if is_there {
+                fs::write(&removed, "content").unwrap();
+            }
+            let watch = watch(dir.path());
+            let deletion = InterruptedDeletion {
+                local_path: watch.local_path(Path::new("a")),
+                deleting_as: ".s3up-cleanup-1".to_owned(),
+            };
+            for filesystem in [None, Some("another one".to_owned())] {
+                let scanned = ScannedWatch { watch: watch.clone(), filesystem };
+                let recovered = recover(&[scanned], std::slice::from_ref(&deletion)).remove(0);
+                assert!(matches!(recovered, Recovery::Later(_)), "{recovered:?}");
+                assert_eq!(removed.exists(), is_there);
+            }
+        }
+    }
+
+    fn scanned(watch: Arc<Watch>) -> ScannedWatch {
+        let filesystem = Root::open(&watch.root).unwrap().filesystem_id().unwrap();
+        ScannedWatch { watch, filesystem: Some(filesystem) }
     }
 
     fn watch(root: &Path) -> Arc<Watch> {

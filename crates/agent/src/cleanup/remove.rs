@@ -25,7 +25,7 @@ const HASH_BYTES: usize = 1 << 20;
 
 /// A file that S3 was proven to have.
 #[derive(Clone, Debug)]
-pub struct Proven {
+pub struct ProvenFile {
     pub local_path: String,
     pub remote_path: String,
     /// Relative to the root of the watch.
@@ -36,7 +36,7 @@ pub struct Proven {
     pub stored_crc: Option<String>,
 }
 
-impl Proven {
+impl ProvenFile {
     /// Returns the name that the file has while it is removed: one for each path.
     pub fn removed_name(&self) -> String {
         let digest = Sha256Digest::of(self.local_path.as_bytes()).to_string();
@@ -57,7 +57,7 @@ pub struct DiskLimits {
 }
 
 /// Hashes the file and decides whether it may be deleted.
-pub fn examine(root: &Root, file: &Proven, limits: DiskLimits) -> Result<(), Keep> {
+pub fn examine(root: &Root, file: &ProvenFile, limits: DiskLimits) -> Result<(), Keep> {
     let directory = Dir::of(root, &file.path).map_err(|err| not_opened(&err))?;
     let lease = open(&directory, file, limits, Exclude::Writers)?;
     let found = hash(&lease)?;
@@ -65,7 +65,7 @@ pub fn examine(root: &Root, file: &Proven, limits: DiskLimits) -> Result<(), Kee
 }
 
 /// Removes files that were examined. Returns for each of them whether it is gone.
-pub fn remove(root: &Root, files: &[Proven], limits: DiskLimits) -> Vec<Result<(), Keep>> {
+pub fn remove(root: &Root, files: &[ProvenFile], limits: DiskLimits) -> Vec<Result<(), Keep>> {
     let renamed: Vec<_> = files.iter().map(|file| Renamed::new(root, file, limits)).collect();
     let mut directories: Vec<Arc<Dir>> = Vec::new();
     let mut ends = Vec::new();
@@ -78,7 +78,7 @@ pub fn remove(root: &Root, files: &[Proven], limits: DiskLimits) -> Vec<Result<(
     // The records that follow say that the names are gone, so they have to be gone for good.
     for directory in directories {
         if let Err(err) = directory.sync() {
-            let failed = || Err(Keep::NotRemoved(format!("sync its directory: {err}")));
+            let failed = || Err(Keep::Unsynced(err.to_string()));
             ends.iter_mut().filter(|end| end.is_ok()).for_each(|end| *end = failed());
             break;
         }
@@ -95,7 +95,7 @@ struct Renamed {
 }
 
 impl Renamed {
-    fn new(root: &Root, file: &Proven, limits: DiskLimits) -> Result<Renamed, Keep> {
+    fn new(root: &Root, file: &ProvenFile, limits: DiskLimits) -> Result<Renamed, Keep> {
         let directory = Dir::of(root, &file.path).map_err(|err| not_opened(&err))?;
         let lease = open(&directory, file, limits, Exclude::All)?;
         let (name, removed_name) = (file.name().as_os_str().to_owned(), file.removed_name());
@@ -105,8 +105,8 @@ impl Renamed {
         // What was renamed may be another file than the one that is open.
         match renamed.is_the_open_file() {
             Ok(true) => Ok(renamed),
-            Ok(false) => Err(renamed.back(Keep::Changed)),
-            Err(err) => Err(renamed.back(Keep::Unreadable(err.to_string()))),
+            Ok(false) => Err(renamed.rename_back(Keep::Changed)),
+            Err(err) => Err(renamed.rename_back(Keep::Unreadable(err.to_string()))),
         }
     }
 
@@ -120,22 +120,23 @@ impl Renamed {
     fn remove(self) -> Result<(), Keep> {
         match self.lease.is_undisturbed() {
             Ok(true) => {}
-            Ok(false) => return Err(self.back(Keep::InUse)),
-            Err(err) => return Err(self.back(Keep::NoLease(err.to_string()))),
+            Ok(false) => return Err(self.rename_back(Keep::InUse)),
+            Err(err) => return Err(self.rename_back(Keep::NoLease(err.to_string()))),
         }
         match self.directory.unlink(Path::new(&self.removed_name)) {
             Ok(()) => Ok(()),
-            Err(err) => Err(self.back(Keep::NotRemoved(err.to_string()))),
+            Err(err) => Err(self.rename_back(Keep::NotRemoved(err.to_string()))),
         }
     }
 
     /// Gives the file its name back. Returns the reason, or why that is not possible.
-    fn back(self, reason: Keep) -> Keep {
+    fn rename_back(self, reason: Keep) -> Keep {
         let (from, to) = (Path::new(&self.removed_name), Path::new(&self.name));
         match self.directory.rename_new(from, to) {
             Ok(()) => reason,
             Err(err) => Keep::Stranded(format!(
-                "{reason}; it is there as {:?} and cannot get its name back: {err}",
+                "{reason}; it is in the same directory as {:?} and cannot be renamed back: {err}; \
+                 the next run tries again",
                 self.removed_name
             )),
         }
@@ -145,7 +146,7 @@ impl Renamed {
 /// Opens the file with a lease, and decides whether it is the one of the row.
 fn open(
     directory: &Dir,
-    file: &Proven,
+    file: &ProvenFile,
     limits: DiskLimits,
     exclude: Exclude,
 ) -> Result<LeasedFile, Keep> {

@@ -10,9 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::error::CleanupError;
 use super::judge::{Due, Keep, due, judge_proof};
 use super::policy::CleanupPolicy;
-use super::recover::{Recovery, recover};
-use super::remove::{DiskLimits, Proven, examine, remove};
-use super::summary::{CleanupSummary, FileEnd};
+use super::recover::{Recovery, ScannedWatch, recover};
+use super::remove::{DiskLimits, ProvenFile, examine, remove};
+use super::summary::{CleanupSummary, FileOutcome};
 use crate::clock;
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::database::{Change, CleanupChange, CleanupRow, InterruptedDeletion, LOOKUP_MAX, Reader};
@@ -27,8 +27,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 // One page is one question to the gateway.
 const _: () = assert!(LOOKUP_MAX <= PROOF_FILES_MAX);
 
-/// Takes the end of each file, by its row.
-pub type Ends<'e> = &'e mut (dyn FnMut(&CleanupRow, &FileEnd) + Send);
+/// Takes the outcome of each file, by its row.
+pub type OnOutcome<'e> = &'e mut (dyn FnMut(&CleanupRow, &FileOutcome) + Send);
 
 /// Access to the rows, the gateway and the database. Without `requests` each run is a dry run.
 #[derive(Debug)]
@@ -47,15 +47,15 @@ impl Cleanup {
         if deletions.is_empty() || self.requests.is_none() {
             return Ok(());
         }
-        let (watches, listed) = (self.watches.clone(), deletions.clone());
-        let recovered = blocking(move || recover(&watches, &listed)).await?;
+        let (scanned, listed) = (self.scanned_watches().await?, deletions.clone());
+        let recovered = blocking(move || recover(&scanned, &listed)).await?;
         for (InterruptedDeletion { local_path, .. }, recovery) in
             deletions.into_iter().zip(recovered)
         {
             match recovery {
                 Recovery::Record(change) => {
-                    let kept = change == CleanupChange::NotDeleted;
-                    tracing::info!(event = "deletion_recovered", path = local_path, kept);
+                    let restored = change == CleanupChange::NotDeleted;
+                    tracing::info!(event = "deletion_recovered", path = local_path, restored);
                     self.record(vec![(local_path, change)]).await?;
                 }
                 Recovery::Later(reason) => {
@@ -66,10 +66,24 @@ impl Cleanup {
         Ok(())
     }
 
+    async fn scanned_watches(&self) -> Result<Vec<ScannedWatch>, CleanupError> {
+        let mut scanned = Vec::new();
+        for watch in &self.watches {
+            let state = self.reader.watch_state(&watch.local_prefix()).await?;
+            let filesystem = state.and_then(|state| state.filesystem);
+            scanned.push(ScannedWatch { watch: watch.clone(), filesystem });
+        }
+        Ok(scanned)
+    }
+
     /// Runs a cleanup of all watches. A watch that cannot be trusted is left out.
-    pub async fn run(&self, ends: Ends<'_>) -> Result<CleanupSummary, CleanupError> {
-        let mut run =
-            Run { cleanup: self, ends, summary: CleanupSummary::default(), has_warned: false };
+    pub async fn run(&self, on_outcome: OnOutcome<'_>) -> Result<CleanupSummary, CleanupError> {
+        let mut run = Run {
+            cleanup: self,
+            on_outcome,
+            summary: CleanupSummary::default(),
+            has_warned: false,
+        };
         for watch in &self.watches {
             match run.watch(watch).await {
                 Err(err @ CleanupError::Watch { .. }) => run.summary.errors.push(err.to_string()),
@@ -129,7 +143,7 @@ impl Cleanup {
 
 struct Run<'r> {
     cleanup: &'r Cleanup,
-    ends: Ends<'r>,
+    on_outcome: OnOutcome<'r>,
     summary: CleanupSummary,
     /// True once the log says that the agent lacks a right.
     has_warned: bool,
@@ -158,7 +172,7 @@ impl Run<'_> {
         for row in page {
             let Some(path) = watch.path_of(&row.local_path) else { continue };
             if let Some(keep) = self.excluded(watch, &path, &row) {
-                self.kept(&row, keep);
+                self.not_deleted(&row, keep);
                 continue;
             }
             match due(row.verified_at, self.cleanup.policy.after, now) {
@@ -176,7 +190,7 @@ impl Run<'_> {
             match judge_proof(&row, &proofs.versioning, stored.as_ref()) {
                 Err(keep) => {
                     changes.push((row.local_path.clone(), CleanupChange::NotVerified));
-                    self.kept(&row, keep);
+                    self.not_deleted(&row, keep);
                 }
                 Ok(version_id) if due == Due::Verify => {
                     self.summary.verified.add(row.identity.size);
@@ -221,7 +235,7 @@ impl Run<'_> {
     async fn chunk(
         &mut self,
         watch: &Arc<Watch>,
-        chunk: Vec<(Proven, CleanupRow)>,
+        chunk: Vec<(ProvenFile, CleanupRow)>,
     ) -> Result<u32, CleanupError> {
         let policy = &self.cleanup.policy;
         if let Some(min_free_bytes) = policy.min_free_bytes {
@@ -240,10 +254,10 @@ impl Run<'_> {
         let (mut fit, mut rows) = (Vec::new(), Vec::new());
         for ((file, row), examined) in chunk.into_iter().zip(examined) {
             match examined {
-                Err(keep) => self.kept(&row, keep),
+                Err(keep) => self.not_deleted(&row, keep),
                 Ok(()) if self.cleanup.requests.is_none() => {
                     self.summary.would_delete.add(row.identity.size);
-                    (self.ends)(&row, &FileEnd::WouldDelete);
+                    (self.on_outcome)(&row, &FileOutcome::WouldDelete);
                 }
                 Ok(()) => {
                     fit.push(file);
@@ -261,11 +275,11 @@ impl Run<'_> {
         &mut self,
         watch: &Arc<Watch>,
         limits: DiskLimits,
-        files: Vec<Proven>,
+        files: Vec<ProvenFile>,
         rows: Vec<CleanupRow>,
     ) -> Result<u32, CleanupError> {
         let at = clock::wall_seconds();
-        let deleting = |file: &Proven| {
+        let deleting = |file: &ProvenFile| {
             let (identity, deleting_as) = (file.identity, file.removed_name());
             (file.local_path.clone(), CleanupChange::Deleting { identity, deleting_as, at })
         };
@@ -280,15 +294,15 @@ impl Run<'_> {
                     count += 1;
                     self.summary.deleted.add(row.identity.size);
                     deleted_event(file);
-                    (self.ends)(row, &FileEnd::Deleted);
+                    (self.on_outcome)(row, &FileOutcome::Deleted);
                     changes.push((row.local_path.clone(), CleanupChange::Deleted));
                 }
                 Err(keep) => {
-                    // A later run gives a stranded file its name back.
-                    if !matches!(keep, Keep::Stranded(_)) {
+                    // The row stays marked, so that the next run renames the file back or finds it gone.
+                    if !matches!(keep, Keep::Stranded(_) | Keep::Unsynced(_)) {
                         changes.push((row.local_path.clone(), CleanupChange::NotDeleted));
                     }
-                    self.kept(row, keep);
+                    self.not_deleted(row, keep);
                 }
             }
         }
@@ -296,24 +310,24 @@ impl Run<'_> {
         Ok(count)
     }
 
-    fn kept(&mut self, row: &CleanupRow, keep: Keep) {
+    fn not_deleted(&mut self, row: &CleanupRow, keep: Keep) {
         self.summary.kept.add(row.identity.size);
         let (path, reason) = (&row.local_path, keep.to_string());
         if keep.is_alarm() {
             self.summary.alarms += 1;
-            tracing::warn!(event = "local_file_kept", path, reason, "run s3up verify");
+            tracing::warn!(event = "local_file_not_deleted", path, reason, "run s3up verify");
         } else if matches!(keep, Keep::NoLease(_) | Keep::NotRemoved(_)) && !self.has_warned {
             self.has_warned = true;
-            tracing::warn!(event = "local_file_kept", path, reason, "others are not logged");
+            tracing::warn!(event = "local_file_not_deleted", path, reason, "others are not logged");
         } else {
-            tracing::debug!(event = "local_file_kept", path, reason);
+            tracing::debug!(event = "local_file_not_deleted", path, reason);
         }
-        (self.ends)(row, &FileEnd::Kept(keep));
+        (self.on_outcome)(row, &FileOutcome::Kept(keep));
     }
 }
 
 /// Logs a deletion, with everything that is needed to get the file back.
-fn deleted_event(file: &Proven) {
+fn deleted_event(file: &ProvenFile) {
     tracing::info!(
         event = "local_file_deleted",
         path = file.local_path,
@@ -329,9 +343,9 @@ fn proven_file(
     path: PathBuf,
     version_id: String,
     stored_crc: Option<String>,
-) -> Proven {
+) -> ProvenFile {
     let CleanupRow { local_path, remote_path, identity, sha256, .. } = row.clone();
-    Proven { local_path, remote_path, path, identity, sha256, version_id, stored_crc }
+    ProvenFile { local_path, remote_path, path, identity, sha256, version_id, stored_crc }
 }
 
 /// Returns the free space of the filesystem of a watch.
@@ -346,8 +360,8 @@ async fn free_bytes(watch: Arc<Watch>) -> Result<u64, CleanupError> {
 /// Runs `work` on files of a watch, with its root as it is now.
 async fn on_files(
     watch: &Arc<Watch>,
-    files: Vec<Proven>,
-    work: impl FnOnce(&Root, &[Proven]) -> Vec<Result<(), Keep>> + Send + 'static,
+    files: Vec<ProvenFile>,
+    work: impl FnOnce(&Root, &[ProvenFile]) -> Vec<Result<(), Keep>> + Send + 'static,
 ) -> Result<Vec<Result<(), Keep>>, CleanupError> {
     let path = watch.root.clone();
     let done = blocking(move || Root::open(&path).map(|root| work(&root, &files))).await?;

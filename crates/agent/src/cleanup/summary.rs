@@ -5,7 +5,7 @@ use crate::restore::summary::Tally;
 
 /// The end of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FileEnd {
+pub enum FileOutcome {
     Deleted,
     /// A dry run would delete it.
     WouldDelete,

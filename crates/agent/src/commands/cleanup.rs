@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::output::{Output, OutputReader};
 use crate::cleanup::lock::CleanupLock;
 use crate::cleanup::run::Cleanup;
-use crate::cleanup::summary::{CleanupSummary, FileEnd};
+use crate::cleanup::summary::{CleanupSummary, FileOutcome};
 use crate::config::Config;
 use crate::database::{self, CleanupRow, recorder};
 use crate::gateway::client::GatewayClient;
@@ -96,7 +96,7 @@ async fn clean(cleanup: &Cleanup, args: &CleanupArgs) -> anyhow::Result<Exit> {
     let bar = progress::bytes("cleanup", None);
     let mut output = Output::new();
     let mut printed = Ok(OutputReader::Open);
-    let mut ends = |row: &CleanupRow, end: &FileEnd| {
+    let mut ends = |row: &CleanupRow, end: &FileOutcome| {
         bar.inc(row.identity.size);
         if matches!(printed, Ok(OutputReader::Open)) {
             printed = match args.json {
@@ -125,22 +125,22 @@ async fn clean(cleanup: &Cleanup, args: &CleanupArgs) -> anyhow::Result<Exit> {
     }
 }
 
-fn file_line<'f>(row: &'f CleanupRow, end: &FileEnd) -> FileLine<'f> {
+fn file_line<'f>(row: &'f CleanupRow, end: &FileOutcome) -> FileLine<'f> {
     let (result, reason) = match end {
-        FileEnd::Deleted => ("deleted", None),
-        FileEnd::WouldDelete => ("would_delete", None),
-        FileEnd::Kept(keep) => ("kept", Some(keep.to_string())),
+        FileOutcome::Deleted => ("deleted", None),
+        FileOutcome::WouldDelete => ("would_delete", None),
+        FileOutcome::Kept(keep) => ("kept", Some(keep.to_string())),
     };
     let (path, remote_path) = (row.local_path.as_str(), row.remote_path.as_str());
     FileLine { path, remote_path, bytes: row.identity.size, result, reason }
 }
 
-fn text(row: &CleanupRow, end: &FileEnd) -> String {
+fn text(row: &CleanupRow, end: &FileOutcome) -> String {
     let (path, size) = (one_line(&row.local_path), Size(row.identity.size));
     match end {
-        FileEnd::Deleted => format!("deleted: {path} ({size})"),
-        FileEnd::WouldDelete => format!("would delete: {path} ({size})"),
-        FileEnd::Kept(keep) => format!("kept: {path}: {keep}"),
+        FileOutcome::Deleted => format!("deleted: {path} ({size})"),
+        FileOutcome::WouldDelete => format!("would delete: {path} ({size})"),
+        FileOutcome::Kept(keep) => format!("kept: {path}: {keep}"),
     }
 }
 

@@ -40,7 +40,7 @@ async fn a_file_that_s3_does_not_have_as_it_was_acknowledged_is_kept_with_an_ala
     assert_kept(&host, &output, "replaced", "the object in S3 carries no SHA-256");
     assert_kept(&host, &output, "other-version", "S3 has another version than the one that was");
     assert!(!host.up.join("fine").exists(), "{output:?}");
-    let alarms = output.stderr.lines().filter(|it| it.contains("event=local_file_kept"));
+    let alarms = output.stderr.lines().filter(|it| it.contains("event=local_file_not_deleted"));
     assert_eq!(alarms.count(), 3, "{output:?}");
 }
 

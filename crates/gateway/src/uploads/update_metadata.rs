@@ -184,7 +184,7 @@ fn obstacle(kind: StoreErrorKind) -> Option<Obstacle> {
 
 fn log_kept(key: &Key, obstacle: Obstacle) {
     tracing::info!(
-        event = "metadata_kept",
+        event = "metadata_not_updated",
         %key,
         reason = %obstacle,
         "mtime and mode stay those of the upload"
