@@ -189,7 +189,9 @@ impl Keep {
 impl fmt::Display for Keep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
-            Keep::Excluded => "excluded from cleanups (cleanup.exclude)",
+            Keep::Excluded => {
+                "excluded, from the watch (exclude, recursive) or from cleanups (cleanup.exclude)"
+            }
             Keep::OtherRemotePath => "its remote path changed; it is uploaded again first",
             Keep::NoVersions(found) => {
                 return write!(

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::database::{Change, CleanupChange, CleanupRow, InterruptedDeletion, LOOKUP_MAX, Reader};
 use crate::files::confined_fs::Root;
-use crate::files::watch::Watch;
+use crate::files::watch::{EntryKind, Watch};
 use crate::gateway::client::GatewayClient;
 
 /// Number of files that are removed together. Their deletions share two commits of the database.
@@ -111,8 +111,8 @@ impl Cleanup {
         Ok(())
     }
 
-    async fn prove(&self, asked: &[(CleanupRow, PathBuf, Due)]) -> Result<Proofs, CleanupError> {
-        let paths: Vec<_> = asked.iter().map(|(row, ..)| row.remote_path.clone()).collect();
+    async fn prove(&self, rows: impl Iterator<Item = &CleanupRow>) -> Result<Proofs, CleanupError> {
+        let paths: Vec<_> = rows.map(|row| row.remote_path.clone()).collect();
         let proofs = self.gateway.prove(&ProofQuery { paths: paths.clone() }).await?;
         let (expected, found) = (paths.len(), proofs.files.len());
         let is_same = paths.iter().eq(proofs.files.iter().map(|file| &file.path));
@@ -183,7 +183,7 @@ impl Run<'_> {
         if asked.is_empty() {
             return Ok(());
         }
-        let proofs = self.cleanup.prove(&asked).await?;
+        let proofs = self.cleanup.prove(asked.iter().map(|(row, ..)| row)).await?;
         let (mut proven, mut changes) = (Vec::new(), Vec::new());
         for ((row, path, due), proof) in asked.into_iter().zip(proofs.files) {
             let stored = proof.stored;
@@ -223,6 +223,11 @@ impl Run<'_> {
     /// Returns why the settings keep a file.
     fn excluded(&self, watch: &Watch, path: &Path, row: &CleanupRow) -> Option<Keep> {
         let excludes = &self.cleanup.policy.excludes;
+        // The row of a file that was excluded later is still there.
+        let is_nested = path.components().nth(1).is_some();
+        if watch.excludes_beneath(path, EntryKind::Other) || (!watch.recursive && is_nested) {
+            return Some(Keep::Excluded);
+        }
         if excludes.matched_path_or_any_parents(path, false).is_ignore() {
             return Some(Keep::Excluded);
         }
@@ -265,10 +270,42 @@ impl Run<'_> {
                 }
             }
         }
+        let (fit, rows) = self.prove_again(fit, rows).await?;
         if fit.is_empty() {
             return Ok(0);
         }
         self.remove(watch, limits, fit, rows).await
+    }
+
+    /// Returns the files that S3 still has. Hashing them and the chunks before them may have taken hours.
+    async fn prove_again(
+        &mut self,
+        files: Vec<ProvenFile>,
+        rows: Vec<CleanupRow>,
+    ) -> Result<(Vec<ProvenFile>, Vec<CleanupRow>), CleanupError> {
+        if rows.is_empty() {
+            return Ok((files, rows));
+        }
+        let proofs = self.cleanup.prove(rows.iter()).await?;
+        let (mut proven, mut changes) = ((Vec::new(), Vec::new()), Vec::new());
+        for ((file, row), proof) in files.into_iter().zip(rows).zip(proofs.files) {
+            let stored = proof.stored.as_ref();
+            let is_same_crc = stored.is_some_and(|it| it.crc64nvme == file.stored_crc);
+            let judged = judge_proof(&row, &proofs.versioning, stored)
+                .and_then(|_| if is_same_crc { Ok(()) } else { Err(Keep::ChecksumDiffers) });
+            match judged {
+                Ok(()) => {
+                    proven.0.push(file);
+                    proven.1.push(row);
+                }
+                Err(keep) => {
+                    changes.push((row.local_path.clone(), CleanupChange::NotVerified));
+                    self.not_deleted(&row, keep);
+                }
+            }
+        }
+        self.cleanup.record(changes).await?;
+        Ok(proven)
     }
 
     async fn remove(

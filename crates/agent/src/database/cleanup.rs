@@ -9,7 +9,8 @@ use super::read::{LOOKUP_MAX, Reader, after_all, get, identity};
 use crate::files::identity::Identity;
 use crate::states::counts::FileCount;
 
-/// A file that is recorded as uploaded and not as deleted.
+/// A file that is recorded as uploaded and not as deleted, of which no earlier run left another one
+/// under its temporary name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CleanupRow {
     pub local_path: String,
@@ -60,7 +61,7 @@ const ROWS: &str = "
            file_size, mtime_ns, ctime_ns, inode, device
       FROM files AS f
      WHERE local_path > ?1 AND local_path >= ?2 AND local_path < ?3
-       AND locally_deleted IS NULL AND sha256 IS NOT NULL
+       AND locally_deleted IS NULL AND deleting_as IS NULL AND sha256 IS NOT NULL
        AND NOT EXISTS (SELECT 1 FROM problems AS p WHERE p.local_path = f.local_path)
      ORDER BY local_path LIMIT ?4";
 

@@ -274,7 +274,7 @@ async fn uploaded(transaction: &mut Transaction<'_, Sqlite>, upload: &Upload) ->
              remote_path = excluded.remote_path, mtime = excluded.mtime, \
              sha256 = excluded.sha256, version_id = excluded.version_id, mode = excluded.mode, \
              uploaded_at = excluded.uploaded_at, \
-             verified_at = NULL, locally_deleted = NULL, deleting_as = NULL",
+             verified_at = NULL, locally_deleted = NULL",
     );
     let query = bind_identity(query, &upload.identity)
         .bind(&upload.local_path)
@@ -308,7 +308,7 @@ async fn metadata_changed(
     let query = sqlx::query(
         "UPDATE files SET file_size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ?, \
                           mtime = ?, mode = ?, version_id = coalesce(?, version_id), \
-                          verified_at = NULL, locally_deleted = NULL, deleting_as = NULL \
+                          verified_at = NULL, locally_deleted = NULL \
          WHERE local_path = ? AND sha256 = ?",
     );
     let query = bind_identity(query, &upload.identity)

@@ -190,8 +190,11 @@ async fn take_answers(
 /// True if the file has only to be sent.
 fn is_plain(file: &FileToSend) -> bool {
     let is_short = matches!(file.content, Content::Short { .. });
-    let asks_first = matches!(file.reason, PendingReason::Unconfirmed | PendingReason::Retried);
-    is_short && !asks_first && !has_content(file.row.as_ref(), &file.upload)
+    let is_special = matches!(
+        file.reason,
+        PendingReason::Unconfirmed | PendingReason::Retried | PendingReason::BackAfterCleanup
+    );
+    is_short && !is_special && !has_content(file.row.as_ref(), &file.upload)
 }
 
 fn batch_upload(task: &UploadTask, file: &FileToSend) -> BatchUpload {

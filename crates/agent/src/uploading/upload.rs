@@ -89,7 +89,12 @@ impl Uploader {
         let FileToSend { content, mut upload, reason, row } = file;
         // The row is no evidence of what S3 has now: the answer to a later upload may have been lost.
         if !has_content(row.as_ref(), &upload) {
-            return self.send(task, content, upload, reason).await;
+            let local_path = upload.local_path.clone();
+            let outcome = self.send(task, content, upload, reason).await?;
+            if reason == PendingReason::BackAfterCleanup {
+                log_replaced(&local_path, row.as_ref());
+            }
+            return Ok(outcome);
         }
         if task.mode == UploadMode::Hot {
             return match self.version_at_gateway(&upload.remote_path, &content).await? {
@@ -214,6 +219,17 @@ impl Uploader {
         };
         Ok(has_content.then_some(file.version_id))
     }
+}
+
+/// Logs that other content than that of a deleted file is the newest version now.
+fn log_replaced(local_path: &str, row: Option<&FileRow>) {
+    let Some(deleted) = row.and_then(|row| row.version) else { return };
+    tracing::warn!(
+        event = "deleted_file_replaced",
+        path = local_path,
+        sha256 = %deleted.sha256,
+        "the content that a cleanup deleted is an old version in the bucket now"
+    );
 }
 
 /// Returns the outcome of a file to which the gateway answered that it is stored.

@@ -274,7 +274,7 @@ async fn a_file_with_another_hard_link_or_an_exclusion_is_kept() {
     let output = cleanup(&host, &[]).await;
 
     assert_kept(&host, &output, "linked", "it has another hard link");
-    assert_kept(&host, &output, "keep/a", "excluded from cleanups (cleanup.exclude)");
+    assert_kept(&host, &output, "keep/a", "excluded, from the watch");
     assert!(!host.up.join("fine").exists());
     assert_eq!(output.code, Some(0), "{output:?}");
 }
@@ -340,4 +340,61 @@ async fn a_directory_that_cannot_be_written_keeps_its_files() {
 
     assert_kept(&host, &output, "a", "cannot remove it: ");
     assert_eq!(verify.stdout, "1 file verified, 0 excluded, 0 findings\n");
+}
+
+#[tokio::test]
+async fn a_file_that_was_excluded_from_its_watch_later_is_kept() {
+    for (rule, kept, deleted) in
+        [("exclude: [\"/config/\"]", "config/app", "a"), ("recursive: false", "config/app", "a")]
+    {
+        let world = World::start().await;
+        let mut host = cleaned_host(&world.url());
+        host.write(kept, "x");
+        host.write(deleted, "y");
+        verified(&host).await;
+        let prefix = "remote_prefix: \"uploads/\"";
+        host.edit(prefix, &format!("{prefix}, {rule}"));
+
+        let output = cleanup(&host, &[]).await;
+
+        assert_kept(&host, &output, kept, "excluded, from the watch");
+        assert!(!host.up.join(deleted).exists(), "{output:?}");
+    }
+}
+
+#[tokio::test]
+async fn other_content_in_place_of_a_deleted_file_is_an_event() {
+    let world = World::start().await;
+    let host = cleaned_host(&world.url());
+    host.write("journal", "years of lines");
+    verified(&host).await;
+    cleanup(&host, &[]).await;
+    assert!(!host.up.join("journal").exists());
+
+    host.write("journal", "one line");
+    let scan = Process::output(&host, &["scan", "--log-format", "logfmt"]).await;
+
+    assert_eq!(scan.code, Some(0), "{scan:?}");
+    assert!(scan.stderr.contains("event=deleted_file_replaced"), "{scan:?}");
+}
+
+#[tokio::test]
+async fn a_file_under_its_temporary_name_is_not_forgotten_when_another_is_uploaded() {
+    let world = World::start().await;
+    let host = cleaned_host(&world.url());
+    host.write("a", "first");
+    verified(&host).await;
+    // A run died after it renamed the file, and an application wrote another one.
+    fs::rename(host.up.join("a"), host.up.join(".s3up-cleanup-1")).unwrap();
+    sql(&host, &["UPDATE files SET locally_deleted = 1, deleting_as = '.s3up-cleanup-1'"]).await;
+    host.write("a", "second");
+    host.scan().await;
+
+    let both = cleanup(&host, &[]).await;
+    fs::remove_file(host.up.join("a")).unwrap();
+    let one = cleanup(&host, &[]).await;
+
+    assert!(both.stderr.contains("event=deletion_not_recovered"), "{both:?}");
+    assert!(one.stderr.contains("restored=true"), "{one:?}");
+    assert_eq!(fs::read(host.up.join("a")).unwrap(), b"first");
 }

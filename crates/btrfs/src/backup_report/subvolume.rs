@@ -128,6 +128,7 @@ pub fn checked(
         (Ok(()), _) => BackupCheck { last_good_at: Some(at.clone()), at, error: None, deep },
         (Err(error), before) => {
             let last_good_at = before.and_then(|before| before.last_good_at.clone());
+            let deep = deep || before.is_some_and(|before| before.error.is_some() && before.deep);
             BackupCheck { at, error: Some(cut(error)), last_good_at, deep }
         }
     }

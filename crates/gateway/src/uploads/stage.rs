@@ -262,8 +262,9 @@ impl StagedFile {
             turn,
         } = self;
         let sha256 = staged.facts().sha256;
-        if let Err(err) = turn.hold().await {
-            let refusal = Refusal::from(err);
+        // The key may be removed and the client frozen during a long wait for the turn.
+        let held = turn.hold().await.map_err(Refusal::from);
+        if let Err(refusal) = held.and_then(|()| uploads.check_key(&client)) {
             record.refused(&refusal);
             staged.abort().await;
             return Err(refusal);

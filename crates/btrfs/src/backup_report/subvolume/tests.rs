@@ -156,6 +156,8 @@ fn only_a_deep_verify_takes_back_what_one_found() {
     }
     let again = checked(Some(&found(true)), Err("missing"), false, at(2));
     assert_eq!(again.error.as_deref(), Some("missing"));
+    let cured = checked(Some(&again), Ok(()), false, at(3));
+    assert!(cured.error.is_some(), "the chunks were not read again");
 }
 
 #[test]
