@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::fixture::{Host, World, noise};
+use serde_json::Value;
+
+use crate::fixture::{Host, World, noise, until};
 use crate::process::{Output, Process};
+use crate::reports::stored;
 
 #[tokio::test]
 async fn files_are_restored_compared_and_removed_and_status_says_when() {
@@ -33,6 +36,31 @@ async fn files_are_restored_compared_and_removed_and_status_says_when() {
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(json["last_drill"]["files"], 30);
     assert!(json["last_drill"]["last_good_at"].is_i64(), "{json}");
+}
+
+#[tokio::test]
+async fn a_sample_has_the_size_asked_for_and_the_gateway_hears_of_the_drill() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    for n in 0..30 {
+        host.write(format!("dir/{n}"), noise(2000));
+    }
+    host.scan().await;
+    let heartbeat = async || stored(&world, "SELECT body FROM heartbeats").await;
+    until("the first heartbeat arrives", async || !heartbeat().await.is_null()).await;
+    assert_eq!(heartbeat().await["last_drill"], Value::Null);
+
+    let sample = drill(&host, host.dir.path(), &["--sample", "3"]).await;
+    host.scan().await;
+    until("the gateway knows it", async || heartbeat().await["last_drill"].is_object()).await;
+
+    assert_eq!(sample.code, Some(0), "{sample:?}");
+    assert!(sample.stdout.starts_with("3 files restored and compared ("), "{sample:?}");
+    assert!(sample.stdout.ends_with("3 of them with the record of this host; 0 failed\n"));
+    let drill = heartbeat().await["last_drill"].clone();
+    assert_eq!((&drill["files"], &drill["failed"]), (&3.into(), &0.into()), "{drill}");
+    assert_eq!(drill["bytes"], 6000, "{drill}");
+    assert!(drill["at"].is_string() && drill["at"] == drill["last_good_at"], "{drill}");
 }
 
 #[tokio::test]

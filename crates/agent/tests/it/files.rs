@@ -1,14 +1,17 @@
 //! The files that are uploaded, their content and their names.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use s3up::scanning::walk::Exclusion;
 use s3up_devstore::Op;
 
 use crate::fixture::{Host, MIB, World, noise, until};
+use crate::process::Process;
 
 #[tokio::test]
 async fn files_of_any_length_come_back_unchanged() {
@@ -213,6 +216,45 @@ async fn excluded_entries_are_counted_and_not_stored() {
 }
 
 #[tokio::test]
+async fn a_watch_that_is_not_recursive_stores_the_files_of_its_root_only() {
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    host.edit("\"uploads/\" }", "\"uploads/\", recursive: false }");
+    host.write("before", "before");
+    host.write("sub/before", "before");
+    let excluded = async || {
+        let status = host.status().await;
+        assert_eq!(status.total.excluded.files, 1, "the directory");
+        status.watches[0].files.excluded.clone()
+    };
+    let reason = BTreeMap::from([(Exclusion::NotRecursive, 1)]);
+
+    let summary = host.scan().await;
+
+    assert!(summary.is_clean(), "{summary}");
+    assert_eq!((summary.uploaded, excluded().await), (1, reason.clone()));
+    assert_eq!(host.stored("sub/before").await, None);
+    let agent = host.started().await;
+
+    host.write("sub/f", "below");
+    host.write("new/f", "below");
+    host.write("f", "in the root");
+
+    host.until_stored("f", "in the root").await;
+    fs::remove_dir_all(host.up.join("new")).unwrap();
+    let status = host.until_nothing_is_pending().await;
+    assert_eq!(status.total.protected.files, 3, "before, marker and f");
+    assert_eq!(excluded().await, reason);
+    for path in ["sub/before", "sub/f", "new/f"] {
+        assert_eq!(host.stored(path).await, None, "{path}");
+    }
+    let path = host.up.join("sub/f").display().to_string();
+    let shown = Process::output(&host, &["status", &path]).await;
+    assert!(shown.stdout.contains("watch is not recursive"), "{shown:?}");
+    agent.stop().await;
+}
+
+#[tokio::test]
 async fn the_states_add_up_to_what_is_on_disk() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());
@@ -242,10 +284,10 @@ fn count_entries(dir: &Path) -> u64 {
 }
 
 #[tokio::test]
-async fn a_file_that_never_settles_is_a_problem_until_it_stops_changing() {
+async fn a_file_that_never_settles_is_a_logged_problem_until_it_stops_changing() {
     let world = World::start().await;
     let host = Host::new(&world.url());
-    let agent = host.start().await;
+    let mut agent = Process::start(&host, &["run"]);
     let writing = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
     let (path, flag) = (host.up.join("log"), writing.clone());
     let writer = tokio::task::spawn_blocking(move || {
@@ -256,14 +298,26 @@ async fn a_file_that_never_settles_is_a_problem_until_it_stops_changing() {
         }
         lines
     });
-    until("it is a problem", async || host.status().await.total.problems.files == 1).await;
+    until("it is a problem", async || {
+        host.scanned_once().await && host.status().await.total.problems.files == 1
+    })
+    .await;
 
     writing.store(false, std::sync::atomic::Ordering::Relaxed);
     let lines = writer.await.unwrap();
 
     host.until_stored("log", format!("{lines}")).await;
     until("it is protected", async || host.status().await.total.protected.files == 1).await;
-    agent.stop().await;
+    agent.terminate();
+    assert_eq!(agent.wait().await, Some(0), "{}", agent.log());
+    let log = agent.log();
+    let warning = log.lines().find(|line| line.contains("kind=never_settled"));
+    let path = format!("path={}", host.up.join("log").display());
+    let wanted = ["level=warn", "event=file_problem", &path];
+    assert!(
+        warning.is_some_and(|line| wanted.iter().all(|want| line.contains(want))),
+        "{warning:?} in {log}"
+    );
 }
 
 #[tokio::test]

@@ -57,11 +57,17 @@ async fn a_pipe_and_a_device_are_written_to_and_not_replaced() {
 }
 
 #[tokio::test]
-async fn what_exists_is_replaced_only_on_request_and_keeps_its_mode() {
+async fn what_exists_is_replaced_only_on_request_and_keeps_its_mode_if_none_is_recorded() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("file", "content of S3");
+    fs::set_permissions(host.up.join("file"), Permissions::from_mode(0o640)).unwrap();
     host.scan().await;
+    world.put_object("uploads/bare", b"of another tool").await;
+    let bare = host.dir.path().join("bare");
+    fs::write(&bare, "content of the host").unwrap();
+    fs::set_permissions(&bare, Permissions::from_mode(0o604)).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     let target = host.dir.path().join("file");
     let link = host.dir.path().join("link");
     fs::write(&target, "content of the host").unwrap();
@@ -75,11 +81,17 @@ async fn what_exists_is_replaced_only_on_request_and_keeps_its_mode() {
         assert!(message.contains("it exists; pass --overwrite to replace it"), "{message}");
     }
     assert_eq!(fs::read(&target).unwrap(), b"content of the host");
+    assert_eq!(mode(&target), 0o600);
 
     let replaced = get(&host, &["uploads/file", "-o", link.to_str().unwrap(), "--overwrite"]).await;
+    let without_mode = get(&host, &["uploads/bare", "--overwrite"]).await;
 
     assert_eq!(replaced.status.code(), Some(0), "{replaced:?}");
     assert_eq!(fs::read(&target).unwrap(), b"content of S3");
+    assert_eq!(mode(&target), 0o640, "the recorded mode");
+    assert_eq!(without_mode.status.code(), Some(0), "{without_mode:?}");
+    assert_eq!(fs::read(&bare).unwrap(), b"of another tool");
+    assert_eq!(mode(&bare), 0o604, "the mode of the replaced file");
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink(), "the link was replaced");
     assert_eq!(leftovers(host.dir.path()), 0);
 }

@@ -1,7 +1,10 @@
 //! Many files: a storm of new ones, and a large tree at the start. The numbers are small enough for
-//! each run of the tests; `bench/results` has those of a million files.
+//! each run of the tests; no figures of a million files are recorded.
 
 use std::fs::{self, File};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use s3up_devstore::Op;
 
@@ -12,6 +15,7 @@ const DIRS: u64 = 40;
 const STORM_FILES: u64 = 2000;
 const TREE_DIRS: u64 = 1000;
 const TREE_FILES: u64 = 30_000;
+const WRITE_EVERY: Duration = Duration::from_millis(1);
 /// The goal for a million files.
 const MEMORY_MAX: u64 = 150 << 20;
 
@@ -69,6 +73,47 @@ async fn an_agent_that_starts_on_a_large_tree_is_soon_ready_and_needs_little_mem
     let total = host.until_nothing_is_pending().await.total;
     assert_eq!((total.baseline.files, total.protected.files), (TREE_FILES, 1));
     assert!(agent.peak_memory_bytes() < MEMORY_MAX, "{} bytes", agent.peak_memory_bytes());
+    agent.terminate();
+    assert_eq!(agent.wait().await, Some(0), "{}", agent.log());
+}
+
+#[tokio::test]
+async fn files_written_during_the_first_scan_are_stored() {
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    host.edit("upload_existing: true", "upload_existing: false");
+    for n in 0..TREE_FILES {
+        let directory = host.up.join((n % TREE_DIRS).to_string());
+        if n < TREE_DIRS {
+            fs::create_dir(&directory).unwrap();
+        }
+        File::create(directory.join(n.to_string())).unwrap();
+    }
+    let mut agent = Process::start(&host, &["run"]);
+    until("the agent has started", async || agent.log().contains("event=started")).await;
+
+    let scanning = Arc::new(AtomicBool::new(true));
+    let (up, flag) = (host.up.clone(), scanning.clone());
+    let writer = tokio::task::spawn_blocking(move || {
+        let mut written = 0;
+        while flag.load(Ordering::Relaxed) {
+            // In no order of the scan, which may have passed the directory or not.
+            let file = up.join(format!("{}/during-{written}", written * 7919 % TREE_DIRS));
+            fs::write(file, written.to_string()).unwrap();
+            written += 1;
+            std::thread::sleep(WRITE_EVERY);
+        }
+        written
+    });
+    until("the first scan is complete", async || host.scanned_once().await).await;
+    scanning.store(false, Ordering::Relaxed);
+    let written = writer.await.unwrap();
+
+    // The next scan is an hour away.
+    until_protected(&host, written).await;
+    let total = host.until_nothing_is_pending().await.total;
+    assert_eq!((total.baseline.files, total.protected.files), (TREE_FILES, written));
+    assert_eq!(host.content("0/during-0").await, b"0");
     agent.terminate();
     assert_eq!(agent.wait().await, Some(0), "{}", agent.log());
 }

@@ -1,5 +1,7 @@
 //! `s3up list` and `s3up find`: the files that the gateway has.
 
+use s3up_core::wire::LIST_LIMIT_MAX;
+
 use crate::fixture::{Host, KEY, World};
 use crate::process::Process;
 
@@ -57,6 +59,44 @@ async fn versions_are_listed_with_those_of_deleted_files() {
     assert!(lines[4].starts_with("  deleted  ") && lines[5].trim_start().starts_with("1 B"));
     assert!(one.stdout.lines().count() == 2 && one.stdout.contains("\"version_id\""), "{one:?}");
     assert!(!files.stdout.contains("uploads/b"), "{files:?}");
+}
+
+#[tokio::test]
+async fn more_files_than_a_page_has_are_listed_found_and_restored_once() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let files = LIST_LIMIT_MAX + 100;
+    let mut want: Vec<_> = (0..files).map(|n| format!("uploads/{n}")).collect();
+    want.sort_unstable();
+    (0..files).for_each(|n| host.write(n.to_string(), n.to_string()));
+    assert!(host.scan().await.is_clean());
+    let target = host.dir.path().join("target");
+
+    for arguments in [
+        &["list", "--json"][..],
+        &["list", "uploads", "--versions", "--json"],
+        &["find", "*", "--json"],
+    ] {
+        let output = Process::output(&host, arguments).await;
+        assert_eq!(output.code, Some(0), "{arguments:?}");
+        let path = |line: &str| {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            value["path"].as_str().unwrap().to_owned()
+        };
+        let paths: Vec<_> = output.stdout.lines().map(path).collect();
+        assert_eq!(paths, want, "{arguments:?}");
+    }
+    let target_dir = target.to_str().unwrap();
+    let restored =
+        Process::output(&host, &["restore", "uploads", "--json", "--target", target_dir]).await;
+
+    assert_eq!(restored.code, Some(0), "{restored:?}");
+    let summary: serde_json::Value = serde_json::from_str(&restored.stdout).unwrap();
+    assert_eq!(summary["restored"]["files"], files, "{summary}");
+    for n in 0..files {
+        let content = std::fs::read(target.join(n.to_string())).unwrap();
+        assert_eq!(content, n.to_string().as_bytes());
+    }
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ mod refusals;
 mod reload;
 mod reports;
 mod restore;
+mod restore_damage;
 mod roots;
 mod scanning;
 mod shell_files;

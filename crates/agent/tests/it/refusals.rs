@@ -1,6 +1,11 @@
 //! Refusals that end when the gateway is configured otherwise, that concern one file only, or
 //! that ask for fewer uploads at a time.
 
+use std::fs;
+
+use s3up::states::gateway_state::GatewayStatus;
+
+use crate::faulty_proxy::{Fault, FaultyProxy};
 use crate::fixture::{Host, World, noise, until};
 use crate::process::Process;
 use crate::proxy::Proxy;
@@ -18,18 +23,51 @@ async fn a_refused_file_is_retried_when_the_gateway_came_back() {
         host.scanned_once().await && host.status().await.total.problems.files == 1
     })
     .await;
-    let failures = || agent.log().matches("error=\"cannot reach the gateway").count();
-    let before = failures();
 
     world.gateway_down().await;
     host.write("small", "small");
-    until("the failure is noticed", async || failures() > before).await;
+    until("the failure is noticed", async || is_unavailable(&host).await).await;
     world.set_client("max_file_size_mb: 5");
     world.gateway_up().await;
 
     host.until_stored("small", "small").await;
     host.until_stored("large", noise(2 << 20)).await;
     until("no problem is left", async || host.status().await.total.problems.files == 0).await;
+    agent.terminate();
+    assert_eq!(agent.wait().await, Some(0), "{}", agent.log());
+}
+
+#[tokio::test]
+async fn a_refused_file_is_retried_after_an_outage_that_only_a_heartbeat_noticed() {
+    let mut world = World::start().await;
+    world.restart_with("max_file_size_mb: 1").await;
+    let proxy = FaultyProxy::start(world.address()).await;
+    let mut host = Host::new(&proxy.url());
+    let other = host.dir.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let entry = "remote_prefix: \"uploads/\" }";
+    let both = format!(
+        "{entry}\n  - {{ local_path: \"{}\", remote_prefix: \"other/\" }}",
+        other.display()
+    );
+    host.edit(entry, &both);
+    host.write("large", noise(2 << 20));
+    let mut agent = Process::start(&host, &["run"]);
+    until("it is a problem", async || {
+        host.scanned_once().await && host.status().await.total.problems.files == 1
+    })
+    .await;
+
+    proxy.set(Fault::Refuses { method: "POST /heartbeat", status: 503 });
+    // A watch that is gone is reported at once, and the other one is not scanned for it.
+    fs::remove_dir(&other).unwrap();
+    until("the heartbeat fails", async || is_unavailable(&host).await).await;
+    world.restart_with("max_file_size_mb: 5").await;
+    proxy.set(Fault::None);
+    host.write("small", "small");
+
+    host.until_stored("small", "small").await;
+    host.until_stored("large", noise(2 << 20)).await;
     agent.terminate();
     assert_eq!(agent.wait().await, Some(0), "{}", agent.log());
 }
@@ -120,4 +158,10 @@ async fn too_many_uploads_are_no_problem_and_their_number_is_lowered() {
     assert!(scan.log().contains("event=concurrency_lowered"), "{}", scan.log());
     assert!(!scan.log().contains("event=file_problem"), "{}", scan.log());
     assert_eq!(host.status().await.total.protected.files, FILES as u64);
+}
+
+/// True if the agent has noticed that the gateway is unavailable.
+async fn is_unavailable(host: &Host) -> bool {
+    let gateway = host.status().await.gateway;
+    gateway.is_some_and(|gateway| gateway.status == GatewayStatus::Unavailable)
 }

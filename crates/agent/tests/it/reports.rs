@@ -41,6 +41,30 @@ async fn the_gateway_hears_of_the_five_states_and_of_the_last_scan() {
 }
 
 #[tokio::test]
+async fn the_gateway_hears_how_long_a_file_is_pending() {
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    host.edit("debounce_seconds: 0.2", "debounce_seconds: 3600");
+    host.write("growing", "12345");
+    let mut agent = Process::start(&host, &["run"]);
+
+    let mut heartbeat = Value::Null;
+    until("the heartbeat arrives", async || {
+        heartbeat = stored(&world, "SELECT body FROM heartbeats").await;
+        !heartbeat.is_null()
+    })
+    .await;
+
+    assert_eq!(heartbeat["files"]["pending"], json!({ "files": 1, "bytes": 5 }));
+    let pending_for = heartbeat["oldest_pending_seconds"].as_u64();
+    let changed = std::fs::metadata(host.up.join("growing")).unwrap().modified().unwrap();
+    let age = s3up_testkit::CLOCK.now().duration_since(changed).unwrap().as_secs();
+    assert!(pending_for.is_some_and(|seconds| seconds <= age + 1), "{heartbeat} after {age} s");
+    agent.terminate();
+    assert_eq!(agent.wait().await, Some(0));
+}
+
+#[tokio::test]
 async fn a_scan_sends_a_heartbeat_at_its_end() {
     let world = World::start().await;
     let host = Host::new(&world.url());
@@ -56,6 +80,7 @@ async fn a_scan_sends_a_heartbeat_at_its_end() {
     .await;
     assert_eq!(heartbeat["files"]["protected"], json!({ "files": 1, "bytes": 5 }));
     assert_eq!(heartbeat["files"]["pending"]["files"], 0);
+    assert_eq!(heartbeat["oldest_pending_seconds"], Value::Null);
     assert_eq!(heartbeat["watcher"], json!({ "state": "off", "detail": null }));
     assert!(heartbeat["last_scan_at"].is_string(), "{heartbeat}");
 }
@@ -127,6 +152,7 @@ async fn a_report_of_each_day_is_kept_while_the_gateway_is_away_and_sent_later()
         sqlx::query_scalar("SELECT date('now', '-1 day')").fetch_one(&mut database).await.unwrap();
     database.close().await.unwrap();
     world.gateway_down().await;
+    host.write("pending", "1234567");
 
     let mut agent = Process::start(&host, &["run"]);
     let waits = host.dir.path().join("state/client.db");
@@ -152,6 +178,11 @@ async fn a_report_of_each_day_is_kept_while_the_gateway_is_away_and_sent_later()
 
     assert_eq!(report["day"], yesterday.as_str());
     assert_eq!(report["uploaded"], json!({"files": 1, "bytes": 5}));
+    assert_eq!(report["agent"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(report["watcher"], json!({"state": "ok", "detail": null}));
+    assert!(report["last_scan_at"].as_str().unwrap().ends_with('Z'), "{report}");
+    assert_eq!(report["files"]["pending"], json!({"files": 1, "bytes": 7}));
+    assert!(report["oldest_pending_seconds"].is_u64(), "{report}");
     assert_eq!(report["files"]["protected"], json!({"files": 1, "bytes": 5}));
     assert_eq!(report["files"]["problems"]["files"], 1);
     let problem = &report["problems"][0];
@@ -160,7 +191,7 @@ async fn a_report_of_each_day_is_kept_while_the_gateway_is_away_and_sent_later()
 }
 
 /// Returns the JSON that a query of the gateway's database yields; null if there is none.
-async fn stored(world: &World, query: &'static str) -> Value {
+pub async fn stored(world: &World, query: &'static str) -> Value {
     let mut database = connect(&world.database()).await;
     let text: Option<Option<String>> =
         sqlx::query_scalar(query).fetch_optional(&mut database).await.expect("success");

@@ -365,13 +365,13 @@ async fn a_second_restore_into_the_same_directory_is_refused() {
     assert!(output.stderr.contains("another restore is writing into it"), "{output:?}");
 }
 
-async fn restore(host: &Host, arguments: &[&str], target: &Path) -> Output {
+pub async fn restore(host: &Host, arguments: &[&str], target: &Path) -> Output {
     let target = target.to_str().expect("UTF-8");
     Process::output(host, &[&["restore", "--target", target], arguments].concat()).await
 }
 
 /// Returns the names in a directory, in order.
-fn names(dir: &Path) -> Vec<String> {
+pub fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry"));
     let mut names: Vec<_> = entries
         .map(|entry| PathBuf::from(entry.file_name()).to_string_lossy().into_owned())

@@ -111,9 +111,16 @@ impl Engine {
         self.gateway_is(GatewayStatus::Ok, None);
         let had_failed = self.breaker.failures() > 0;
         self.breaker.succeeded(permit);
-        if had_failed && self.breaker.failures() == 0 {
+        if self.breaker.failures() > 0 {
+            return;
+        }
+        if had_failed {
             self.unauthorized = false;
             log_events::gateway_recovered(self.wheel.len() + self.queue.len());
+        }
+        // No upload may have failed: the state is ok now, and the next heartbeat finds no outage.
+        let noticed_by_heartbeat = std::mem::take(&mut self.heartbeat_failed_first);
+        if had_failed || noticed_by_heartbeat {
             self.retry_problems();
         }
     }
@@ -122,8 +129,13 @@ impl Engine {
     pub(in crate::daemon) fn heartbeat_sent(&mut self, result: &CallResult, now: ClockReading) {
         let was_unavailable =
             self.gateway.as_ref().is_some_and(|it| it.status != GatewayStatus::Ok);
+        let was_failing =
+            std::mem::replace(&mut self.heartbeats_fail, result.status != GatewayStatus::Ok);
         self.gateway_is(result.status, result.reason.as_deref());
-        if result.status == GatewayStatus::Ok && was_unavailable {
+        if self.heartbeats_fail {
+            self.heartbeat_failed_first |= !was_failing;
+        } else if was_unavailable || was_failing {
+            self.heartbeat_failed_first = false;
             self.breaker.probe_now(now.instant);
             self.retry_problems();
         }

@@ -112,6 +112,11 @@ pub(in crate::daemon) struct Engine {
     pub(super) unauthorized: bool,
     /// State of the gateway, as it was last published.
     pub(super) gateway: Option<GatewayState>,
+    /// True if the last heartbeat failed.
+    pub(super) heartbeats_fail: bool,
+    /// True if a heartbeat failed after one that succeeded, and no upload has succeeded since. Later
+    /// failures do not count: a proxy may refuse all heartbeats and pass the uploads.
+    pub(super) heartbeat_failed_first: bool,
     pub(super) gave_up: bool,
     pub(super) stopping: bool,
     /// Grows with each change, so that the files are counted again.
@@ -191,6 +196,8 @@ impl Engine {
             checking_files: false,
             unauthorized: false,
             gateway: None,
+            heartbeats_fail: false,
+            heartbeat_failed_first: false,
             changes,
             watch_turned,
             scanned,
