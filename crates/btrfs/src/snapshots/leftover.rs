@@ -3,7 +3,7 @@
 //!
 //! A record is only a note on a filesystem, and that filesystem can go back in time: it
 //! was rolled back, or restored, or the snapshot directory lies in what is backed up. So
-//! the bucket is asked first ([`look`]). A backup whose manifest is whole and leads to a
+//! the bucket is asked first ([`observe`]). A backup whose manifest is whole and leads to a
 //! full is a backup, whatever a record says, and is never removed. What could not be
 //! read is not removed either. The decision ([`may_be_removed`]) is pure.
 
