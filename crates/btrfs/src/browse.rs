@@ -1,5 +1,5 @@
-//! Looks into backups by their indexes: directories, names and differences. Reads no chunk, and
-//! thaws nothing.
+//! Reads backups by their indexes: directories, names and differences. Reads no chunk, and thaws
+//! nothing.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `ls`, `find`, `diff` and `index`: look into backups by the indexes of their streams.
+//! `ls`, `find`, `diff` and `index`: read backups by the indexes of their streams.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
