@@ -21,8 +21,8 @@ pub enum ChainError {
     )]
     Missing { level: usize, of: usize, path: String },
     #[error(
-        "the index of backup {} of {of}: expected that of {}, found that of {}; build it and the \
-         one before again with `index --build`",
+        "the index of backup {} of {of}: expected that of {}, found that of {}; build the \
+         indexes again with `index --build`",
         .level + 1, kind(*.level > 0), kind(*.level == 0)
     )]
     Order { level: usize, of: usize },
