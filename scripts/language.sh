@@ -23,8 +23,11 @@ refuse '*.rs *.md' '(asked for|announced|sent|set) was\b|\b(it|that) is said\b' 
   'write "expected X, found Y", or who says it'
 refuse '*.rs' '\bgo(es)? on\b|\bcomes? back\b|\bstands? (in|at|before|after|beside|there)\b|\bbegun anew\b' \
   'write "continues", "is returned", "is in"'
+refuse '*.rs' '\b(is|are) told\b' 'write "is alerted", "is refused", "receives"'
+refuse '*.rs' '(struct|enum|type) (Found|Proven|Whole|Work|Links|Names|Ends)\b' \
+  'name the type after what it holds: "FoundVersion", "WholeReason"'
 
-refuse '*.rs *.md :!testdata' '\blook(s|ed|ing)? at\b' \
+refuse '*.rs *.md :!testdata' '\b[Ll]ook(s|ed|ing)? (at|into)\b' \
   'write "read", "examine", "check" or "observe"'
 
 refuse '*.md :!docs/glossary.md :!testdata' '\b[Ff]olders?\b' 'write "directory"; the bucket has prefixes'

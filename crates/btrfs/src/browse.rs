@@ -1,10 +1,10 @@
-//! Looks into backups by their indexes: directories, names and differences. Reads no chunk, and
-//! thaws nothing.
+//! Reads backups by their indexes: directories, names and differences. Reads no chunk, and thaws
+//! nothing.
 
 use std::collections::BTreeMap;
 
-use btrfs_stream_index::Summary;
-use btrfs_stream_index::chain::{Chain as IndexChain, ChainError, Found, join};
+use btrfs_stream_index::FileMetadata;
+use btrfs_stream_index::chain::{ChainError, ChainFile, IndexChain, join};
 use s3up_core::Key;
 use s3up_repository::chain::Chain;
 use s3up_repository::documents::Bucket;
@@ -29,9 +29,9 @@ pub enum BrowseError {
 
 /// A path in a backup, and the file there.
 #[derive(Clone, Debug)]
-pub struct FoundAt {
+pub struct BackupFile {
     pub path: Vec<u8>,
-    pub file: Found,
+    pub file: ChainFile,
 }
 
 /// The way in which a path differs between two backups.
@@ -74,29 +74,29 @@ fn trimmed(path: &[u8]) -> Vec<u8> {
 }
 
 /// Returns a directory's entries, or the file itself.
-pub fn list(chain: &IndexChain, path: &[u8]) -> Result<Vec<FoundAt>, BrowseError> {
+pub fn list(chain: &IndexChain, path: &[u8]) -> Result<Vec<BackupFile>, BrowseError> {
     let path = trimmed(path);
     let found = chain.lookup(&path)?;
     let file = found.ok_or_else(|| BrowseError::NoFile { path: shown(&path) })?;
     if !file.is_directory() {
-        return Ok(vec![FoundAt { path, file }]);
+        return Ok(vec![BackupFile { path, file }]);
     }
-    let entry = |(name, file): (Vec<u8>, Found)| FoundAt { path: join(&path, &name), file };
+    let entry = |(name, file): (Vec<u8>, ChainFile)| BackupFile { path: join(&path, &name), file };
     Ok(chain.list(&file)?.into_iter().map(entry).collect())
 }
 
 /// Calls `each` for every file below the root, directories before their entries.
 pub fn walk(
     chain: &IndexChain,
-    mut each: impl FnMut(FoundAt) -> Result<(), BrowseError>,
+    mut each: impl FnMut(BackupFile) -> Result<(), BrowseError>,
 ) -> Result<(), BrowseError> {
-    let mut waiting: Vec<FoundAt> = list(chain, b"")?;
+    let mut waiting: Vec<BackupFile> = list(chain, b"")?;
     waiting.reverse();
     while let Some(next) = waiting.pop() {
         if next.file.is_directory() {
             let entries = chain.list(&next.file)?.into_iter().rev();
             waiting.extend(
-                entries.map(|(name, file)| FoundAt { path: join(&next.path, &name), file }),
+                entries.map(|(name, file)| BackupFile { path: join(&next.path, &name), file }),
             );
         }
         each(next)?;
@@ -120,7 +120,7 @@ pub fn compare(
         if is_one_chain && old.is_unchanged(&new) {
             continue;
         }
-        let mut names: BTreeMap<Vec<u8>, (Option<Found>, Option<Found>)> = BTreeMap::new();
+        let mut names: BTreeMap<Vec<u8>, (Option<ChainFile>, Option<ChainFile>)> = BTreeMap::new();
         for (name, file) in before.list(&old)? {
             names.entry(name).or_default().0 = Some(file);
         }
@@ -151,11 +151,11 @@ pub fn compare(
 /// Returns whether two files of one name differ. The time of the last access does not count.
 fn has_changed(
     after: &IndexChain,
-    old: &Found,
-    new: &Found,
+    old: &ChainFile,
+    new: &ChainFile,
     is_one_chain: bool,
 ) -> Result<bool, BrowseError> {
-    let summary = Summary { accessed: old.summary.accessed, ..new.summary.clone() };
+    let summary = FileMetadata { accessed: old.summary.accessed, ..new.summary.clone() };
     if old.summary != summary || (is_one_chain && old.id() != new.id()) {
         return Ok(true);
     }

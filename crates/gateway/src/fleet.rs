@@ -5,10 +5,10 @@
 //! on all gateways of one database; [`observe`] gathers the facts. [`deliver`] sends the alerts.
 
 mod backups;
+mod complaint;
 pub(crate) mod daily_report;
 mod database_outage;
 pub(crate) mod deliver;
-mod found;
 pub(crate) mod incidents;
 pub(crate) mod judge;
 pub(crate) mod observe;

@@ -11,7 +11,7 @@ use crate::database::Database;
 use crate::refusal::Refusal;
 
 /// Pause between two looks for freezes that another gateway or `s3up-server freeze` has recorded.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const CHECK_EVERY: Duration = Duration::from_secs(2);
 /// Time after which a client tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Maximum length of a reason.
@@ -39,7 +39,7 @@ pub(crate) fn parse_reason(text: &str) -> Result<String, String> {
 pub(crate) async fn watch(database: Database) {
     let mut is_failing = false;
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(CHECK_EVERY).await;
         let looked = database.read_freezes().await;
         if let Err(err) = &looked
             && !is_failing

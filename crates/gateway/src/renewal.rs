@@ -16,7 +16,7 @@ use crate::reload::{ReloadError, Reloader};
 use crate::tls;
 
 /// Pause between two looks. A renewed file is used within 15 s, also after one failure.
-const LOOK_EVERY: Duration = Duration::from_secs(4);
+const CHECK_EVERY: Duration = Duration::from_secs(4);
 /// Number of failures in a row with the same files after which they are reported.
 const FAILURES_SILENT: u32 = 1;
 /// Files that fail are tried again at the next look.
@@ -91,7 +91,7 @@ pub(crate) async fn watch(reloader: Reloader) {
     loop {
         certificate.renew_certificate(&reloader).await;
         credentials.renew_credentials(&reloader).await;
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(CHECK_EVERY).await;
     }
 }
 

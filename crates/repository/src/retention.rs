@@ -65,8 +65,7 @@ impl MinAge {
 }
 
 /// Returns what is deleted and kept. `problem` is the finding of the audit of the published chain;
-/// `pending` lists the
-/// objects that an earlier prune started to delete.
+/// `pending` lists the objects that an earlier prune started to delete.
 pub fn plan(
     catalogue: &Catalogue,
     retention: Retention,

@@ -10,7 +10,7 @@
 
 mod change;
 mod error;
-mod names;
+mod name_table;
 mod node;
 
 use std::io::{self, BufWriter, Seek};
@@ -20,7 +20,7 @@ use btrfs_sendstream::{Attribute, Command, CommandKind, Snapshot, Uuid};
 
 use self::change::{change_of, device_type};
 pub use self::error::BuildError;
-use self::names::{Names, Slot};
+use self::name_table::{NameTable, Slot};
 use self::node::{Name, NodeState, Origin};
 use crate::operation::{Change, Operation};
 use crate::record::{Entry, FileType, NodeId, ROOT, base_key, content_key, entry_key};
@@ -34,7 +34,7 @@ const OPERATIONS_MAX: usize = 4096;
 pub struct IndexBuilder {
     directory: PathBuf,
     sorter: Sorter,
-    names: Names,
+    names: NameTable,
     snapshot: Option<Snapshot>,
     /// The file whose operations are being collected.
     current: Option<NodeId>,
@@ -50,7 +50,7 @@ impl IndexBuilder {
         IndexBuilder {
             directory: directory.to_owned(),
             sorter: Sorter::new(directory),
-            names: Names::new(),
+            names: NameTable::new(),
             snapshot: None,
             current: None,
             last: None,
@@ -274,9 +274,9 @@ impl IndexBuilder {
             return Ok(());
         }
         let value = crate::operation::encode(&node.operations);
-        let key = content_key(id, node.fragments);
+        let key = content_key(id, node.groups);
         node.operations.clear();
-        node.fragments += 1;
+        node.groups += 1;
         Ok(self.sorter.put(&key, &value)?)
     }
 

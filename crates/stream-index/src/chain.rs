@@ -7,12 +7,12 @@
 //! A file with several names is changed under one of them. Once a lookup meets such a file, the
 //! changes of each index are collected by file instead of by path.
 
+mod changes_by_file;
 pub mod content;
 mod file;
-mod links;
 mod listing;
-mod settle;
+mod other_names;
 mod tree;
 
-pub use self::file::{FileId, Found};
-pub use self::tree::{Chain, ChainError, join};
+pub use self::file::{ChainFile, FileId};
+pub use self::tree::{ChainError, IndexChain, join};

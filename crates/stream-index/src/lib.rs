@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!    commands of the verifier -> IndexBuilder -> Sorter -> TableWriter -> an index
-//!    indexes of a chain -> Table -> Chain: lookup, listing, content of a file
+//!    indexes of a chain -> Table -> IndexChain: lookup, listing, content of a file
 //! ```
 //!
 //! An index is a delta, like its stream. It names files of the parent by their path there, and is
@@ -23,7 +23,7 @@ pub mod table;
 
 pub use builder::{BuildError, IndexBuilder};
 pub use codec::Malformed;
-pub use record::{FileType, Summary};
+pub use record::{FileMetadata, FileType};
 pub use table::directory::StreamId;
 pub use table::read::{ReadAt, Table};
 pub use table::write::IndexFacts;

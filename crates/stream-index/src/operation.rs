@@ -84,7 +84,7 @@ impl Context {
     }
 }
 
-/// Encodes operations. Each call starts afresh, so that a fragment is read alone.
+/// Encodes operations. Each call starts afresh, so that a group is read alone.
 pub fn encode(operations: &[Operation]) -> Vec<u8> {
     let (mut bytes, mut context) = (Vec::new(), Context::default());
     for operation in operations {
@@ -160,7 +160,7 @@ fn put(operation: &Operation, bytes: &mut Vec<u8>, context: &mut Context) {
     }
 }
 
-/// Decodes the operations of one fragment.
+/// Decodes the operations of one group.
 pub fn decode(value: &[u8]) -> Result<Vec<Operation>, Malformed> {
     let (mut from, mut context) = (Decoder(value), Context::default());
     let mut operations = Vec::new();

@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | `B`, path in the parent, NUL, node (4 bytes) | the [`Node`] that has this path in the parent, and changes |
 //! | `E`, node of a directory (4 bytes), name | [`Entry`]: what has this name at the end |
-//! | `N`, node (4 bytes), number (4 bytes) | operations on the content of the node, in order |
+//! | `N`, node (4 bytes), number (4 bytes) | a group of operations on the content of the node, in order |
 //!
 //! Numbers in keys are big-endian, so that they sort. Node 0 is the root of the subvolume; its
 //! `B` record has an empty path, also in the index of a full. If a file of the parent has several
@@ -53,7 +53,7 @@ pub struct Length {
 /// Metadata that the stream sets. A field of a node that the parent has already is `None` if it
 /// stays as it was there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
+pub struct FileMetadata {
     pub file_type: Option<FileType>,
     /// Permission bits.
     pub mode: Option<u32>,
@@ -74,7 +74,7 @@ pub struct Node {
     pub id: NodeId,
     /// True if the stream gives it another name beside the one that it has.
     pub is_linked: bool,
-    pub summary: Summary,
+    pub summary: FileMetadata,
 }
 
 /// Target of a name in a directory at the end of the stream.
@@ -106,11 +106,11 @@ impl Length {
     }
 }
 
-impl Summary {
+impl FileMetadata {
     /// Returns the metadata of a file that had `self` before and was changed by `change`.
-    pub fn changed(&self, change: &Summary) -> Summary {
+    pub fn changed(&self, change: &FileMetadata) -> FileMetadata {
         let before = self.length.after(0);
-        Summary {
+        FileMetadata {
             file_type: self.file_type,
             mode: change.mode.or(self.mode),
             owner: change.owner.or(self.owner),
@@ -123,7 +123,7 @@ impl Summary {
     }
 
     /// Returns the metadata of a file that the stream creates: the length is known.
-    pub fn created(mut self) -> Summary {
+    pub fn created(mut self) -> FileMetadata {
         self.length.set(self.length.after(0));
         self
     }
@@ -170,10 +170,10 @@ impl Summary {
         }
     }
 
-    pub fn decode(from: &mut Decoder<'_>) -> Result<Summary, Malformed> {
+    pub fn decode(from: &mut Decoder<'_>) -> Result<FileMetadata, Malformed> {
         let set = from.number()?;
         let has = |field: u32| set & 1 << field != 0;
-        let mut summary = Summary::default();
+        let mut summary = FileMetadata::default();
         if has(0) {
             let number = usize::from(from.byte()?);
             let file_type = number.checked_sub(1).and_then(|n| TYPES.get(n));
@@ -218,7 +218,7 @@ impl Node {
     pub fn decode(from: &mut Decoder<'_>) -> Result<Node, Malformed> {
         let number = from.number()?;
         let id = u32::try_from(number >> 1).map_err(|_| Malformed("a node"))?;
-        Ok(Node { id, is_linked: number & 1 == 1, summary: Summary::decode(from)? })
+        Ok(Node { id, is_linked: number & 1 == 1, summary: FileMetadata::decode(from)? })
     }
 }
 
@@ -275,16 +275,16 @@ pub fn entry_key(directory: NodeId, name: &[u8]) -> Vec<u8> {
     [b"E", &directory.to_be_bytes()[..], name].concat()
 }
 
-pub fn content_key(node: NodeId, fragment: u32) -> Vec<u8> {
-    [b"N", &node.to_be_bytes()[..], &fragment.to_be_bytes()].concat()
+pub fn content_key(node: NodeId, group: u32) -> Vec<u8> {
+    [b"N", &node.to_be_bytes()[..], &group.to_be_bytes()].concat()
 }
 
-/// Returns the common start of the keys of all fragments of a node.
 /// Returns the common start of the keys of all entries of a directory.
 pub fn entry_keys(directory: NodeId) -> Vec<u8> {
     entry_key(directory, b"")
 }
 
+/// Returns the common start of the keys of all numbered groups of operations of a node.
 pub fn content_keys(node: NodeId) -> Vec<u8> {
     [b"N", &node.to_be_bytes()[..]].concat()
 }

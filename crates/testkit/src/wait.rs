@@ -1,8 +1,8 @@
 //! Waits for conditions without an event: the end of a process that is not our
 //! child, or the release of a loop device by the kernel.
 //!
-//! The result depends on
-//! the condition; the limit only ends a wait that would never succeed.
+//! The result depends on the condition; the limit only ends a wait that would never
+//! succeed.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! Writes the changed pages of a file to its filesystem, without its metadata.
 //!
 //! `fdatasync` also commits the journal of the filesystem and flushes the cache of the disk, which takes
-//! milliseconds also for a file of which nothing changed. Who only needs that the next store into a mapped
-//! page moves the time stamps of the file needs neither.
+//! milliseconds also for a file of which nothing changed. Neither is needed if only the next store into a
+//! mapped page must move the time stamps of the file.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};

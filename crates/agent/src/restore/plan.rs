@@ -52,14 +52,14 @@ pub enum Step {
     Create,
     Replace,
     /// The file is whole.
-    Skip(Whole, MetadataStep),
+    Skip(WholeReason, MetadataStep),
     /// The file cannot be restored here.
     Refuse(Conflict),
 }
 
 /// The reason for which a file counts as whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whole {
+pub enum WholeReason {
     SameContent,
     /// The gateway does not know the SHA-256.
     SameSizeAndTime,
@@ -92,10 +92,10 @@ pub fn decide(remote: &RemoteFile, local: &LocalEntry, overwrite: Overwrite) -> 
     let has_same_size = size == remote.size;
     let whole = match (remote.sha256, content) {
         (Some(expected), LocalContent::Hashed(found)) if has_same_size && expected == found => {
-            Some(Whole::SameContent)
+            Some(WholeReason::SameContent)
         }
         (None, _) if has_same_size && remote.mtime_ns == Some(mtime_ns) => {
-            Some(Whole::SameSizeAndTime)
+            Some(WholeReason::SameSizeAndTime)
         }
         (Some(_) | None, LocalContent::Hashed(_) | LocalContent::NotHashed) => None,
     };
@@ -149,9 +149,9 @@ mod tests {
         let wrong = LocalContent::Hashed(Sha256Digest::of(b"CONTENT"));
         let none = LocalContent::NotHashed;
         let file = |size, mtime_ns, content| file(size, mtime_ns, 0o600, content);
-        let same = |metadata| Step::Skip(Whole::SameContent, metadata);
+        let same = |metadata| Step::Skip(WholeReason::SameContent, metadata);
         let whole = same(MetadataStep::Same);
-        let same_time = Step::Skip(Whole::SameSizeAndTime, MetadataStep::Same);
+        let same_time = Step::Skip(WholeReason::SameSizeAndTime, MetadataStep::Same);
         let mode = LocalEntry::File { size: 7, mtime_ns: 5, mode: 0o644, content: right };
         let other = Step::Refuse(Conflict::OtherContent);
         #[rustfmt::skip]

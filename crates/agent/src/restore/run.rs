@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::error::RestoreError;
 use super::fetch::{FailureScope, FetchFailure, Fetched, Fetcher, FileTask, Received};
 use super::observe::{ExpectedFile, observe};
-use super::plan::{LocalEntry, MetadataStep, Overwrite, Step, Whole, decide};
+use super::plan::{LocalEntry, MetadataStep, Overwrite, Step, WholeReason, decide};
 use super::retry::FAILURES_IN_A_ROW_MAX;
 use super::summary::{PlanSummary, RestoreSummary};
 use super::target_dir::{Placement, TargetDir};
@@ -249,15 +249,15 @@ struct Executor<'f> {
 
 /// Work that is left for one file.
 #[derive(Debug)]
-enum Work {
+enum FileWork {
     Fetch(FileTask),
-    SetMetadata(RemoteFile, PathBuf, Whole),
+    SetMetadata(RemoteFile, PathBuf, WholeReason),
 }
 
 #[derive(Debug)]
-enum Done {
+enum FileDone {
     Fetched(RemoteFile, Result<Fetched, FetchFailure>),
-    MetadataSet(RemoteFile, Whole, io::Result<()>),
+    MetadataSet(RemoteFile, WholeReason, io::Result<()>),
 }
 
 impl Executor<'_> {
@@ -266,7 +266,7 @@ impl Executor<'_> {
         &mut self,
         planned: &mut mpsc::Receiver<Vec<Planned>>,
     ) -> Result<(), RestoreError> {
-        let (mut queue, mut running) = (VecDeque::new(), JoinSet::<Done>::new());
+        let (mut queue, mut running) = (VecDeque::new(), JoinSet::<FileDone>::new());
         let mut is_planned = false;
         loop {
             while running.len() < CONCURRENT
@@ -290,13 +290,15 @@ impl Executor<'_> {
     }
 
     /// Returns the work of a step, if there is some.
-    fn work(&mut self, (remote, path, step): Planned) -> Option<Work> {
+    fn work(&mut self, (remote, path, step): Planned) -> Option<FileWork> {
         let fetch =
-            |remote, path, placement| Some(Work::Fetch(FileTask { remote, path, placement }));
+            |remote, path, placement| Some(FileWork::Fetch(FileTask { remote, path, placement }));
         match step {
             Step::Create => fetch(remote, path, Placement::Free),
             Step::Replace => fetch(remote, path, Placement::Replace),
-            Step::Skip(whole, MetadataStep::Set) => Some(Work::SetMetadata(remote, path, whole)),
+            Step::Skip(whole, MetadataStep::Set) => {
+                Some(FileWork::SetMetadata(remote, path, whole))
+            }
             Step::Skip(whole, metadata) => {
                 self.summary.metadata_differs += u64::from(metadata == MetadataStep::Keep);
                 self.whole(&remote, whole);
@@ -309,34 +311,34 @@ impl Executor<'_> {
         }
     }
 
-    fn spawn(&self, work: Work, running: &mut JoinSet<Done>) {
+    fn spawn(&self, work: FileWork, running: &mut JoinSet<FileDone>) {
         match work {
-            Work::Fetch(task) => {
+            FileWork::Fetch(task) => {
                 let fetcher = self.fetcher.clone();
                 running.spawn(async move {
                     let fetched = fetcher.fetch(&task).await;
-                    Done::Fetched(task.remote, fetched)
+                    FileDone::Fetched(task.remote, fetched)
                 });
             }
-            Work::SetMetadata(remote, path, whole) => {
+            FileWork::SetMetadata(remote, path, whole) => {
                 let target = self.fetcher.target.clone();
                 running.spawn_blocking(move || {
                     let set = target.set_metadata(&path, &remote.metadata());
-                    Done::MetadataSet(remote, whole, set)
+                    FileDone::MetadataSet(remote, whole, set)
                 });
             }
         }
     }
 
-    fn whole(&mut self, remote: &RemoteFile, whole: Whole) {
+    fn whole(&mut self, remote: &RemoteFile, whole: WholeReason) {
         self.summary.add_whole(remote, whole);
         (self.ended)(remote, None);
     }
 
-    fn done(&mut self, done: Done) -> Result<(), RestoreError> {
+    fn done(&mut self, done: FileDone) -> Result<(), RestoreError> {
         match done {
-            Done::Fetched(remote, fetched) => self.fetched(&remote, fetched),
-            Done::MetadataSet(remote, whole, set) => {
+            FileDone::Fetched(remote, fetched) => self.fetched(&remote, fetched),
+            FileDone::MetadataSet(remote, whole, set) => {
                 match set {
                     Ok(()) => self.summary.metadata_set += 1,
                     Err(_) => self.summary.metadata_refused += 1,

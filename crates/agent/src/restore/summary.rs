@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::plan::{MetadataStep, Step, Whole};
+use super::plan::{MetadataStep, Step, WholeReason};
 use crate::remote_files::remote_file::RemoteFile;
 
 /// Maximum number of failures that are kept for the summary. Each is logged as well.
@@ -61,9 +61,9 @@ pub struct PlanSummary {
 }
 
 impl RestoreSummary {
-    pub fn add_whole(&mut self, file: &RemoteFile, whole: Whole) {
+    pub fn add_whole(&mut self, file: &RemoteFile, whole: WholeReason) {
         self.skipped.add(file.size);
-        self.without_digest += u64::from(whole == Whole::SameSizeAndTime);
+        self.without_digest += u64::from(whole == WholeReason::SameSizeAndTime);
     }
 
     pub fn add_failure(&mut self, file: &RemoteFile, reason: String) {

@@ -1,11 +1,11 @@
-//! `ls`, `find`, `diff` and `index`: look into backups by the indexes of their streams.
+//! `ls`, `find`, `diff` and `index`: read backups by the indexes of their streams.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
-use btrfs_stream_index::chain::Chain as IndexChain;
-use btrfs_to_s3::browse::{self, FoundAt};
+use btrfs_stream_index::chain::IndexChain;
+use btrfs_to_s3::browse::{self, BackupFile};
 use btrfs_to_s3::restore::select_backup::{BackupSelector, ChainReader};
 use clap::Args;
 use globset::GlobBuilder;
@@ -113,7 +113,7 @@ async fn indexes(access: &BucketAccess, which: &WhichArgs) -> anyhow::Result<Ind
 }
 
 /// Prints files, sorted by their paths.
-fn print_files(found: &[FoundAt], is_json: bool) -> anyhow::Result<Exit> {
+fn print_files(found: &[BackupFile], is_json: bool) -> anyhow::Result<Exit> {
     let lines: Vec<_> = found.iter().map(FileLine::of).collect();
     print(&if is_json { json(&lines) } else { files_table(&lines) })
 }

@@ -3,7 +3,7 @@
 //!
 //! The [records](crate::snapshots::record) say what that may be, and the bucket decides
 //! ([`leftover`]): a backup that is whole there is never removed, whatever a record
-//! says. The bucket is tidied first, then the snapshot goes, its record last. In the
+//! says. The bucket is cleaned up first, then the snapshot goes, its record last. In the
 //! bucket only objects that carry the run of the record are deleted. Nothing goes before
 //! a newer backup is published; the published snapshot never goes, for the next
 //! incremental needs it; and where the published chain cannot be read, nothing goes at

@@ -1,4 +1,4 @@
-//! `index`, `ls`, `find` and `diff`: looking into backups without reading their chunks.
+//! `index`, `ls`, `find` and `diff`: reading backups without reading their chunks.
 
 use std::fs;
 use std::os::unix::fs::symlink;

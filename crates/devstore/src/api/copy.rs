@@ -16,7 +16,7 @@ use crate::behaviours::Behaviours;
 use crate::model::digest::Claims;
 use crate::model::precondition::Precondition;
 use crate::model::record::Attributes;
-use crate::storage::objects::Found;
+use crate::storage::objects::FoundVersion;
 
 struct Source {
     bucket: String,
@@ -125,7 +125,7 @@ fn attributes(
     })
 }
 
-fn output(put: &Found, source_version_id: Option<String>) -> dto::CopyObjectOutput {
+fn output(put: &FoundVersion, source_version_id: Option<String>) -> dto::CopyObjectOutput {
     let object = put.object();
     let mut result = dto::CopyObjectResult {
         checksum_type: Some(kind(&object.checksum)),

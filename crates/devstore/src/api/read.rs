@@ -11,7 +11,7 @@ use super::{Api, with_status};
 use crate::model::digest::{Checksum, ChecksumKind};
 use crate::model::precondition;
 use crate::model::record::{Object, Part};
-use crate::storage::objects::Found;
+use crate::storage::objects::FoundVersion;
 
 /// Maximum number of parts that GetObjectAttributes lists.
 const PARTS_MAX: i32 = 1000;
@@ -110,7 +110,7 @@ impl Api {
         bucket: String,
         key: String,
         version_id: Option<String>,
-    ) -> S3Result<Found> {
+    ) -> S3Result<FoundVersion> {
         self.work(move |store| store.find(&bucket, &key, version_id.as_deref())).await
     }
 }

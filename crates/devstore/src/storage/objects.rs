@@ -20,7 +20,7 @@ use crate::storage::receive::Received;
 use crate::storage::store::{State, Store};
 
 /// A version of an object, and the version id that S3 shows to clients.
-pub(crate) struct Found {
+pub(crate) struct FoundVersion {
     pub(crate) version: Arc<Version>,
     pub(crate) shown_id: Option<String>,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Deleted {
     pub(crate) is_delete_marker: bool,
 }
 
-impl Found {
+impl FoundVersion {
     pub(crate) fn object(&self) -> &Object {
         self.version.object().expect("a delete marker is never found")
     }
@@ -46,7 +46,7 @@ impl Store {
         attributes: Attributes,
         received: Received,
         precondition: &Precondition,
-    ) -> S3Result<Found> {
+    ) -> S3Result<FoundVersion> {
         let mut state = self.state()?;
         precondition.check(current_etag(state.bucket(bucket)?, key))?;
         let received_tells = received.tells_checksum;
@@ -86,7 +86,7 @@ impl Store {
         bucket: &str,
         key: &str,
         content: Content,
-    ) -> S3Result<Found> {
+    ) -> S3Result<FoundVersion> {
         let order = state.next_order();
         let bucket_name = bucket;
         let bucket = state.bucket_mut(bucket)?;
@@ -106,7 +106,7 @@ impl Store {
         if let Some(replaced) = bucket.insert(Arc::clone(&version)) {
             self.remove_blobs(&replaced);
         }
-        Ok(Found { shown_id: bucket.shown_id(&version), version })
+        Ok(FoundVersion { shown_id: bucket.shown_id(&version), version })
     }
 
     fn remove_blobs(&self, version: &Version) {
@@ -118,7 +118,7 @@ impl Store {
         bucket: &str,
         key: &str,
         version_id: Option<&str>,
-    ) -> S3Result<Found> {
+    ) -> S3Result<FoundVersion> {
         find(self.state()?.bucket(bucket)?, key, version_id)
     }
 
@@ -129,7 +129,7 @@ impl Store {
         key: &str,
         version_id: Option<&str>,
         choose: impl FnOnce(&Object) -> S3Result<Range<u64>>,
-    ) -> S3Result<(Found, Range<u64>, Reader)> {
+    ) -> S3Result<(FoundVersion, Range<u64>, Reader)> {
         let state = self.state()?;
         let found = find(state.bucket(bucket)?, key, version_id)?;
         self.archive_state_of(found.object()).check_readable()?;
@@ -211,7 +211,7 @@ pub(crate) fn current_etag<'a>(bucket: &'a Bucket, key: &str) -> Option<&'a str>
     bucket.newest(key)?.object().map(|object| object.etag.as_str())
 }
 
-pub(crate) fn find(bucket: &Bucket, key: &str, version_id: Option<&str>) -> S3Result<Found> {
+pub(crate) fn find(bucket: &Bucket, key: &str, version_id: Option<&str>) -> S3Result<FoundVersion> {
     let version = match version_id {
         None => bucket.newest(key).ok_or_else(|| S3Error::new(S3ErrorCode::NoSuchKey)),
         Some(id) => {
@@ -223,7 +223,7 @@ pub(crate) fn find(bucket: &Bucket, key: &str, version_id: Option<&str>) -> S3Re
     if version.object().is_none() {
         return Err(delete_marker_refusal(version_id));
     }
-    Ok(Found { version: Arc::clone(version), shown_id: bucket.shown_id(version) })
+    Ok(FoundVersion { version: Arc::clone(version), shown_id: bucket.shown_id(version) })
 }
 
 /// Returns the refusal for a delete marker, which S3 marks with a header:

@@ -16,7 +16,7 @@ use crate::model::precondition::Precondition;
 use crate::model::record::{Attributes, Content, Object, Part, UploadRecord};
 use crate::storage::blob::random_id;
 use crate::storage::bucket::{Bucket, Upload};
-use crate::storage::objects::{Found, current_etag};
+use crate::storage::objects::{FoundVersion, current_etag};
 use crate::storage::receive::Received;
 use crate::storage::store::{State, Store};
 
@@ -93,7 +93,7 @@ impl Store {
         listed: &[ListedPart],
         expected: &ExpectedObject,
         precondition: &Precondition,
-    ) -> S3Result<Found> {
+    ) -> S3Result<FoundVersion> {
         let mut state = self.state()?;
         let bucket = state.bucket(&name.bucket)?;
         let upload = bucket.upload(name)?;

@@ -34,7 +34,7 @@ pub(super) async fn run(files: ConfigFiles, log: LogArgs) -> anyhow::Result<Exit
     let gateway = Gateway::start(config).await.map_err(start_error)?;
     let listener =
         TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
-    // Before anyone is told of the start, and can stop what has started.
+    // Before the start is announced: from then on, a signal may stop the gateway.
     let signals = ShutdownSignal::listen();
     let address = listener.local_addr().context("get the address of the listening socket")?;
     let scheme = if tls.is_some() { "https" } else { "http" };

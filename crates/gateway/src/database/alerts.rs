@@ -10,7 +10,7 @@ use super::error::DatabaseError;
 use crate::alert::{About, Alert, Channel, Topic};
 use crate::clock::Millis;
 
-/// Maximum number of alerts that one look returns, the oldest first.
+/// Maximum number of alerts that one query returns, the oldest first.
 const ALERTS_MAX: i64 = 100;
 /// Alerts that are older than this are not delivered: a channel that is new, or was broken for a week,
 /// does not begin with old incidents.

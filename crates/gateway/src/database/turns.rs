@@ -31,7 +31,7 @@ const RENEW_EVERY: Duration = Duration::from_secs(2);
 /// Maximum wait for another upload: its slowest request to S3 takes four minutes.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 /// Pause between two checks of a path that another upload holds.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const CHECK_EVERY: Duration = Duration::from_millis(50);
 /// Time of PostgreSQL in milliseconds.
 const NOW: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
 
@@ -156,7 +156,7 @@ impl Turn {
             if self.turns.running.elapsed().saturating_sub(began) >= wait_max {
                 return Err(HoldError::Busy);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_EVERY).await;
         }
     }
 

@@ -10,7 +10,7 @@ use s3up_cli::age_text;
 use s3up_core::Count;
 use s3up_core::wire::{BackupCheck, BackupReport, ClientState, RunOutcome, SubvolumeReport};
 
-use super::found::{Found, eased};
+use super::complaint::{Complaint, exit_threshold};
 use crate::clock::Millis;
 use crate::database::backup_reports::ReceivedBackupReport;
 
@@ -21,7 +21,7 @@ pub(super) fn backups(
     report_age: Duration,
     late_after: Option<Duration>,
     before: Option<ClientState>,
-) -> Found {
+) -> Complaint {
     let found: Vec<_> = report
         .subvolumes
         .iter()
@@ -45,7 +45,7 @@ fn one(
     report_age: Duration,
     late_after: Option<Duration>,
     before: Option<ClientState>,
-) -> Found {
+) -> Complaint {
     failed_run(subvolume)
         .or_else(|| unrestorable(subvolume))
         .or_else(|| failed_verify(subvolume))
@@ -53,19 +53,19 @@ fn one(
         .or_else(|| degraded(subvolume))
 }
 
-fn failed_run(subvolume: &SubvolumeReport) -> Found {
+fn failed_run(subvolume: &SubvolumeReport) -> Complaint {
     let run = subvolume.last_run.as_ref().filter(|run| run.outcome == RunOutcome::Failed)?;
     let error = run.error.as_deref().unwrap_or("no reason is known");
     Some((ClientState::Failing, format!("the backup of {} failed: {error}", run.at)))
 }
 
-fn unrestorable(subvolume: &SubvolumeReport) -> Found {
+fn unrestorable(subvolume: &SubvolumeReport) -> Complaint {
     let problem = subvolume.problem.as_deref().unwrap_or("no reason is known");
     (subvolume.restorable == Some(false))
         .then(|| (ClientState::Failing, format!("it cannot be restored: {problem}")))
 }
 
-fn failed_verify(subvolume: &SubvolumeReport) -> Found {
+fn failed_verify(subvolume: &SubvolumeReport) -> Complaint {
     let (at, error) = failure(subvolume.last_verify.as_ref())?;
     Some((ClientState::Failing, format!("the verify of {at} failed: {error}")))
 }
@@ -75,7 +75,7 @@ fn late(
     report_age: Duration,
     late_after: Option<Duration>,
     before: Option<ClientState>,
-) -> Found {
+) -> Complaint {
     let Some(age) = subvolume.newest_backup_age_seconds else {
         // Unless the host read the bucket, it is not known that there is none.
         subvolume.observed_at.as_ref()?;
@@ -83,14 +83,14 @@ fn late(
     };
     let age = Duration::from_secs(age).saturating_add(report_age);
     let limit = late_after.or(subvolume.overdue_age_seconds.map(Duration::from_secs))?;
-    (age > eased(limit, before == Some(ClientState::Late))).then(|| {
+    (age > exit_threshold(limit, before == Some(ClientState::Late))).then(|| {
         let at = subvolume.newest_backup_at.as_deref().unwrap_or("an unknown time");
         let reason = format!("its newest backup is {} old, of {at}", age_text(age));
         (ClientState::Late, reason)
     })
 }
 
-fn degraded(subvolume: &SubvolumeReport) -> Found {
+fn degraded(subvolume: &SubvolumeReport) -> Complaint {
     let reason = if let Some(error) = &subvolume.unreadable {
         format!("the host could not read its backups: {error}")
     } else if let Some((at, error)) = failure(subvolume.last_drill.as_ref()) {

@@ -9,7 +9,7 @@ use s3up_cli::one_line;
 use s3up_core::Size;
 use s3up_core::wire::{ClientList, ClientStatus};
 
-use super::incidents::{Incident, OpenIncident};
+use super::incidents::{IncidentKey, OpenIncident};
 use super::judge::datetime_of;
 use super::overview::headline;
 use crate::clock::{Millis, time_text};
@@ -32,7 +32,7 @@ pub(crate) fn due(last: Option<&LastReport>, at: Time, now: Millis) -> Option<Da
 /// Returns the text of a report. Its first line tells whether all is well.
 pub(crate) fn text(
     list: &ClientList,
-    open: &BTreeMap<Incident, OpenIncident>,
+    open: &BTreeMap<IncidentKey, OpenIncident>,
     last: Option<&LastReport>,
 ) -> String {
     let mut text = format!("{}\n\n", one_line(&headline(list)));
@@ -105,7 +105,7 @@ mod tests {
     use s3up_core::ClientName;
     use s3up_core::wire::{ClientState, Total};
 
-    use super::super::incidents::Incident;
+    use super::super::incidents::IncidentKey;
     use super::super::overview::overview;
     use super::*;
     use crate::alert::Topic;
@@ -155,7 +155,7 @@ mod tests {
             facts("new", NOON, 0, 0),
         ];
         let incident = |reason: &str| OpenIncident { since: NOON, reason: reason.to_owned() };
-        let open: BTreeMap<Incident, OpenIncident> = [
+        let open: BTreeMap<IncidentKey, OpenIncident> = [
             ((Topic::Quota, "a".to_owned()), incident("it has stored a lot")),
             ((Topic::Certificate, "gw1".to_owned()), incident("its certificate ends soon")),
         ]

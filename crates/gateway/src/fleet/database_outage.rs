@@ -1,17 +1,17 @@
-//! Decides when the operator is told that the database fails. Such an alert cannot wait in the database. Pure.
+//! Decides when the operator is alerted that the database fails. Such an alert cannot wait in the database. Pure.
 
 use crate::alert::{About, Alert, Topic, incident_id};
 use crate::clock::Millis;
 
-/// Time after which an outage is told. A restart of PostgreSQL takes less.
-const TOLD_AFTER: Millis = 5 * 60 * 1000;
+/// Time after which an outage is an alert. A restart of PostgreSQL takes less.
+const ALERT_AFTER: Millis = 5 * 60 * 1000;
 
-/// The current outage, and whether one channel has told it.
+/// The current outage, and whether its alert was delivered.
 #[derive(Debug, Default)]
 pub(super) struct DatabaseOutage {
     /// Begin of the outage.
     since: Option<Millis>,
-    is_told: bool,
+    is_delivered: bool,
 }
 
 impl DatabaseOutage {
@@ -19,20 +19,20 @@ impl DatabaseOutage {
     pub(super) fn alert(&mut self, is_ready: bool, now: Millis) -> Option<Alert> {
         if is_ready {
             let since = self.since?;
-            if self.is_told {
+            if self.is_delivered {
                 return Some(alert(true, since, now));
             }
             self.since = None;
             return None;
         }
         let since = *self.since.get_or_insert(now);
-        (!self.is_told && now - since >= TOLD_AFTER).then(|| alert(false, since, now))
+        (!self.is_delivered && now - since >= ALERT_AFTER).then(|| alert(false, since, now))
     }
 
     /// Notes that the receiver has taken `alert`.
-    pub(super) fn told(&mut self, alert: &Alert) {
-        self.is_told = matches!(alert.about, About::Incident { is_over: false, .. });
-        if !self.is_told {
+    pub(super) fn delivered(&mut self, alert: &Alert) {
+        self.is_delivered = matches!(alert.about, About::Incident { is_over: false, .. });
+        if !self.is_delivered {
             self.since = None;
         }
     }
@@ -57,22 +57,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_of_five_minutes_is_told_once_and_so_is_its_end() {
+    fn an_outage_of_five_minutes_is_delivered_once_and_so_is_its_end() {
         let minute = 60_000;
         let mut outage = DatabaseOutage::default();
         assert_eq!(outage.alert(true, 0), None);
         assert_eq!(outage.alert(false, minute), None);
-        assert_eq!(outage.alert(true, 2 * minute), None, "a short one is not told");
+        assert_eq!(outage.alert(true, 2 * minute), None, "a short one is no alert");
         assert_eq!(outage.alert(false, 3 * minute), None);
         assert_eq!(outage.alert(false, 7 * minute), None);
         let begun = outage.alert(false, 8 * minute).unwrap();
         assert!(outage.alert(false, 9 * minute).is_some(), "it was not taken");
-        outage.told(&begun);
+        outage.delivered(&begun);
         assert_eq!(outage.alert(false, 10 * minute), None);
         let over = outage.alert(true, 11 * minute).unwrap();
         assert_eq!(over.about, About::Incident { topic: Topic::Database, is_over: true });
         assert!(outage.alert(true, 12 * minute).is_some(), "it was not taken");
-        outage.told(&over);
+        outage.delivered(&over);
         assert_eq!(outage.alert(true, 13 * minute), None);
     }
 }

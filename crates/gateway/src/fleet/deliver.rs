@@ -11,8 +11,8 @@ use crate::gateway::Gateway;
 use crate::mail::{MailError, MailSettings};
 use crate::webhook;
 
-/// Pause between two looks for alerts.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Pause between two checks for alerts.
+const CHECK_EVERY: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(60);
 
 /// The receiver of the alerts of a channel.
@@ -64,16 +64,16 @@ pub(crate) async fn deliver_all(gateway: Gateway, channel: Channel) {
             is_failing = deliver(&gateway, channel, &receiver, is_failing).await;
             let is_ready = gateway.database().is_ready().await;
             if let Some(alert) = outage.alert(is_ready, gateway.database().now()) {
-                tell_outage(&receiver, channel, &alert, &mut outage).await;
+                deliver_outage(&receiver, channel, &alert, &mut outage).await;
             }
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(CHECK_EVERY).await;
     }
 }
 
-/// Tells a receiver that the database fails, or works again. It is told past the database, so each gateway
-/// tells it.
-async fn tell_outage(
+/// Sends the alert of a database outage directly, because the database cannot hold it. So each gateway
+/// sends its own.
+async fn deliver_outage(
     receiver: &Receiver,
     channel: Channel,
     alert: &Alert,
@@ -82,7 +82,7 @@ async fn tell_outage(
     let (host, channel, id) = (receiver.host(), channel.as_str(), &alert.id);
     match receiver.send(alert).await {
         Ok(()) => {
-            outage.told(alert);
+            outage.delivered(alert);
             tracing::info!(event = "alert_delivered", channel, %host, id, client = alert.subject);
         }
         Err(err) => {

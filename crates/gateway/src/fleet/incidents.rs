@@ -29,8 +29,8 @@ const FAILED_KEYS: (u64, u64) = (100, 20);
 /// Most automatic renewals come a month before the end.
 const CERTIFICATE_ENDS_WITHIN: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// The subject of an incident and its topic.
-pub(crate) type Incident = (Topic, String);
+/// Identifies an incident: its topic, then its subject.
+pub(crate) type IncidentKey = (Topic, String);
 
 /// An incident that has begun and is not over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub(crate) struct GatewayFacts {
 }
 
 /// Returns the incidents of the database by topic and subject.
-pub(crate) fn by_subject(rows: Vec<IncidentRow>) -> BTreeMap<Incident, OpenIncident> {
+pub(crate) fn by_subject(rows: Vec<IncidentRow>) -> BTreeMap<IncidentKey, OpenIncident> {
     rows.into_iter()
         .map(|(incident, (since, reason))| (incident, OpenIncident { since, reason }))
         .collect()
@@ -86,9 +86,9 @@ pub(crate) fn judge_all<'p>(
     facts: &[ClientFacts],
     changes: &BTreeMap<ClientName, Changes>,
     gateway: &GatewayFacts,
-    open: &BTreeMap<Incident, OpenIncident>,
+    open: &BTreeMap<IncidentKey, OpenIncident>,
     now: Millis,
-) -> Vec<(Incident, Verdict)> {
+) -> Vec<(IncidentKey, Verdict)> {
     let is_open = |topic, subject: &str| open.contains_key(&(topic, subject.to_owned()));
     let mut judged = Vec::new();
     for policy in policies {
@@ -125,8 +125,8 @@ pub(crate) fn judge_all<'p>(
 
 /// Returns the incidents that begin and end.
 pub(crate) fn transitions(
-    open: &BTreeMap<Incident, OpenIncident>,
-    judged: Vec<(Incident, Verdict)>,
+    open: &BTreeMap<IncidentKey, OpenIncident>,
+    judged: Vec<(IncidentKey, Verdict)>,
 ) -> Vec<Transition> {
     let changed = judged.into_iter().filter_map(|(incident, verdict)| {
         let is_open = open.contains_key(&incident);

@@ -12,11 +12,11 @@ use s3up_cli::age_text;
 use s3up_core::wire::{ClientState, Heartbeat};
 
 use super::backups::backups;
-use super::found::{Found, eased};
+use super::complaint::{Complaint, exit_threshold};
 use crate::clock::{Millis, time_text};
 use crate::database::client_facts::ClientFacts;
 
-/// A report of a day may arrive until the end of the next one, by the time that the agent is told.
+/// A report of a day may arrive until the end of the next one, by `report.time` of the agent.
 /// After one more day it is missed.
 const REPORT_DAYS: i64 = 3;
 
@@ -89,9 +89,9 @@ fn silence(
     thresholds: Thresholds,
     before: Option<ClientState>,
     now: Millis,
-) -> Found {
+) -> Complaint {
     let age = age(last_at, now);
-    let limit = eased(thresholds.silent_after, before == Some(ClientState::Silent));
+    let limit = exit_threshold(thresholds.silent_after, before == Some(ClientState::Silent));
     (age > limit).then(|| {
         let reason = format!("no {what} for {}, since {}", age_text(age), time_text(last_at));
         (ClientState::Silent, reason)
@@ -99,17 +99,17 @@ fn silence(
 }
 
 /// Nothing of the client is stored until it is released.
-fn frozen(facts: &ClientFacts) -> Found {
+fn frozen(facts: &ClientFacts) -> Complaint {
     let freeze = facts.frozen.as_ref()?;
     Some((ClientState::Failing, freeze.sentence()))
 }
 
-fn not_scanned(heartbeat: &Heartbeat) -> Found {
+fn not_scanned(heartbeat: &Heartbeat) -> Complaint {
     let error = heartbeat.watch_error.as_deref()?;
     Some((ClientState::Failing, format!("a watch cannot be scanned: {error}")))
 }
 
-fn failing(heartbeat: &Heartbeat) -> Found {
+fn failing(heartbeat: &Heartbeat) -> Complaint {
     let reason = match heartbeat.files.problems.files {
         0 => return None,
         1 => "1 file cannot be uploaded; its report names it".to_owned(),
@@ -118,9 +118,9 @@ fn failing(heartbeat: &Heartbeat) -> Found {
     Some((ClientState::Failing, reason))
 }
 
-fn lag(heartbeat: &Heartbeat, thresholds: Thresholds, before: Option<ClientState>) -> Found {
+fn lag(heartbeat: &Heartbeat, thresholds: Thresholds, before: Option<ClientState>) -> Complaint {
     let wait = Duration::from_secs(heartbeat.oldest_pending_seconds?);
-    let limit = eased(thresholds.lag_after, before == Some(ClientState::Late));
+    let limit = exit_threshold(thresholds.lag_after, before == Some(ClientState::Late));
     (wait > limit).then(|| {
         let files = heartbeat.files.pending.files;
         let reason = format!("{files} pending, the oldest for {}", age_text(wait));
@@ -129,7 +129,7 @@ fn lag(heartbeat: &Heartbeat, thresholds: Thresholds, before: Option<ClientState
 }
 
 /// A time of the client's clock that is ahead counts as now.
-fn old_scan(heartbeat: &Heartbeat, thresholds: Thresholds, now: Millis) -> Found {
+fn old_scan(heartbeat: &Heartbeat, thresholds: Thresholds, now: Millis) -> Complaint {
     let parse = |text: &str| text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond);
     let (since, reason) = match heartbeat.last_scan_at.as_deref().and_then(parse) {
         Some(at) => (at, format!("no complete scan since {}", time_text(at))),
@@ -142,7 +142,7 @@ fn old_scan(heartbeat: &Heartbeat, thresholds: Thresholds, now: Millis) -> Found
     (age(since, now) > thresholds.silent_after).then_some((ClientState::Late, reason))
 }
 
-fn degraded(heartbeat: &Heartbeat) -> Found {
+fn degraded(heartbeat: &Heartbeat) -> Complaint {
     let watcher = &heartbeat.watcher;
     // It is off for `s3up scan`, which needs none.
     (!matches!(watcher.state.as_str(), "ok" | "off")).then(|| {
@@ -153,7 +153,7 @@ fn degraded(heartbeat: &Heartbeat) -> Found {
 }
 
 /// The files are in the bucket, but some of them could not be restored.
-fn failed_drill(heartbeat: &Heartbeat) -> Found {
+fn failed_drill(heartbeat: &Heartbeat) -> Complaint {
     let drill = heartbeat.last_drill.as_ref().filter(|drill| drill.failed > 0)?;
     let files =
         if drill.failed == 1 { "1 file".to_owned() } else { format!("{} files", drill.failed) };
@@ -161,7 +161,7 @@ fn failed_drill(heartbeat: &Heartbeat) -> Found {
     Some((ClientState::Degraded, reason))
 }
 
-fn missed_report(facts: &ClientFacts, now: Millis) -> Found {
+fn missed_report(facts: &ClientFacts, now: Millis) -> Complaint {
     let oldest = date_of(now).checked_sub(REPORT_DAYS.days()).unwrap_or(Date::MIN);
     let newest = match &facts.last_report_day {
         Some(day) => day.parse().ok()?,

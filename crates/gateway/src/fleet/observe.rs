@@ -1,5 +1,5 @@
-//! Looks at everything that may be an incident, records those that begin and end, and writes the daily
-//! report. The decisions are those of [`super::incidents`] and [`super::daily_report`].
+//! Gathers the facts for incidents, records the incidents that begin and end, and writes the daily report.
+//! The decisions are those of [`super::incidents`] and [`super::daily_report`].
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,7 +7,9 @@ use s3up_core::error_chain;
 use s3up_store::Versioning;
 
 use super::daily_report;
-use super::incidents::{GatewayFacts, Incident, OpenIncident, by_subject, judge_all, transitions};
+use super::incidents::{
+    GatewayFacts, IncidentKey, OpenIncident, by_subject, judge_all, transitions,
+};
 use super::overview::overview;
 use crate::clock::millis;
 use crate::database::DatabaseError;
@@ -17,10 +19,10 @@ use crate::gateway::Gateway;
 /// Number of minutes over which requests without a valid key are counted.
 const MINUTES: usize = 10;
 
-/// The memory of one gateway between two looks.
+/// The memory of one gateway between two observations.
 pub(crate) struct Observer {
     host: String,
-    /// Total of the requests without a valid key at each of the last looks.
+    /// Total of the requests without a valid key at each of the last observations.
     failed_keys: VecDeque<u64>,
 }
 
@@ -33,7 +35,7 @@ impl Observer {
     }
 
     /// Observes once. What the database does not answer is asked again the next time.
-    pub(crate) async fn look(&mut self, gateway: &Gateway, facts: &[ClientFacts]) {
+    pub(crate) async fn observe(&mut self, gateway: &Gateway, facts: &[ClientFacts]) {
         let recorded = self.record_incidents(gateway, facts).await;
         let reported = match &recorded {
             Ok(()) => write_daily_report(gateway, facts).await,
@@ -117,7 +119,7 @@ async fn write_daily_report(gateway: &Gateway, facts: &[ClientFacts]) -> Result<
     let Some(at) = live.alerts.report_at else { return Ok(()) };
     let last = database.last_daily_report().await?;
     let Some(day) = daily_report::due(last.as_ref(), at, database.now()) else { return Ok(()) };
-    let open: BTreeMap<Incident, OpenIncident> = by_subject(database.open_incidents().await?);
+    let open: BTreeMap<IncidentKey, OpenIncident> = by_subject(database.open_incidents().await?);
     let list = overview(live.clients.policies(), facts.to_vec(), &open, database.now());
     let text = daily_report::text(&list, &open, last.as_ref());
     let (day, clients) = (day.to_string(), daily_report::reported(&list));

@@ -6,7 +6,7 @@ use s3up_core::ClientName;
 use s3up_core::wire::{self, ClientList, ClientState, ClientStatus, Frozen};
 
 use super::backups::aged;
-use super::incidents::{Incident, OpenIncident};
+use super::incidents::{IncidentKey, OpenIncident};
 use super::judge::{Thresholds, judge};
 use crate::clients::ClientPolicy;
 use crate::clock::{Millis, time_text};
@@ -18,7 +18,7 @@ use crate::database::record::RecordedState;
 pub(crate) fn overview<'p>(
     policies: impl Iterator<Item = &'p ClientPolicy>,
     facts: Vec<ClientFacts>,
-    open: &BTreeMap<Incident, OpenIncident>,
+    open: &BTreeMap<IncidentKey, OpenIncident>,
     now: Millis,
 ) -> ClientList {
     let mut facts: BTreeMap<ClientName, ClientFacts> =
@@ -38,7 +38,7 @@ pub(crate) fn overview<'p>(
 pub(crate) fn status(
     policy: &ClientPolicy,
     facts: ClientFacts,
-    open: &BTreeMap<Incident, OpenIncident>,
+    open: &BTreeMap<IncidentKey, OpenIncident>,
     now: Millis,
 ) -> ClientStatus {
     let judgement = judge(&facts, thresholds(policy), now);
@@ -76,7 +76,7 @@ pub(crate) fn status(
 
 fn incidents_of(
     client: &ClientName,
-    open: &BTreeMap<Incident, OpenIncident>,
+    open: &BTreeMap<IncidentKey, OpenIncident>,
 ) -> Vec<wire::Incident> {
     let own = open
         .iter()

@@ -32,7 +32,7 @@ pub(super) async fn judge_once(gateway: &Gateway, observer: &mut Observer) {
     // The error is reported by those who need an answer.
     let Ok(facts) = gateway.database().client_facts().await else { return };
     record_states(gateway, &facts);
-    observer.look(gateway, &facts).await;
+    observer.observe(gateway, &facts).await;
 }
 
 fn record_states(gateway: &Gateway, facts: &[ClientFacts]) {

@@ -24,7 +24,7 @@ use s3up_core::wire::{self, ClientState, ClientStatus, FileTotals, Part, Readine
 use self::labels::{ClientLabels, Value, float, seconds};
 use crate::alert::{Channel, Topic};
 use crate::clock::{Millis, millis};
-use crate::fleet::incidents::{Incident, OpenIncident, by_subject};
+use crate::fleet::incidents::{IncidentKey, OpenIncident, by_subject};
 use crate::fleet::overview::overview;
 use crate::gateway::Gateway;
 use crate::openapi::AdminRefusals;
@@ -200,7 +200,7 @@ fn add_uploads(registry: &mut Registry, gateway: &Gateway) {
 fn add_incidents(
     registry: &mut Registry,
     clients: &[ClientStatus],
-    open: &BTreeMap<Incident, OpenIncident>,
+    open: &BTreeMap<IncidentKey, OpenIncident>,
 ) {
     let of_clients = Family::<ClientTopicLabels, Value>::default();
     let of_gateways = Family::<TopicLabels, Value>::default();

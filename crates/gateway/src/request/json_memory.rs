@@ -46,7 +46,7 @@ impl Default for JsonShare {
 }
 
 impl JsonMemory {
-    /// Takes memory for a body of `bytes`. A client that has no room left is told at once; if all
+    /// Takes memory for a body of `bytes`. A client that has no room left is refused at once; if all
     /// memory is in use, this waits for some time.
     pub(crate) async fn take(&self, share: &JsonShare, bytes: u64) -> Result<JsonPermit, Refusal> {
         self.take_within(BUFFER_WAIT, share, bytes).await

@@ -50,7 +50,7 @@ impl QuotaClaim {
     }
 
     /// Reserves the bytes of a file whose length was not known before.
-    pub(super) async fn settle(
+    pub(super) async fn reserve_rest(
         &mut self,
         database: &Database,
         client: &ClientName,

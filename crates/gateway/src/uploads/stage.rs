@@ -156,7 +156,7 @@ impl Uploads {
         let lock = self.in_flight.lock(&file.key).await?;
         let turn = self.take_turn(&file.client.policy.name, &file.key).await;
         let slot = file.slot.take().map_or_else(|| file.client.upload_slot(), Ok)?;
-        let stored = self.look(file).await?;
+        let stored = self.find(file).await?;
         let overwrite = match stored.decide(file)? {
             (Decision::Unchanged, Some((found, sha256))) => {
                 lock.run(body.verify_unstored(sha256)).await??;
@@ -196,7 +196,7 @@ impl Uploads {
             None => err.into(),
         })?;
         if let Some(claim) = &mut claim
-            && let Err(refusal) = claim.settle(&self.database, name, staged.facts().len).await
+            && let Err(refusal) = claim.reserve_rest(&self.database, name, staged.facts().len).await
         {
             staged.abort().await;
             return Err(refusal);

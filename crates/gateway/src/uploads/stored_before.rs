@@ -49,9 +49,9 @@ impl StoredBefore {
 }
 
 impl Uploads {
-    /// Looks at the file that is stored under the path. S3 is asked once at most: not if nothing
+    /// Returns the file that is stored under the path. S3 is asked once at most: not if nothing
     /// depends on the answer.
-    pub(super) async fn look(&self, file: &IncomingFile) -> Result<StoredBefore, Refusal> {
+    pub(super) async fn find(&self, file: &IncomingFile) -> Result<StoredBefore, Refusal> {
         match (file.client.policy.overwrite, file.metadata.sha256) {
             (Overwrite::Versioned, None) => return Ok(StoredBefore::NotAsked),
             // If the catalogue is wrong, the same content is stored once more, as another version.

@@ -93,7 +93,7 @@ impl Uploads {
         lock: &KeyLock,
     ) -> Result<(ObjectFacts, bool), Refusal> {
         let store = self.store();
-        let found = match self.look(file).await? {
+        let found = match self.find(file).await? {
             StoredBefore::Found { found, has_same_content: true } => *found,
             StoredBefore::Found { has_same_content: false, .. } => {
                 let what = format!("expected a file with SHA-256 {sha256}, found another one");

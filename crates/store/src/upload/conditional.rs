@@ -37,7 +37,7 @@ impl Store {
         Ok(headers)
     }
 
-    /// Looks at the key and returns whether the condition of `put` holds now.
+    /// Examines the key and returns whether the condition of `put` holds now.
     async fn holds(&self, put: &Put, retry_for: Duration) -> Result<bool, StoreError> {
         let found = match &put.overwrite {
             Overwrite::Allowed => return Ok(true),

@@ -3,7 +3,7 @@
 use btrfs_sendstream::{Attribute, Command, CommandKind, Snapshot};
 
 use super::error::BuildError;
-use super::names::Names;
+use super::name_table::NameTable;
 use crate::operation::{Change, CloneSource, EncodedWrite};
 use crate::record::FileType;
 
@@ -14,7 +14,7 @@ const PUNCH_HOLE: u64 = 2;
 pub(super) fn change_of(
     command: &Command<'_>,
     snapshot: Option<&Snapshot>,
-    names: &mut Names,
+    names: &mut NameTable,
 ) -> Result<Option<Change>, BuildError> {
     use Attribute::{
         CloneLen, CloneOffset, Compression, Encryption, FallocateMode, FileOffset, Size,
@@ -60,7 +60,7 @@ pub(super) fn change_of(
 fn clone_source(
     command: &Command<'_>,
     snapshot: Option<&Snapshot>,
-    names: &mut Names,
+    names: &mut NameTable,
 ) -> Result<CloneSource, BuildError> {
     let path = command.bytes(Attribute::ClonePath).unwrap_or_default();
     let uuid = command.uuid(Attribute::CloneUuid);

@@ -1,7 +1,7 @@
 //! One file while the index is built.
 
 use crate::operation::Operation;
-use crate::record::{FileType, Node, NodeId, Summary};
+use crate::record::{FileMetadata, FileType, Node, NodeId};
 
 /// The origin of a node.
 #[derive(Clone, Debug)]
@@ -45,16 +45,16 @@ pub(super) struct NodeState {
     pub(super) is_linked: bool,
     /// True if its records must be written.
     pub(super) is_dirty: bool,
-    pub(super) summary: Summary,
+    pub(super) summary: FileMetadata,
     pub(super) names: Vec<Name>,
     pub(super) operations: Vec<Operation>,
-    /// Number of records of operations that were written.
-    pub(super) fragments: u32,
+    /// Number of groups of operations that were written.
+    pub(super) groups: u32,
 }
 
 impl NodeState {
     pub(super) fn new(file_type: FileType) -> NodeState {
-        let summary = Summary { file_type: Some(file_type), ..Summary::default() };
+        let summary = FileMetadata { file_type: Some(file_type), ..FileMetadata::default() };
         let is_directory = file_type == FileType::Directory;
         NodeState { summary, is_directory, is_dirty: true, ..NodeState::of(Origin::New) }
     }
@@ -66,10 +66,10 @@ impl NodeState {
             is_directory: false,
             is_linked: false,
             is_dirty: false,
-            summary: Summary::default(),
+            summary: FileMetadata::default(),
             names: Vec::new(),
             operations: Vec::new(),
-            fragments: 0,
+            groups: 0,
         }
     }
 

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use self::pieces::Pieces;
 pub use self::pieces::{Extent, Source};
-use super::file::Found;
-use super::tree::{Chain, ChainError};
+use super::file::ChainFile;
+use super::tree::{ChainError, IndexChain};
 use crate::operation::{self, Change, CloneSource, Operation};
 use crate::record::{Entry, NodeId, content_keys};
 
@@ -21,16 +21,16 @@ const DEPTH_MAX: usize = 128;
 type Moment = u64;
 const END: Moment = u64::MAX;
 
-impl Chain {
+impl IndexChain {
     /// Returns the extents of a file, in order. What lies between them is a hole.
-    pub fn extents(&self, file: &Found) -> Result<Vec<Extent>, ChainError> {
+    pub fn extents(&self, file: &ChainFile) -> Result<Vec<Extent>, ChainError> {
         let mut pieces = self.content(&file.parts(), END, 0)?;
         pieces.truncate(file.summary.length.after(0));
         Ok(pieces.into_extents())
     }
 
     /// Returns the extended attributes of a file.
-    pub fn xattrs(&self, file: &Found) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, ChainError> {
+    pub fn xattrs(&self, file: &ChainFile) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, ChainError> {
         let mut xattrs = BTreeMap::new();
         for (level, node) in file.parts() {
             self.operations(level, node, |operation| {
@@ -91,7 +91,7 @@ impl Chain {
         for (level, node) in parts {
             let until = if Some(*level) == last_level { until } else { END };
             if depth > DEPTH_MAX {
-                return Err(ChainError::TooDeep { level: *level });
+                return Err(ChainError::TooDeep { level: *level, of: self.levels.len() });
             }
             self.operations(*level, *node, |operation| {
                 if operation.at < until {
@@ -156,7 +156,7 @@ impl Chain {
             CloneSource::Name { directory, name } => match self.entry(level, directory, &name)? {
                 Some(Entry::New(node)) => return Ok((vec![(level, node.id)], at)),
                 Some(Entry::Moved { path, .. }) => path,
-                Some(Entry::Removed) | None => return Err(missing(level, &name)),
+                Some(Entry::Removed) | None => return Err(self.missing(level, &name)),
             },
         };
         let mut parts = self.parent_parts(level, &path)?;
@@ -172,13 +172,9 @@ impl Chain {
 
     /// Returns the nodes that make a file of the parent of a level.
     fn parent_parts(&self, level: usize, path: &[u8]) -> Result<Vec<(usize, NodeId)>, ChainError> {
-        let missing = || missing(level, path);
+        let missing = || self.missing(level, path);
         let lower = level.checked_sub(1).ok_or_else(missing)?;
         let found = self.lookup_at(lower, path)?.ok_or_else(missing)?;
-        Ok(self.settle(lower, found)?.parts())
+        Ok(self.with_changes_by_other_names(lower, found)?.parts())
     }
-}
-
-fn missing(level: usize, path: &[u8]) -> ChainError {
-    ChainError::Missing { level, path: String::from_utf8_lossy(path).into_owned() }
 }

@@ -1,6 +1,6 @@
 //! A file that a lookup or a listing found.
 
-use crate::record::{FileType, NodeId, Summary};
+use crate::record::{FileMetadata, FileType, NodeId};
 
 /// Identifies a file within a chain: the level whose stream creates it, and its node there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,7 +12,7 @@ pub struct FileId {
 /// A file on the way to one level: what that level says of it, and the file it is in the level
 /// below.
 #[derive(Clone, Debug)]
-pub(super) enum At {
+pub(super) enum FileSource {
     /// Created in the stream of this level.
     New(NodeId),
     /// Has a path in the parent.
@@ -20,32 +20,37 @@ pub(super) enum At {
         path: Vec<u8>,
         /// The nodes of this level that stand for it.
         nodes: Vec<NodeId>,
-        below: Box<Found>,
+        below: Box<ChainFile>,
     },
 }
 
 /// A file in the tree of a backup.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct ChainFile {
     pub(super) level: usize,
-    pub(super) at: At,
+    pub(super) at: FileSource,
     /// All metadata.
-    pub summary: Summary,
+    pub summary: FileMetadata,
     /// True if the file has, or had, several names.
     pub is_linked: bool,
     /// Nodes that change the file, from the oldest level on, if they were collected by file.
     pub(super) changes: Option<Vec<(usize, NodeId)>>,
 }
 
-impl Found {
-    pub(super) fn new(level: usize, at: At, summary: Summary, is_linked: bool) -> Found {
-        Found { level, at, summary, is_linked, changes: None }
+impl ChainFile {
+    pub(super) fn new(
+        level: usize,
+        at: FileSource,
+        summary: FileMetadata,
+        is_linked: bool,
+    ) -> ChainFile {
+        ChainFile { level, at, summary, is_linked, changes: None }
     }
 
     pub fn id(&self) -> FileId {
         match &self.at {
-            At::New(node) => FileId { level: self.level, node: *node },
-            At::Parent { below, .. } => below.id(),
+            FileSource::New(node) => FileId { level: self.level, node: *node },
+            FileSource::Parent { below, .. } => below.id(),
         }
     }
 
@@ -55,13 +60,16 @@ impl Found {
 
     /// Returns true if both stand for the same file, or the same tree, without any change between
     /// their backups. Says nothing about changes under another name of a file.
-    pub fn is_unchanged(&self, other: &Found) -> bool {
+    pub fn is_unchanged(&self, other: &ChainFile) -> bool {
         self.level == other.level
             && self.changes == other.changes
             && match (&self.at, &other.at) {
-                (At::New(node), At::New(other)) => node == other,
-                (At::Parent { path, .. }, At::Parent { path: other, .. }) => path == other,
-                (At::New(_), At::Parent { .. }) | (At::Parent { .. }, At::New(_)) => false,
+                (FileSource::New(node), FileSource::New(other)) => node == other,
+                (FileSource::Parent { path, .. }, FileSource::Parent { path: other, .. }) => {
+                    path == other
+                }
+                (FileSource::New(_), FileSource::Parent { .. })
+                | (FileSource::Parent { .. }, FileSource::New(_)) => false,
             }
     }
 
@@ -77,7 +85,7 @@ impl Found {
     }
 
     fn own_changes(&self, parts: &mut Vec<(usize, NodeId)>) {
-        if let At::Parent { nodes, below, .. } = &self.at {
+        if let FileSource::Parent { nodes, below, .. } = &self.at {
             below.own_changes(parts);
             parts.extend(nodes.iter().map(|node| (self.level, *node)));
         }

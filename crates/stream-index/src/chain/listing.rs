@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::file::{At, Found};
-use super::tree::{Chain, ChainError, join};
+use super::file::{ChainFile, FileSource};
+use super::tree::{ChainError, IndexChain, join};
 use crate::codec::Decoder;
 use crate::record::{Entry, Node, NodeId, base_keys_below, entry_keys};
 
@@ -19,22 +19,26 @@ struct Touched {
     deeper: BTreeSet<Vec<u8>>,
 }
 
-impl Chain {
+impl IndexChain {
     /// Returns the entries of a directory, by name.
-    pub fn list(&self, directory: &Found) -> Result<Vec<(Vec<u8>, Found)>, ChainError> {
-        let settle = |(name, found)| Ok((name, self.settle(self.top(), found)?));
-        self.list_unsettled(directory)?.into_iter().map(settle).collect()
+    pub fn list(&self, directory: &ChainFile) -> Result<Vec<(Vec<u8>, ChainFile)>, ChainError> {
+        let settle =
+            |(name, found)| Ok((name, self.with_changes_by_other_names(self.top(), found)?));
+        self.list_by_path(directory)?.into_iter().map(settle).collect()
     }
 
-    fn list_unsettled(&self, directory: &Found) -> Result<BTreeMap<Vec<u8>, Found>, ChainError> {
+    fn list_by_path(
+        &self,
+        directory: &ChainFile,
+    ) -> Result<BTreeMap<Vec<u8>, ChainFile>, ChainError> {
         let level = directory.level;
         let (path, nodes, below) = match &directory.at {
-            At::New(id) => return self.new_entries(level, *id),
-            At::Parent { path, nodes, below } => (path, nodes, below),
+            FileSource::New(id) => return self.new_entries(level, *id),
+            FileSource::Parent { path, nodes, below } => (path, nodes, below),
         };
         let touched = self.touched_below(level, path)?;
         let mut entries = BTreeMap::new();
-        for (name, below) in self.list_unsettled(below)? {
+        for (name, below) in self.list_by_path(below)? {
             let found = match touched.nodes.get(&name) {
                 Some(nodes) => self.patched(level, join(path, &name), nodes.clone(), below),
                 None if touched.deeper.contains(&name) => {
@@ -57,7 +61,7 @@ impl Chain {
         &self,
         level: usize,
         node: NodeId,
-    ) -> Result<BTreeMap<Vec<u8>, Found>, ChainError> {
+    ) -> Result<BTreeMap<Vec<u8>, ChainFile>, ChainError> {
         let mut found = BTreeMap::new();
         for (name, entry) in self.entries(level, &[node])? {
             found.extend(self.follow(level, entry)?.map(|file| (name, file)));

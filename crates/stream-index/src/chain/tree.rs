@@ -1,7 +1,7 @@
 //! Finds the file at a path of a chain.
 
-use super::file::{At, Found};
-use super::links::Links;
+use super::changes_by_file::ChangesByFile;
+use super::file::{ChainFile, FileSource};
 use crate::codec::{Decoder, Malformed};
 use crate::record::{Entry, Node, NodeId, ROOT, base_keys, base_keys_below, entry_key};
 use crate::table::TableError;
@@ -14,14 +14,29 @@ const PATH_BYTES_MAX: usize = 64 << 10;
 pub enum ChainError {
     #[error(transparent)]
     Table(#[from] TableError),
-    #[error("the index of backup {level}: {path:?} is not in the index of its parent")]
-    Missing { level: usize, path: String },
-    #[error("the index of backup {level}: expected a full first and incrementals after it")]
-    Order { level: usize },
+    #[error(
+        "the index of backup {} of {of}: expected {path:?} in the index of its parent, found \
+         nothing; build both again with `index --build`",
+        .level + 1
+    )]
+    Missing { level: usize, of: usize, path: String },
+    #[error(
+        "the index of backup {} of {of}: expected that of {}, found that of {}; build the \
+         indexes again with `index --build`",
+        .level + 1, kind(*.level > 0), kind(*.level == 0)
+    )]
+    Order { level: usize, of: usize },
     #[error("the path {path:?}: expected at most {PATH_BYTES_MAX} bytes")]
     TooLong { path: String },
-    #[error("the stream of backup {level} has more levels of clones than an index can follow")]
-    TooDeep { level: usize },
+    #[error(
+        "the stream of backup {} of {of} has more levels of clones than an index can follow",
+        .level + 1
+    )]
+    TooDeep { level: usize, of: usize },
+}
+
+fn kind(is_incremental: bool) -> &'static str {
+    if is_incremental { "an incremental" } else { "a full" }
 }
 
 impl From<Malformed> for ChainError {
@@ -31,20 +46,20 @@ impl From<Malformed> for ChainError {
 }
 
 /// The indexes of a chain, from its full on. The tree is that of the last one.
-pub struct Chain {
+pub struct IndexChain {
     pub(super) levels: Vec<Table>,
-    pub(super) links: Links,
+    pub(super) changes_by_file: ChangesByFile,
 }
 
-impl Chain {
-    pub fn new(levels: Vec<Table>) -> Result<Chain, ChainError> {
+impl IndexChain {
+    pub fn new(levels: Vec<Table>) -> Result<IndexChain, ChainError> {
         for (level, table) in levels.iter().enumerate() {
             if table.stream().is_incremental != (level > 0) {
-                return Err(ChainError::Order { level });
+                return Err(ChainError::Order { level, of: levels.len() });
             }
         }
-        let links = Links::new(levels.len());
-        Ok(Chain { levels, links })
+        let changes_by_file = ChangesByFile::new(levels.len());
+        Ok(IndexChain { levels, changes_by_file })
     }
 
     pub fn levels(&self) -> &[Table] {
@@ -56,13 +71,17 @@ impl Chain {
     }
 
     /// Returns the file at a path, relative to the subvolume. The empty path is its root.
-    pub fn lookup(&self, path: &[u8]) -> Result<Option<Found>, ChainError> {
+    pub fn lookup(&self, path: &[u8]) -> Result<Option<ChainFile>, ChainError> {
         let found = self.lookup_at(self.top(), path)?;
-        found.map(|found| self.settle(self.top(), found)).transpose()
+        found.map(|found| self.with_changes_by_other_names(self.top(), found)).transpose()
     }
 
     /// Looks a path up in one level. Changes by another name of the file are not in it.
-    pub(super) fn lookup_at(&self, level: usize, path: &[u8]) -> Result<Option<Found>, ChainError> {
+    pub(super) fn lookup_at(
+        &self,
+        level: usize,
+        path: &[u8],
+    ) -> Result<Option<ChainFile>, ChainError> {
         if path.len() > PATH_BYTES_MAX {
             let path = String::from_utf8_lossy(path).into_owned();
             return Err(ChainError::TooLong { path });
@@ -75,11 +94,11 @@ impl Chain {
         Ok(Some(found))
     }
 
-    fn root(&self, level: usize) -> Result<Found, ChainError> {
+    fn root(&self, level: usize) -> Result<ChainFile, ChainError> {
         let nodes = self.nodes(level, b"")?;
         if level == 0 {
             let summary = nodes.into_iter().next().map(|node| node.summary).unwrap_or_default();
-            return Ok(Found::new(level, At::New(ROOT), summary, false));
+            return Ok(ChainFile::new(level, FileSource::New(ROOT), summary, false));
         }
         let below = self.root(level - 1)?;
         Ok(self.patched(level, Vec::new(), nodes, below))
@@ -101,18 +120,28 @@ impl Chain {
         level: usize,
         path: Vec<u8>,
         nodes: Vec<Node>,
-        below: Found,
-    ) -> Found {
+        below: ChainFile,
+    ) -> ChainFile {
         let is_linked = below.is_linked || nodes.iter().any(|node| node.is_linked);
         let summary =
             nodes.iter().fold(below.summary.clone(), |before, node| before.changed(&node.summary));
         let nodes = nodes.into_iter().map(|node| node.id).collect();
-        Found::new(level, At::Parent { path, nodes, below: Box::new(below) }, summary, is_linked)
+        ChainFile::new(
+            level,
+            FileSource::Parent { path, nodes, below: Box::new(below) },
+            summary,
+            is_linked,
+        )
     }
 
     /// Returns a file of the parent, as a level has it. If the level touches neither the file nor
     /// anything below it, that is the file of the older level.
-    fn of_parent(&self, level: usize, path: &[u8], below: Found) -> Result<Found, ChainError> {
+    fn of_parent(
+        &self,
+        level: usize,
+        path: &[u8],
+        below: ChainFile,
+    ) -> Result<ChainFile, ChainError> {
         let nodes = self.nodes(level, path)?;
         let is_touched = !nodes.is_empty()
             || (below.is_directory() && self.levels[level].has_prefix(&base_keys_below(path))?);
@@ -120,18 +149,19 @@ impl Chain {
     }
 
     /// Returns what an entry of a level leads to.
-    pub(super) fn follow(&self, level: usize, entry: Entry) -> Result<Option<Found>, ChainError> {
+    pub(super) fn follow(
+        &self,
+        level: usize,
+        entry: Entry,
+    ) -> Result<Option<ChainFile>, ChainError> {
         match entry {
             Entry::Removed => Ok(None),
             Entry::New(Node { id, is_linked, summary }) => {
                 let summary = summary.created();
-                Ok(Some(Found::new(level, At::New(id), summary, is_linked)))
+                Ok(Some(ChainFile::new(level, FileSource::New(id), summary, is_linked)))
             }
             Entry::Moved { path, node } => {
-                let missing = || ChainError::Missing {
-                    level,
-                    path: String::from_utf8_lossy(&path).into_owned(),
-                };
+                let missing = || self.missing(level, &path);
                 let lower = level.checked_sub(1).ok_or_else(missing)?;
                 let below = self.lookup_at(lower, &path)?.ok_or_else(missing)?;
                 let mut found = self.of_parent(level, &path, below)?;
@@ -151,15 +181,21 @@ impl Chain {
         Ok(value.map(|value| Entry::decode(&value)).transpose()?)
     }
 
+    /// Returns the error for a path that a level names and its parent does not have.
+    pub(super) fn missing(&self, level: usize, path: &[u8]) -> ChainError {
+        let path = String::from_utf8_lossy(path).into_owned();
+        ChainError::Missing { level, of: self.levels.len(), path }
+    }
+
     /// Returns what has this name in a directory.
-    fn child(&self, directory: &Found, name: &[u8]) -> Result<Option<Found>, ChainError> {
+    fn child(&self, directory: &ChainFile, name: &[u8]) -> Result<Option<ChainFile>, ChainError> {
         let level = directory.level;
         match &directory.at {
-            At::New(id) => match self.entry(level, *id, name)? {
+            FileSource::New(id) => match self.entry(level, *id, name)? {
                 Some(entry) => self.follow(level, entry),
                 None => Ok(None),
             },
-            At::Parent { path, nodes, below } => {
+            FileSource::Parent { path, nodes, below } => {
                 for id in nodes.iter().rev() {
                     if let Some(entry) = self.entry(level, *id, name)? {
                         return self.follow(level, entry);

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use btrfs_sendstream::{CommandBatch, Verifier};
 use btrfs_stream_index::chain::content::Source;
-use btrfs_stream_index::chain::{Chain, Found, join};
+use btrfs_stream_index::chain::{ChainFile, IndexChain, join};
 use btrfs_stream_index::{FileType, IndexBuilder, IndexFacts, Table};
 
 #[derive(Default)]
@@ -43,12 +43,13 @@ impl Replay {
         self.streams.push(stream);
     }
 
-    fn chain(&self) -> Chain {
+    fn chain(&self) -> IndexChain {
         let table = |(bytes, facts): &(Vec<u8>, IndexFacts)| {
             Table::open(Box::new(bytes.clone()), Some(facts.directory_sha256))
                 .expect("a readable tree and index")
         };
-        Chain::new(self.indexes.iter().map(table).collect()).expect("a readable tree and index")
+        IndexChain::new(self.indexes.iter().map(table).collect())
+            .expect("a readable tree and index")
     }
 
     pub fn assert_same(&self, snapshot: &Path, situation: &str) {
@@ -65,8 +66,8 @@ impl Replay {
 
     fn compare(
         &self,
-        chain: &Chain,
-        found: &Found,
+        chain: &IndexChain,
+        found: &ChainFile,
         path: &[u8],
         snapshot: &Path,
         inodes: &mut HashMap<u64, btrfs_stream_index::chain::FileId>,
@@ -131,8 +132,8 @@ impl Replay {
 
     fn compare_directory(
         &self,
-        chain: &Chain,
-        found: &Found,
+        chain: &IndexChain,
+        found: &ChainFile,
         path: &[u8],
         snapshot: &Path,
         inodes: &mut HashMap<u64, btrfs_stream_index::chain::FileId>,
@@ -166,7 +167,7 @@ impl Replay {
     }
 
     /// Reads a file from the streams, by its extents.
-    fn content(&self, chain: &Chain, found: &Found) -> Vec<u8> {
+    fn content(&self, chain: &IndexChain, found: &ChainFile) -> Vec<u8> {
         let mut content = vec![0; found.summary.length.after(0) as usize];
         for extent in chain.extents(found).expect("a readable tree and index") {
             let bytes = match extent.source {

@@ -1,7 +1,7 @@
 //! Files of backups, their differences and the indexes, as tables and as JSON.
 
 use btrfs_stream_index::FileType;
-use btrfs_to_s3::browse::{FoundAt, PathChange, shown};
+use btrfs_to_s3::browse::{BackupFile, PathChange, shown};
 use jiff::Timestamp;
 use s3up_cli::table;
 use s3up_core::{Size, error_chain};
@@ -58,7 +58,7 @@ fn name_of(file_type: Option<FileType>) -> &'static str {
 }
 
 impl FileLine {
-    pub fn of(found: &FoundAt) -> FileLine {
+    pub fn of(found: &BackupFile) -> FileLine {
         let summary = &found.file.summary;
         let modified = summary.modified.and_then(|time| {
             // The time of a file may be outside of the calendar.

@@ -87,7 +87,7 @@ fn drill_age(drill: Option<&Drill>, now: Timestamp) -> String {
     age.unwrap_or_else(|| "never".to_owned())
 }
 
-/// Returns the age of a time, which may be younger than `now`.
+/// Returns the age of a time, which may lie after `now`.
 fn age_of(at: &str, now: Timestamp) -> Option<String> {
     let at: Timestamp = at.parse().ok()?;
     Some(age_text(Duration::try_from(now.duration_since(at)).unwrap_or_default()))

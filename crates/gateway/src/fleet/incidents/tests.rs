@@ -118,7 +118,7 @@ fn a_gateway_tells_strangers_its_certificate_and_the_versions_of_its_bucket() {
 #[test]
 fn an_incident_begins_once_and_ends_once_and_what_is_unknown_changes_nothing() {
     let incident = |topic, subject: &str| (topic, subject.to_owned());
-    let is_open = |topics: &[Topic]| -> BTreeMap<Incident, OpenIncident> {
+    let is_open = |topics: &[Topic]| -> BTreeMap<IncidentKey, OpenIncident> {
         let of = |topic: &Topic| {
             (incident(*topic, "web"), OpenIncident { since: 0, reason: String::new() })
         };

@@ -10,10 +10,10 @@ use crate::record::Node;
 pub(super) type Changes = HashMap<FileId, Vec<Node>>;
 
 /// Collected once, when the first file with several names is found.
-pub(super) struct Links(pub(super) Vec<Mutex<Option<Arc<Changes>>>>);
+pub(super) struct ChangesByFile(pub(super) Vec<Mutex<Option<Arc<Changes>>>>);
 
-impl Links {
-    pub(super) fn new(levels: usize) -> Links {
-        Links((0..levels).map(|_| Mutex::new(None)).collect())
+impl ChangesByFile {
+    pub(super) fn new(levels: usize) -> ChangesByFile {
+        ChangesByFile((0..levels).map(|_| Mutex::new(None)).collect())
     }
 }

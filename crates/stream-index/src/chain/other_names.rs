@@ -2,23 +2,27 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::file::{At, Found};
-use super::links::Changes;
-use super::tree::{Chain, ChainError};
+use super::changes_by_file::Changes;
+use super::file::{ChainFile, FileSource};
+use super::tree::{ChainError, IndexChain};
 use crate::codec::Decoder;
 use crate::record::{Node, NodeId};
 
 /// Returns the file as its stream creates it.
-fn created(found: &Found) -> &Found {
+fn created(found: &ChainFile) -> &ChainFile {
     match &found.at {
-        At::New(_) => found,
-        At::Parent { below, .. } => created(below),
+        FileSource::New(_) => found,
+        FileSource::Parent { below, .. } => created(below),
     }
 }
 
-impl Chain {
+impl IndexChain {
     /// Applies the changes up to level `top` that are made to a file under its other names.
-    pub(super) fn settle(&self, top: usize, mut found: Found) -> Result<Found, ChainError> {
+    pub(super) fn with_changes_by_other_names(
+        &self,
+        top: usize,
+        mut found: ChainFile,
+    ) -> Result<ChainFile, ChainError> {
         if !found.is_linked || found.is_directory() {
             return Ok(found);
         }
@@ -37,7 +41,7 @@ impl Chain {
     }
 
     fn changes(&self, level: usize) -> Result<Arc<Changes>, ChainError> {
-        let mut cell = self.links.0[level].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cell = self.changes_by_file.0[level].lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(changes) = &*cell {
             return Ok(Arc::clone(changes));
         }

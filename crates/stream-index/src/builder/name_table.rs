@@ -32,7 +32,7 @@ pub(super) enum Slot {
     Removed,
 }
 
-pub(super) struct Names {
+pub(super) struct NameTable {
     is_incremental: bool,
     next: NodeId,
     slots: HashMap<Box<[u8]>, Slot>,
@@ -83,9 +83,9 @@ fn text(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
 }
 
-impl Names {
-    pub(super) fn new() -> Names {
-        Names {
+impl NameTable {
+    pub(super) fn new() -> NameTable {
+        NameTable {
             is_incremental: false,
             next: ROOT + 1,
             slots: HashMap::new(),
