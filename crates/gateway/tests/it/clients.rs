@@ -1,7 +1,6 @@
 //! The fleet from outside: states, reports and metrics for an admin key, and `s3up-server fleet`.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
 use s3up_core::Code;
@@ -10,8 +9,8 @@ use s3up_devstore::Versioning;
 use s3up_testkit::find_program;
 use serde_json::{Value, json};
 
-use crate::fixture::{KEY, READER_KEY, World, config, problem, stored};
-use crate::running::Running;
+use crate::backup_reports;
+use crate::fixture::{KEY, OTHER_KEY, READER_KEY, World, config, problem, stored};
 
 const ADMIN_KEY: &str = "s3up_admin_0123456789012345678901234567890123";
 
@@ -131,6 +130,7 @@ async fn metrics_have_every_client_and_pass_the_check_of_prometheus() {
     let world = world().await;
     stored(world.put("a.txt", "hello")).await;
     report(&world, KEY, 0).await;
+    backup_reports::send(&world, OTHER_KEY, &backup_reports::report()).await;
 
     let answer = get(&world, "/metrics", ADMIN_KEY).await;
 
@@ -155,6 +155,8 @@ async fn metrics_have_every_client_and_pass_the_check_of_prometheus() {
         "s3up_client_incident{client=\"webapp\",topic=\"changes\"} 0.0",
         "s3up_gateway_incident{topic=\"authentication\"} 0.0",
         "s3up_failed_keys_total 0.0",
+        "s3up_client_backup_chain_length{client=\"webapp-prod\"} 3.0",
+        "s3up_client_subvolumes{client=\"webapp-prod\",result=\"restorable\"} 1.0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
@@ -258,128 +260,4 @@ fn the_command_prints_the_fleet_and_its_check_fails_while_a_client_is_not_safe()
     let table: Vec<_> = text.lines().take(4).collect();
     assert!(table.iter().all(|line| line.len() <= 80), "{text}");
     assert!(text.contains("webapp-prod  never"), "{text}");
-}
-
-/// A gateway with one alert in its database, and the S3 server that it needs.
-struct Alerting {
-    root: tempfile::TempDir,
-    s3: s3up_devstore::DevStore,
-    gateway: Running,
-    database: sqlx::SqliteConnection,
-}
-
-impl Alerting {
-    async fn start(alerts: &str) -> Alerting {
-        let root = tempfile::tempdir().expect("a directory");
-        let s3 = crate::process::s3(&root).await;
-        let (file, database) = (root.path().join("server.yaml"), root.path().join("gateway.db"));
-        let text = format!("{}alerts: {alerts}\n", config(&s3.endpoint(), &database));
-        std::fs::write(&file, text).expect("a file");
-        // It makes the tables.
-        let mut fleet = Command::new(env!("CARGO_BIN_EXE_s3up-server"));
-        let made = fleet.args(["fleet", "--config"]).arg(&file).output();
-        let made = made.expect("a program that runs");
-        assert!(made.status.success(), "{made:?}");
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&database);
-        let mut database = sqlx::ConnectOptions::connect(&options).await.expect("a database");
-        let at = jiff::Timestamp::try_from((s3up_testkit::CLOCK.wall)()).expect("a time");
-        let row = "INSERT INTO alerts (id, client, state, before, reason, at) \
-             VALUES ('web-5-silent', 'web', 'silent', 'ok', 'no heartbeat', $1)";
-        let row = sqlx::query(row).bind(at.as_millisecond());
-        row.execute(&mut database).await.expect("a row");
-        Alerting { s3, gateway: Running::start(&file, &[]), root, database }
-    }
-
-    /// Stops the gateway, and returns the channel of each delivery with the number of attempts.
-    async fn stop(mut self) -> Vec<(String, i64)> {
-        assert!(self.gateway.stop().await.success());
-        let rows = "SELECT channel, attempts FROM deliveries WHERE delivered_at IS NOT NULL";
-        let rows = sqlx::query_as(rows).fetch_all(&mut self.database).await.expect("rows");
-        self.s3.stop().await;
-        drop(self.root);
-        rows
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_alert_is_delivered_once_and_a_ready_gateway_pings() {
-    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
-    let url = receiver(sender).await;
-    let alerts = format!("{{ webhook_url: \"{url}/alert/secret\", ping_url: \"{url}/ping\" }}");
-
-    let alerting = Alerting::start(&alerts).await;
-
-    let mut seen = Vec::new();
-    while seen.len() < 2 {
-        seen.push(received.recv().await.expect("a request"));
-    }
-    seen.sort();
-    let [(alert_path, alert), (ping_path, ping)] = &seen[..] else { unreachable!("two requests") };
-    assert_eq!((alert_path.as_str(), ping_path.as_str()), ("/alert/secret", "/ping"));
-    let alert: Value = serde_json::from_str(alert).expect("JSON");
-    assert_eq!(alert["text"], "web is silent: no heartbeat");
-    assert_eq!((&alert["id"], &alert["before"]), (&json!("web-5-silent"), &json!("ok")));
-    assert_eq!(ping, "");
-    let delivered = alerting.gateway.logged("alert_delivered", 1);
-    assert!(!delivered.contains("secret"), "{delivered}");
-    assert_eq!(alerting.stop().await, [("webhook".to_owned(), 1)]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_alert_is_delivered_by_mail() {
-    let Some(program) = find_program("aiosmtpd") else {
-        println!("SKIPPED: aiosmtpd is not installed");
-        return;
-    };
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
-    let port = port.expect("a free port").port();
-    let dir = tempfile::tempdir().expect("a directory");
-    let address = format!("127.0.0.1:{port}");
-    let mut server = Command::new(program)
-        .args(["--nosetuid", "--class", "aiosmtpd.handlers.Mailbox"])
-        .args(["--listen", &address])
-        .arg(dir.path().join("mail"))
-        .spawn()
-        .expect("a mail server");
-    let listens = || std::net::TcpStream::connect(&address).is_ok();
-    assert!(s3up_testkit::wait_until(Duration::from_secs(30), listens), "it does not listen");
-    let alerts = format!(
-        "{{ mail: {{ host: 127.0.0.1, port: {port}, tls: none, from: s3up@example.org, \
-           to: [\"Ops <ops@example.org>\", second@example.org] }} }}"
-    );
-
-    let alerting = Alerting::start(&alerts).await;
-
-    alerting.gateway.logged("alert_delivered", 1);
-    let mails: Vec<_> = std::fs::read_dir(dir.path().join("mail/new")).expect("mails").collect();
-    let [Ok(mail)] = &mails[..] else { panic!("{mails:?}") };
-    let text = std::fs::read_to_string(mail.path()).expect("a mail");
-    for line in [
-        "Subject: s3up: web is silent",
-        "To: \"Ops\" <ops@example.org>, second@example.org",
-        "Message-ID: <web-5-silent@s3up.invalid>",
-        "web is silent: no heartbeat.",
-    ] {
-        let found = text.lines().any(|found| found.replace("Ops <", "\"Ops\" <") == line);
-        assert!(found, "{line}: {text}");
-    }
-    assert_eq!(alerting.stop().await, [("mail".to_owned(), 1)]);
-    server.kill().expect("a mail server that runs");
-    server.wait().expect("its end");
-}
-
-/// Returns the URL of a server that sends the path and the body of each request to `sender`.
-async fn receiver(sender: tokio::sync::mpsc::UnboundedSender<(String, String)>) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
-        let sender = sender.clone();
-        async move {
-            let path = request.uri().path().to_owned();
-            let body = axum::body::to_bytes(request.into_body(), 10_000).await.expect("a body");
-            sender.send((path, String::from_utf8_lossy(&body).into_owned())).expect("a test");
-        }
-    });
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    format!("http://{address}")
 }

@@ -88,6 +88,15 @@ pub fn with_database(config: &str, settings: &str) -> String {
     format!("{before}database: {{ {settings} }}{after}")
 }
 
+/// Returns a `server.yaml` with the database of the test: PostgreSQL, or a file below `root`.
+fn config_on(postgres: Option<&Postgres>, endpoint: &str, root: &Path) -> String {
+    let text = config(endpoint, &root.join(DATABASE));
+    match postgres {
+        Some(postgres) => with_database(&text, &format!("url: \"{}\"", postgres.url())),
+        None => text,
+    }
+}
+
 impl World {
     pub async fn start() -> World {
         World::with(Versioning::Enabled, |config| config).await
@@ -140,11 +149,7 @@ impl World {
         let s3 = DevStore::start(options).await.expect("an S3 server");
         s3.create_bucket(BUCKET, versioning).await.expect("a new bucket");
         let postgres = postgres_if_asked();
-        let text = config(&s3.endpoint(), &root.path().join(DATABASE));
-        let text = edit(match &postgres {
-            Some(postgres) => with_database(&text, &format!("url: \"{}\"", postgres.url())),
-            None => text,
-        });
+        let text = edit(config_on(postgres.as_ref(), &s3.endpoint(), root.path()));
         let config = Config::parse(Path::new("server.yaml"), &text, &|_| None)
             .unwrap_or_else(|err| panic!("{err}"));
         let settings = config.store.clone();
@@ -178,6 +183,11 @@ impl World {
         );
         let report = self.http.post(format!("{}/report", self.url)).bearer_auth(KEY).body(body);
         assert_eq!(report.send().await.expect("a response").status(), StatusCode::OK);
+    }
+
+    /// Returns a `server.yaml` with the database of this gateway, for a command that reads it.
+    pub fn config(&self, endpoint: &str) -> String {
+        config_on(self.postgres.as_ref(), endpoint, self.root.path())
     }
 
     /// Stores a file (`client/path`) past the gateway.

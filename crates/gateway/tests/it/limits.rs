@@ -17,16 +17,23 @@ fn requests(world: &World) -> Vec<(&'static str, RequestBuilder)> {
         world.http.request(method, format!("{}{url}", world.url)).bearer_auth(KEY)
     };
     let query = json!({"files": []}).to_string();
+    let proof = json!({"paths": ["a"]}).to_string();
+    let digest = Sha256Digest::of(b"x").to_repr_digest();
+    let patch = request(Method::PATCH, "/files/a").header("repr-digest", digest);
     let form = reqwest::multipart::Form::new().text("path", "a").text("file", "x");
     vec![
         ("upload", request(Method::PUT, "/files/a").body("x")),
+        ("upload", patch.header("x-mode", "0600")),
         ("upload", request(Method::POST, "/upload").multipart(form)),
+        ("upload", request(Method::POST, "/batch").body(crate::batch::frame("b", b"x"))),
         ("exists", request(Method::GET, "/exists?path=a")),
         ("exists", request(Method::POST, "/exists").body(query)),
+        ("exists", request(Method::POST, "/proof").body(proof)),
         ("download", request(Method::GET, "/download?path=a")),
         ("download", request(Method::HEAD, "/download?path=a")),
         ("list", request(Method::GET, "/list")),
         ("list", request(Method::GET, "/versions?path=a")),
+        ("list", request(Method::GET, "/versions?prefix=")),
     ]
 }
 
@@ -39,10 +46,11 @@ async fn each_call_needs_its_right_and_no_other() {
         world.s3_put("webapp/a", b"x").await;
 
         for (needed, request) in requests(&world) {
-            let status = request.send().await.unwrap().status();
+            let answer = request.send().await.unwrap();
 
             let want = if needed == right { StatusCode::OK } else { StatusCode::FORBIDDEN };
-            assert_eq!(status, want, "a call of `{needed}` with only `{right}`");
+            let (status, url) = (answer.status(), answer.url().clone());
+            assert_eq!(status, want, "{url}, a call of `{needed}`, with only `{right}`");
         }
         world.stop().await;
     }

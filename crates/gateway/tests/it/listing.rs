@@ -111,7 +111,7 @@ async fn the_catalogue_adds_facts_about_the_listed_versions_only() {
 #[tokio::test]
 async fn list_and_versions_need_a_right_and_a_valid_query() {
     let world = World::start().await;
-    for call in ["/list", "/versions?path=a"] {
+    for call in ["/list", "/versions?path=a", "/versions?prefix="] {
         let url = format!("{}{call}", world.url);
         let forbidden = refused(world.http.get(url).bearer_auth(READER_KEY)).await;
         assert_eq!(forbidden.code, Code::Forbidden, "{call}");
@@ -127,6 +127,13 @@ async fn list_and_versions_need_a_right_and_a_valid_query() {
         ("/versions",                Code::BadRequest),
         ("/versions?path=a/../b",    Code::BadPath),
         ("/versions?path=none",      Code::NotFound),
+        ("/versions?prefix=../x",    Code::BadPath),
+        ("/versions?prefix=a%2f..",  Code::BadPath),
+        ("/versions?prefix=/",       Code::BadPath),
+        ("/versions?prefix=a&path=a", Code::BadRequest),
+        ("/versions?prefix=a&prefix=b", Code::BadRequest),
+        ("/versions?prefix=&limit=0", Code::BadRequest),
+        ("/versions?prefix=&cursor=!", Code::BadRequest),
     ];
     for (call, code) in cases {
         assert_eq!(refused(world.get(call)).await.code, code, "{call}");
@@ -149,6 +156,44 @@ async fn the_versions_of_one_file_are_listed_newest_first() {
     assert_eq!(facts, [(new.as_str(), 5, true), (old.as_str(), 3, false)]);
     let download = world.get(&format!("/download?path=a&version_id={old}")).send().await;
     assert_eq!(download.expect("a response").text().await.expect("a body"), "old");
+    world.stop().await;
+}
+
+/// A limit of 2 ends each page between two files, the others also between versions of one file.
+#[tokio::test]
+async fn the_versions_below_a_directory_are_listed_page_by_page() {
+    let world = World::start().await;
+    let mut want = Vec::new();
+    for path in ["d/a", "d/b c", "d/é/1"] {
+        let old = stored(world.put(path, "old")).await.version_id.expect("a version");
+        let new = stored(world.put(path, "newer")).await.version_id.expect("a version");
+        want.extend([(path.to_owned(), new, 5, true), (path.to_owned(), old, 3, false)]);
+    }
+    for path in ["d-other", "d", "e"] {
+        stored(world.put(path, "not below it")).await;
+    }
+    let url = format!("{}/files/d/a.jpg", world.url);
+    stored(world.http.put(url).bearer_auth(OTHER_KEY).body("not yours")).await;
+
+    for limit in [1, 2, 4, 6, 1000] {
+        let (mut cursor, mut found, mut pages) = (String::new(), Vec::new(), 0);
+        loop {
+            let call = format!("/versions?prefix=d&limit={limit}{cursor}");
+            let response = world.get(&call).send().await.expect("a response");
+            assert_eq!(response.status(), StatusCode::OK, "{call}");
+            let page: Versions = response.json().await.expect("versions");
+            assert!(page.versions.len() <= limit, "{call}: {page:?}");
+            let facts = page.versions.into_iter();
+            found.extend(facts.map(|it| (it.path, it.version_id, it.size, it.is_latest)));
+            pages += 1;
+            match page.cursor {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(found, want, "{limit} on a page");
+        assert_eq!(pages, want.len().div_ceil(limit), "{limit} on a page");
+    }
     world.stop().await;
 }
 

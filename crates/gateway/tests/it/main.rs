@@ -1,5 +1,6 @@
 //! Tests of the gateway from outside: real HTTP, real TLS, a real S3 protocol.
 
+mod alerts;
 mod backup_reports;
 mod bad_input;
 mod batch;

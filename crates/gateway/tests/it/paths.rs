@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::percent_decode_str;
 use s3up_core::{Code, Sha256Digest};
-use s3up_devstore::Versioning;
+use s3up_devstore::{Op, Versioning};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -88,15 +88,17 @@ async fn raw_form(world: &World, path: &[u8]) -> String {
     raw(world, "POST", "/upload", form_type, &form).await
 }
 
-/// Sends a batch of one file whose path has exactly these bytes, between the quotes of its JSON.
+/// Returns a string of JSON whose content has exactly these bytes, also if they are not UTF-8.
+fn json_string(content: &[u8]) -> Vec<u8> {
+    match str::from_utf8(content) {
+        Ok(text) => serde_json::to_vec(text).expect("a text is JSON"),
+        Err(_) => [b"\"", content, b"\""].concat(),
+    }
+}
+
+/// Sends a batch of one file whose path has exactly these bytes.
 async fn raw_batch(world: &World, path: &[u8]) -> String {
-    let text = String::from_utf8_lossy(path);
-    let json = serde_json::to_string(&text).expect("a text is JSON");
-    let path = if str::from_utf8(path).is_ok() {
-        json.into_bytes()
-    } else {
-        [b"\"", path, b"\""].concat()
-    };
+    let path = json_string(path);
     let digest = Sha256Digest::of(b"x");
     let header =
         [br#"{"path":"#, path.as_slice(), format!(r#","size":1,"sha256":"{digest}"}}"#).as_bytes()]
@@ -109,6 +111,12 @@ async fn raw_exists(world: &World, path: &str) -> String {
     let sha256 = Sha256Digest::of(b"x");
     let body = serde_json::json!({"files": [{"path": path, "size": 1, "sha256": sha256}]});
     raw(world, "POST", "/exists", "", body.to_string().as_bytes()).await
+}
+
+/// Asks for the proof of one file whose path has exactly these bytes.
+async fn raw_proof(world: &World, path: &[u8]) -> String {
+    let body = [br#"{"paths":["#, json_string(path).as_slice(), b"]}"].concat();
+    raw(world, "POST", "/proof", "", &body).await
 }
 
 fn assert_bad_path(response: &str, request: &str) {
@@ -133,11 +141,10 @@ async fn an_invalid_path_is_refused_by_every_call_and_never_reaches_s3() {
             ("GET", format!("/download?path={path}&version_id=1")),
             ("GET", format!("/versions?path={path}")),
             ("GET", format!("/list?prefix={path}")),
+            ("GET", format!("/versions?prefix={path}")),
         ] {
             // A prefix is a directory: it may be empty, and it may end with one slash.
-            if method == "GET"
-                && ["/list?prefix=", "/list?prefix=a/", "/list?prefix=a%2f"].contains(&&*url)
-            {
+            if url.contains("?prefix=") && ["", "a/", "a%2f"].contains(&path) {
                 continue;
             }
             let response = raw(&world, method, &url, "", b"").await;
@@ -159,6 +166,28 @@ async fn an_invalid_path_is_refused_by_every_call_and_never_reaches_s3() {
         }
     }
     assert_eq!(world.s3.faults().calls_total(), calls_before);
+    world.stop_and_expect_files(&[]).await;
+}
+
+/// A proof asks S3 about its bucket before it reads the paths.
+#[tokio::test]
+async fn a_proof_of_an_invalid_path_is_refused_and_the_path_never_reaches_s3() {
+    let world = World::start().await;
+    let calls_before = world.s3.faults().calls_total();
+    let too_long = "x".repeat(1025);
+    for path in BAD.into_iter().chain([too_long.as_str()]) {
+        let bytes: Vec<u8> = percent_decode_str(path).collect();
+        let response = raw_proof(&world, &bytes).await;
+        if str::from_utf8(&bytes).is_ok() {
+            assert_bad_path(&response, &format!("POST /proof {path}"));
+        } else {
+            assert!(response.starts_with("HTTP/1.1 400 "), "POST /proof {path}: {response}");
+        }
+    }
+    let of_bucket =
+        [Op::GetBucketVersioning, Op::ListObjectsV2, Op::GetBucketLifecycleConfiguration];
+    let of_bucket: u64 = of_bucket.iter().map(|op| world.calls(*op)).sum();
+    assert_eq!(world.s3.faults().calls_total() - of_bucket, calls_before);
     world.stop_and_expect_files(&[]).await;
 }
 
@@ -210,10 +239,12 @@ async fn no_request_touches_a_key_outside_the_prefix_of_its_client() {
     let mut fragment = || FRAGMENTS[numbers.next().unwrap() % FRAGMENTS.len()];
     let digest = Sha256Digest::of(b"").to_repr_digest();
     let metadata = format!("Repr-Digest: {digest}\r\nX-Mode: 0600\r\n");
-    let (mut stored, mut patched, mut requests) = (0, 0, 0);
+    let (mut stored, mut patched, mut proven, mut requests) = (0, 0, 0, 0);
     for _ in 0..120 {
         let path = [fragment(), fragment(), fragment()].concat();
         let cursor = URL_SAFE_NO_PAD.encode(&path);
+        let of_version = serde_json::json!([path, null]).to_string();
+        let of_version = URL_SAFE_NO_PAD.encode(of_version);
         for (method, url) in [
             ("PUT", format!("/files/{path}")),
             ("PATCH", format!("/files/{path}")),
@@ -222,6 +253,8 @@ async fn no_request_touches_a_key_outside_the_prefix_of_its_client() {
             ("GET", format!("/versions?path={path}")),
             ("GET", format!("/list?prefix={path}&cursor={cursor}")),
             ("GET", format!("/list?cursor={cursor}&limit=1")),
+            ("GET", format!("/versions?prefix={path}&cursor={of_version}")),
+            ("GET", format!("/versions?prefix=&cursor={of_version}&limit=1")),
         ] {
             let fields = if method == "PATCH" { metadata.as_str() } else { "" };
             let response = raw(&world, method, &url, fields, b"").await;
@@ -236,10 +269,17 @@ async fn no_request_touches_a_key_outside_the_prefix_of_its_client() {
         raw_batch(&world, &form).await;
         raw_batch(&world, path.as_bytes()).await;
         raw_exists(&world, &path).await;
+        for path in [form.as_slice(), path.as_bytes()] {
+            let response = raw_proof(&world, path).await;
+            let status = &response["HTTP/1.1 ".len()..][..3];
+            assert!(["200", "400"].contains(&status), "{path:?}: {response}");
+            proven += u32::from(response.contains(r#""stored":{"#));
+        }
     }
 
     assert!(stored > 10 && stored < 120, "{stored} of {requests}: the paths are no mixture");
     assert_eq!(patched, stored, "the metadata of each stored file changes");
+    assert!(proven > 10, "{proven}: no stored file was proven");
     let sources = tap.headers("x-amz-copy-source");
     assert!(!sources.is_empty(), "nothing was copied");
     for source in sources {
@@ -258,8 +298,8 @@ async fn no_request_touches_a_key_outside_the_prefix_of_its_client() {
             Some(prefix) => prefix.starts_with("sites/webapp/") || prefix == "sites/",
             None => key.starts_with("/backups/sites/webapp/") || key == PROBE_KEY,
         };
-        let is_of_bucket =
-            ["/backups", "/backups/"].contains(&&*key) && query.starts_with("versioning");
+        let is_of_bucket = ["/backups", "/backups/"].contains(&&*key)
+            && ["versioning", "lifecycle"].iter().any(|part| query.starts_with(part));
         assert!(is_ours || is_of_bucket, "{method} {target}");
         let dots = key.split('/').any(|segment| [".", ".."].contains(&segment));
         assert!(!dots, "{method} {target}");

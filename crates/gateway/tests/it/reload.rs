@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use s3up_core::wire::Part;
 use s3up_core::{Code, Sha256Digest};
@@ -16,6 +17,9 @@ use crate::running::Running;
 use crate::tls_front::TlsFront;
 
 const NEW_KEY: &str = "sk_live_rotated_012345678901234567890123456789";
+const ADMIN_KEY: &str = "s3up_admin_0123456789012345678901234567890123";
+/// Longest time until a renewed file is used, as docs/configuration.md promises it.
+const RENEWAL_MAX: Duration = Duration::from_secs(15);
 
 struct World {
     root: TempDir,
@@ -44,6 +48,14 @@ fn put(gateway: &Running, path: &str, key: &str) -> reqwest::RequestBuilder {
 
 async fn status(request: reqwest::RequestBuilder) -> u16 {
     request.send().await.expect("success").status().as_u16()
+}
+
+/// Returns true if `GET /metrics` has exactly this line.
+async fn has_metric(gateway: &Running, line: &str) -> bool {
+    let request = reqwest::Client::new().get(format!("{}/metrics", gateway.url));
+    let answer = request.bearer_auth(ADMIN_KEY).send().await.expect("a response");
+    assert_eq!(answer.status().as_u16(), 200);
+    answer.text().await.expect("text").lines().any(|found| found == line)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,8 +120,9 @@ async fn an_upload_whose_key_is_removed_meanwhile_stores_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_configuration_is_refused_and_the_one_before_stays_in_force() {
     let world = World::new().await;
+    let good = &format!("admin_keys: [{ADMIN_KEY}]\n{}", world.good);
+    std::fs::write(world.root.path().join("server.yaml"), good).unwrap();
     let gateway = world.start(&[]);
-    let good = &world.good;
     let first_key = good.find("clients:").unwrap() + 120;
     #[rustfmt::skip]
     let cases = [
@@ -137,12 +150,14 @@ async fn a_wrong_configuration_is_refused_and_the_one_before_stays_in_force() {
     std::fs::remove_file(&gateway.config).unwrap();
     gateway.signal("HUP");
     gateway.logged("config_refused", cases.len() + 1);
+    assert!(has_metric(&gateway, "s3up_config_ok 0.0").await);
 
     gateway.reload(&good.replace("port: 0", "port: 1"));
 
     assert!(gateway.logged("config_needs_restart", 1).contains("keys=server.port"));
     let (status, ready) = gateway.ready().await;
     assert_eq!((status, ready.config), (200, Part::Ok));
+    assert!(has_metric(&gateway, "s3up_config_ok 1.0").await);
     assert_eq!(ready.configs_refused, cases.len() as u64 + 1);
     assert!(gateway.stop().await.success());
     world.s3.stop().await;
@@ -293,10 +308,13 @@ async fn a_renewed_ca_file_of_s3_is_used() {
     assert_eq!(status(put(&gateway, "a", KEY).body("x")).await, 200);
 
     let second = front.renew();
+    let renewed = s3up_testkit::CLOCK.start();
     write_ca(&second);
     gateway.logged("credentials_renewed", 1);
+    let (waited, stored) = (renewed.elapsed(), put(&gateway, "b", KEY).body("x"));
 
-    assert_eq!(status(put(&gateway, "b", KEY).body("x")).await, 200);
+    assert!(waited < RENEWAL_MAX, "used after {waited:?}");
+    assert_eq!(status(stored).await, 200);
     assert!(front.handshakes() > 0, "the new certificate of S3 was not asked for");
     assert!(gateway.stop().await.success());
     world.s3.stop().await;
