@@ -32,15 +32,15 @@ pub(super) async fn run(
     } else {
         show::print(&show::fleet::to_text(&list))?;
     }
-    Ok(if check && !is_safe(&list) { Exit::Failed } else { Exit::Done })
+    Ok(if check && !all_are_well(&list) { Exit::Failed } else { Exit::Done })
 }
 
-/// Returns true if no client needs attention.
-fn is_safe(list: &ClientList) -> bool {
+/// Returns true if no client needs attention. A degraded one is safe, and needs it.
+fn all_are_well(list: &ClientList) -> bool {
     list.clients.iter().all(|client| client.state == ClientState::Ok)
 }
 
 fn check_line(list: &ClientList) -> String {
-    let result = if is_safe(list) { "OK" } else { "PROBLEM" };
+    let result = if all_are_well(list) { "OK" } else { "PROBLEM" };
     format!("{result}: {}", headline(list))
 }
