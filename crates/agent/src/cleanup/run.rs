@@ -291,14 +291,13 @@ impl Run<'_> {
         for ((file, row), proof) in files.into_iter().zip(rows).zip(proofs.files) {
             let stored = proof.stored.as_ref();
             let is_same_crc = stored.is_some_and(|it| it.crc64nvme == file.stored_crc);
-            let judged = judge_proof(&row, &proofs.versioning, stored)
-                .and_then(|_| if is_same_crc { Ok(()) } else { Err(Keep::ChecksumDiffers) });
-            match judged {
-                Ok(()) => {
+            match judge_proof(&row, &proofs.versioning, stored) {
+                Ok(_) if is_same_crc => {
                     proven.0.push(file);
                     proven.1.push(row);
                 }
-                Err(keep) => {
+                judged => {
+                    let keep = judged.err().unwrap_or(Keep::ChecksumDiffers);
                     changes.push((row.local_path.clone(), CleanupChange::NotVerified));
                     self.not_deleted(&row, keep);
                 }

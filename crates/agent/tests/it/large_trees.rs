@@ -94,14 +94,14 @@ async fn files_written_during_the_first_scan_are_stored() {
 
     let scanning = Arc::new(AtomicBool::new(true));
     let (up, flag) = (host.up.clone(), scanning.clone());
-    let writer = tokio::task::spawn_blocking(move || {
+    let writer = tokio::spawn(async move {
         let mut written = 0;
         while flag.load(Ordering::Relaxed) {
             // In no order of the scan, which may have passed the directory or not.
             let file = up.join(format!("{}/during-{written}", written * 7919 % TREE_DIRS));
             fs::write(file, written.to_string()).unwrap();
             written += 1;
-            std::thread::sleep(WRITE_EVERY);
+            tokio::time::sleep(WRITE_EVERY).await;
         }
         written
     });
