@@ -9,6 +9,7 @@
 //! The row is marked before a file is removed, and the file gets a name of its own before its link is
 //! removed. So a run that dies leaves nothing that [`recover`] cannot undo.
 
+mod disk;
 pub mod error;
 pub mod judge;
 pub mod lock;

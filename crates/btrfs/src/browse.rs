@@ -155,14 +155,14 @@ fn has_changed(
     new: &ChainFile,
     is_one_chain: bool,
 ) -> Result<bool, BrowseError> {
-    let summary = FileMetadata { accessed: old.summary.accessed, ..new.summary.clone() };
-    if old.summary != summary || (is_one_chain && old.id() != new.id()) {
+    let metadata = FileMetadata { accessed: old.metadata.accessed, ..new.metadata.clone() };
+    if old.metadata != metadata || (is_one_chain && old.id() != new.id()) {
         return Ok(true);
     }
     if !is_one_chain {
         return Ok(false);
     }
-    let (old, new) = (old.parts(), new.parts());
+    let (old, new) = (old.content_nodes(), new.content_nodes());
     Ok(match new.strip_prefix(&old[..]) {
         Some(since) => after.has_operations(since)?,
         None => true,

@@ -75,30 +75,30 @@ impl IndexBuilder {
                 let mode = command.number(Mode).unwrap_or_default();
                 self.create(path, device_type(mode))?;
                 let rdev = command.number(Rdev);
-                self.change(path, |node| node.summary.rdev = rdev)?;
+                self.change(path, |node| node.metadata.rdev = rdev)?;
             }
             CommandKind::Symlink => {
                 self.create(path, FileType::Symlink)?;
                 let target = command.bytes(PathLink).map(<[u8]>::to_vec);
-                self.change(path, |node| node.summary.target = target)?;
+                self.change(path, |node| node.metadata.target = target)?;
             }
             CommandKind::Rename => self.rename(path, command.bytes(PathTo).unwrap_or_default())?,
             CommandKind::Link => self.link(path, command.bytes(PathLink).unwrap_or_default())?,
             CommandKind::Unlink | CommandKind::Rmdir => self.remove(path)?,
             CommandKind::Chmod => {
                 let mode = command.number(Mode).map(|mode| mode as u32 & 0o7777);
-                self.change(path, |node| node.summary.mode = mode)?;
+                self.change(path, |node| node.metadata.mode = mode)?;
             }
             CommandKind::Chown => {
                 let number = |attribute| command.number(attribute).unwrap_or_default() as u32;
                 let owner = (number(Uid), number(Gid));
-                self.change(path, |node| node.summary.owner = Some(owner))?;
+                self.change(path, |node| node.metadata.owner = Some(owner))?;
             }
             CommandKind::Utimes => {
                 let (modified, accessed) = (command.time(Mtime), command.time(Atime));
                 self.change(path, |node| {
-                    node.summary.modified = modified;
-                    node.summary.accessed = accessed;
+                    node.metadata.modified = modified;
+                    node.metadata.accessed = accessed;
                 })?;
             }
             CommandKind::Write
@@ -231,15 +231,15 @@ impl IndexBuilder {
         node.is_dirty = true;
         match &change {
             Change::Write { offset, data } => {
-                node.summary.length.write_to(offset + (data.end - data.start));
+                node.metadata.length.write_to(offset + (data.end - data.start));
             }
             Change::EncodedWrite(write) => {
-                node.summary.length.write_to(write.offset.saturating_add(write.length));
+                node.metadata.length.write_to(write.offset.saturating_add(write.length));
             }
             Change::Clone { offset, length, .. } => {
-                node.summary.length.write_to(offset.saturating_add(*length));
+                node.metadata.length.write_to(offset.saturating_add(*length));
             }
-            Change::Truncate { length } => node.summary.length.set(*length),
+            Change::Truncate { length } => node.metadata.length.set(*length),
             Change::Hole { .. } | Change::SetXattr { .. } | Change::RemoveXattr { .. } => {}
         }
         node.operations.push(Operation { at: command.range.start, change });

@@ -74,7 +74,7 @@ pub struct Node {
     pub id: NodeId,
     /// True if the stream gives it another name beside the one that it has.
     pub is_linked: bool,
-    pub summary: FileMetadata,
+    pub metadata: FileMetadata,
 }
 
 /// Target of a name in a directory at the end of the stream.
@@ -173,23 +173,23 @@ impl FileMetadata {
     pub fn decode(from: &mut Decoder<'_>) -> Result<FileMetadata, Malformed> {
         let set = from.number()?;
         let has = |field: u32| set & 1 << field != 0;
-        let mut summary = FileMetadata::default();
+        let mut metadata = FileMetadata::default();
         if has(0) {
             let number = usize::from(from.byte()?);
             let file_type = number.checked_sub(1).and_then(|n| TYPES.get(n));
-            summary.file_type = Some(*file_type.ok_or(Malformed("a known type of file"))?);
+            metadata.file_type = Some(*file_type.ok_or(Malformed("a known type of file"))?);
         }
         if has(1) {
-            summary.mode = Some(from.number_u32()?);
+            metadata.mode = Some(from.number_u32()?);
         }
         if has(2) {
-            summary.owner = Some((from.number_u32()?, from.number_u32()?));
+            metadata.owner = Some((from.number_u32()?, from.number_u32()?));
         }
         if has(3) {
-            summary.length.set = Some(from.number()?);
+            metadata.length.set = Some(from.number()?);
         }
         if has(4) {
-            summary.length.written_to = from.number()?;
+            metadata.length.written_to = from.number()?;
         }
         let mut time = |is_set: bool| -> Result<Option<Time>, Malformed> {
             if !is_set {
@@ -197,28 +197,28 @@ impl FileMetadata {
             }
             Ok(Some(Time { seconds: from.signed()?, nanos: from.number_u32()? }))
         };
-        summary.modified = time(has(5))?;
-        summary.accessed = time(has(6))?;
+        metadata.modified = time(has(5))?;
+        metadata.accessed = time(has(6))?;
         if has(7) {
-            summary.target = Some(from.text()?.to_vec());
+            metadata.target = Some(from.text()?.to_vec());
         }
         if has(8) {
-            summary.rdev = Some(from.number()?);
+            metadata.rdev = Some(from.number()?);
         }
-        Ok(summary)
+        Ok(metadata)
     }
 }
 
 impl Node {
     pub fn put(&self, bytes: &mut Vec<u8>) {
         put_number(bytes, u64::from(self.id) << 1 | u64::from(self.is_linked));
-        self.summary.put(bytes);
+        self.metadata.put(bytes);
     }
 
     pub fn decode(from: &mut Decoder<'_>) -> Result<Node, Malformed> {
         let number = from.number()?;
         let id = u32::try_from(number >> 1).map_err(|_| Malformed("a node"))?;
-        Ok(Node { id, is_linked: number & 1 == 1, summary: FileMetadata::decode(from)? })
+        Ok(Node { id, is_linked: number & 1 == 1, metadata: FileMetadata::decode(from)? })
     }
 }
 

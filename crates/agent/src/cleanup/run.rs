@@ -7,6 +7,7 @@ use std::time::Duration;
 use s3up_core::wire::{PROOF_FILES_MAX, ProofQuery, Proofs};
 use tokio::sync::{mpsc, oneshot};
 
+use super::disk::{blocking, free_bytes, on_files};
 use super::error::CleanupError;
 use super::judge::{Due, Keep, due, judge_proof};
 use super::policy::CleanupPolicy;
@@ -351,10 +352,15 @@ impl Run<'_> {
         let (path, reason) = (&row.local_path, keep.to_string());
         if keep.is_alarm() {
             self.summary.alarms += 1;
-            tracing::warn!(event = "local_file_not_deleted", path, reason, "run s3up verify");
+            tracing::warn!(event = "local_file_not_deleted", path, reason);
         } else if matches!(keep, Keep::NoLease(_) | Keep::NotRemoved(_)) && !self.has_warned {
             self.has_warned = true;
-            tracing::warn!(event = "local_file_not_deleted", path, reason, "others are not logged");
+            tracing::warn!(
+                event = "local_file_not_deleted",
+                path,
+                reason,
+                "further files with this problem are logged at level debug"
+            );
         } else {
             tracing::debug!(event = "local_file_not_deleted", path, reason);
         }
@@ -382,32 +388,4 @@ fn proven_file(
 ) -> ProvenFile {
     let CleanupRow { local_path, remote_path, identity, sha256, .. } = row.clone();
     ProvenFile { local_path, remote_path, path, identity, sha256, version_id, stored_crc }
-}
-
-/// Returns the free space of the filesystem of a watch.
-async fn free_bytes(watch: Arc<Watch>) -> Result<u64, CleanupError> {
-    let root = watch.root.clone();
-    let stat = blocking(move || rustix::fs::statvfs(&root)).await?;
-    let failed = |reason: String| CleanupError::Watch { root: watch.root.clone(), reason };
-    let stat = stat.map_err(|err| failed(err.to_string()))?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-/// Runs `work` on files of a watch, with its root as it is now.
-async fn on_files(
-    watch: &Arc<Watch>,
-    files: Vec<ProvenFile>,
-    work: impl FnOnce(&Root, &[ProvenFile]) -> Vec<Result<(), Keep>> + Send + 'static,
-) -> Result<Vec<Result<(), Keep>>, CleanupError> {
-    let path = watch.root.clone();
-    let done = blocking(move || Root::open(&path).map(|root| work(&root, &files))).await?;
-    let failed = |reason: String| CleanupError::Watch { root: watch.root.clone(), reason };
-    done.map_err(|err| failed(err.to_string()))
-}
-
-/// Runs `work` on a thread that may wait for the disk.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, CleanupError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| CleanupError::Panicked)
 }

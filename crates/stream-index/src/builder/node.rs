@@ -45,7 +45,7 @@ pub(super) struct NodeState {
     pub(super) is_linked: bool,
     /// True if its records must be written.
     pub(super) is_dirty: bool,
-    pub(super) summary: FileMetadata,
+    pub(super) metadata: FileMetadata,
     pub(super) names: Vec<Name>,
     pub(super) operations: Vec<Operation>,
     /// Number of groups of operations that were written.
@@ -54,9 +54,9 @@ pub(super) struct NodeState {
 
 impl NodeState {
     pub(super) fn new(file_type: FileType) -> NodeState {
-        let summary = FileMetadata { file_type: Some(file_type), ..FileMetadata::default() };
+        let metadata = FileMetadata { file_type: Some(file_type), ..FileMetadata::default() };
         let is_directory = file_type == FileType::Directory;
-        NodeState { summary, is_directory, is_dirty: true, ..NodeState::of(Origin::New) }
+        NodeState { metadata, is_directory, is_dirty: true, ..NodeState::of(Origin::New) }
     }
 
     /// Returns a node that the parent has, and that has not changed so far.
@@ -66,7 +66,7 @@ impl NodeState {
             is_directory: false,
             is_linked: false,
             is_dirty: false,
-            summary: FileMetadata::default(),
+            metadata: FileMetadata::default(),
             names: Vec::new(),
             operations: Vec::new(),
             groups: 0,
@@ -74,6 +74,6 @@ impl NodeState {
     }
 
     pub(super) fn record(&self, id: NodeId) -> Node {
-        Node { id, is_linked: self.is_linked, summary: self.summary.clone() }
+        Node { id, is_linked: self.is_linked, metadata: self.metadata.clone() }
     }
 }

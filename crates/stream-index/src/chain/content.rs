@@ -24,15 +24,15 @@ const END: Moment = u64::MAX;
 impl IndexChain {
     /// Returns the extents of a file, in order. What lies between them is a hole.
     pub fn extents(&self, file: &ChainFile) -> Result<Vec<Extent>, ChainError> {
-        let mut pieces = self.content(&file.parts(), END, 0)?;
-        pieces.truncate(file.summary.length.after(0));
+        let mut pieces = self.content(&file.content_nodes(), END, 0)?;
+        pieces.truncate(file.metadata.length.after(0));
         Ok(pieces.into_extents())
     }
 
     /// Returns the extended attributes of a file.
     pub fn xattrs(&self, file: &ChainFile) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, ChainError> {
         let mut xattrs = BTreeMap::new();
-        for (level, node) in file.parts() {
+        for (level, node) in file.content_nodes() {
             self.operations(level, node, |operation| {
                 match operation.change {
                     Change::SetXattr { name, value } => {
@@ -175,6 +175,6 @@ impl IndexChain {
         let missing = || self.missing(level, path);
         let lower = level.checked_sub(1).ok_or_else(missing)?;
         let found = self.lookup_at(lower, path)?.ok_or_else(missing)?;
-        Ok(self.with_changes_by_other_names(lower, found)?.parts())
+        Ok(self.with_changes_by_other_names(lower, found)?.content_nodes())
     }
 }

@@ -9,8 +9,8 @@ pub struct FileId {
     pub node: NodeId,
 }
 
-/// A file on the way to one level: what that level says of it, and the file it is in the level
-/// below.
+/// The origin of a file as one level shows it: created there, or inherited from the level below with
+/// the changes of this one.
 #[derive(Clone, Debug)]
 pub(super) enum FileSource {
     /// Created in the stream of this level.
@@ -29,8 +29,7 @@ pub(super) enum FileSource {
 pub struct ChainFile {
     pub(super) level: usize,
     pub(super) at: FileSource,
-    /// All metadata.
-    pub summary: FileMetadata,
+    pub metadata: FileMetadata,
     /// True if the file has, or had, several names.
     pub is_linked: bool,
     /// Nodes that change the file, from the oldest level on, if they were collected by file.
@@ -41,10 +40,10 @@ impl ChainFile {
     pub(super) fn new(
         level: usize,
         at: FileSource,
-        summary: FileMetadata,
+        metadata: FileMetadata,
         is_linked: bool,
     ) -> ChainFile {
-        ChainFile { level, at, summary, is_linked, changes: None }
+        ChainFile { level, at, metadata, is_linked, changes: None }
     }
 
     pub fn id(&self) -> FileId {
@@ -55,7 +54,7 @@ impl ChainFile {
     }
 
     pub fn is_directory(&self) -> bool {
-        self.summary.file_type == Some(FileType::Directory)
+        self.metadata.file_type == Some(FileType::Directory)
     }
 
     /// Returns true if both stand for the same file, or the same tree, without any change between
@@ -74,20 +73,20 @@ impl ChainFile {
     }
 
     /// Returns the nodes whose operations make the file, from the one that creates it on.
-    pub fn parts(&self) -> Vec<(usize, NodeId)> {
+    pub fn content_nodes(&self) -> Vec<(usize, NodeId)> {
         let FileId { level, node } = self.id();
-        let mut parts = vec![(level, node)];
+        let mut found = vec![(level, node)];
         match &self.changes {
-            Some(changes) => parts.extend(changes),
-            None => self.own_changes(&mut parts),
+            Some(changes) => found.extend(changes),
+            None => self.own_changes(&mut found),
         }
-        parts
+        found
     }
 
-    fn own_changes(&self, parts: &mut Vec<(usize, NodeId)>) {
+    fn own_changes(&self, found: &mut Vec<(usize, NodeId)>) {
         if let FileSource::Parent { nodes, below, .. } = &self.at {
-            below.own_changes(parts);
-            parts.extend(nodes.iter().map(|node| (self.level, *node)));
+            below.own_changes(found);
+            found.extend(nodes.iter().map(|node| (self.level, *node)));
         }
     }
 }

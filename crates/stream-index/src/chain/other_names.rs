@@ -27,15 +27,15 @@ impl IndexChain {
             return Ok(found);
         }
         let id = found.id();
-        let mut summary = created(&found).summary.clone();
+        let mut metadata = created(&found).metadata.clone();
         let mut nodes: Vec<(usize, NodeId)> = Vec::new();
         for level in id.level + 1..=top {
             for node in self.changes(level)?.get(&id).into_iter().flatten() {
-                summary = summary.changed(&node.summary);
+                metadata = metadata.changed(&node.metadata);
                 nodes.push((level, node.id));
             }
         }
-        found.summary = summary;
+        found.metadata = metadata;
         found.changes = Some(nodes);
         Ok(found)
     }

@@ -97,8 +97,8 @@ impl IndexChain {
     fn root(&self, level: usize) -> Result<ChainFile, ChainError> {
         let nodes = self.nodes(level, b"")?;
         if level == 0 {
-            let summary = nodes.into_iter().next().map(|node| node.summary).unwrap_or_default();
-            return Ok(ChainFile::new(level, FileSource::New(ROOT), summary, false));
+            let metadata = nodes.into_iter().next().map(|node| node.metadata).unwrap_or_default();
+            return Ok(ChainFile::new(level, FileSource::New(ROOT), metadata, false));
         }
         let below = self.root(level - 1)?;
         Ok(self.patched(level, Vec::new(), nodes, below))
@@ -123,13 +123,14 @@ impl IndexChain {
         below: ChainFile,
     ) -> ChainFile {
         let is_linked = below.is_linked || nodes.iter().any(|node| node.is_linked);
-        let summary =
-            nodes.iter().fold(below.summary.clone(), |before, node| before.changed(&node.summary));
+        let metadata = nodes
+            .iter()
+            .fold(below.metadata.clone(), |before, node| before.changed(&node.metadata));
         let nodes = nodes.into_iter().map(|node| node.id).collect();
         ChainFile::new(
             level,
             FileSource::Parent { path, nodes, below: Box::new(below) },
-            summary,
+            metadata,
             is_linked,
         )
     }
@@ -156,9 +157,9 @@ impl IndexChain {
     ) -> Result<Option<ChainFile>, ChainError> {
         match entry {
             Entry::Removed => Ok(None),
-            Entry::New(Node { id, is_linked, summary }) => {
-                let summary = summary.created();
-                Ok(Some(ChainFile::new(level, FileSource::New(id), summary, is_linked)))
+            Entry::New(Node { id, is_linked, metadata }) => {
+                let metadata = metadata.created();
+                Ok(Some(ChainFile::new(level, FileSource::New(id), metadata, is_linked)))
             }
             Entry::Moved { path, node } => {
                 let missing = || self.missing(level, &path);

@@ -76,7 +76,7 @@ impl Replay {
         let shown = format!("{situation}, {}", String::from_utf8_lossy(path));
         let on_disk = snapshot.join(std::ffi::OsStr::from_bytes(path));
         let metadata = fs::symlink_metadata(&on_disk).expect("a readable tree and index");
-        let summary = &found.summary;
+        let summary = &found.metadata;
         let kind = metadata.file_type();
         let want = match () {
             () if kind.is_dir() => FileType::Directory,
@@ -159,8 +159,8 @@ impl Replay {
                 .lookup(&path)
                 .expect("a readable tree and index")
                 .expect("a readable tree and index");
-            assert_eq!((found.id(), &found.summary), (listed.id(), &listed.summary), "{shown}");
-            assert_eq!(found.parts(), listed.parts(), "{shown}");
+            assert_eq!((found.id(), &found.metadata), (listed.id(), &listed.metadata), "{shown}");
+            assert_eq!(found.content_nodes(), listed.content_nodes(), "{shown}");
             compared += self.compare(chain, &listed, &path, snapshot, inodes, situation);
         }
         compared
@@ -168,7 +168,7 @@ impl Replay {
 
     /// Reads a file from the streams, by its extents.
     fn content(&self, chain: &IndexChain, found: &ChainFile) -> Vec<u8> {
-        let mut content = vec![0; found.summary.length.after(0) as usize];
+        let mut content = vec![0; found.metadata.length.after(0) as usize];
         for extent in chain.extents(found).expect("a readable tree and index") {
             let bytes = match extent.source {
                 Source::Stream { level, start } => {

@@ -59,20 +59,20 @@ fn name_of(file_type: Option<FileType>) -> &'static str {
 
 impl FileLine {
     pub fn of(found: &BackupFile) -> FileLine {
-        let summary = &found.file.summary;
-        let modified = summary.modified.and_then(|time| {
+        let metadata = &found.file.metadata;
+        let modified = metadata.modified.and_then(|time| {
             // The time of a file may be outside of the calendar.
             Timestamp::new(time.seconds, i32::try_from(time.nanos).ok()?).ok()
         });
         FileLine {
             path: shown(&found.path),
-            file_type: name_of(summary.file_type),
-            mode: summary.mode.map(|mode| format!("{mode:04o}")),
-            uid: summary.owner.map(|(user, _)| user),
-            gid: summary.owner.map(|(_, group)| group),
-            size: summary.length.after(0),
+            file_type: name_of(metadata.file_type),
+            mode: metadata.mode.map(|mode| format!("{mode:04o}")),
+            uid: metadata.owner.map(|(user, _)| user),
+            gid: metadata.owner.map(|(_, group)| group),
+            size: metadata.length.after(0),
             modified_at: modified.map(seconds),
-            target: summary.target.as_deref().map(shown),
+            target: metadata.target.as_deref().map(shown),
         }
     }
 }
