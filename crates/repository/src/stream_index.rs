@@ -116,6 +116,22 @@ pub async fn open(bucket: &Bucket, entry: &ChainEntry) -> Result<Option<Table>, 
     }
 }
 
+/// Opens the index of a backup as [`open`] does, and verifies each of its blocks.
+pub async fn open_verified(
+    bucket: &Bucket,
+    entry: &ChainEntry,
+) -> Result<Option<Table>, IndexError> {
+    let Some(table) = open(bucket, entry).await? else { return Ok(None) };
+    let verified = tokio::task::spawn_blocking(move || {
+        table.scan::<TableError>(b"", |_, _| Ok(true))?;
+        Ok(table)
+    });
+    let verified =
+        verified.await.unwrap_or_else(|err| Err(TableError::Read(io::Error::other(err))));
+    let failed = |source| IndexError::Table { key: index_key(&entry.key), source };
+    verified.map(Some).map_err(failed)
+}
+
 /// Returns whether an index describes the stream of a backup, as far as its manifest tells.
 fn describes(table: &Table, entry: &ChainEntry) -> bool {
     let (stream, manifest) = (table.stream(), &entry.manifest);

@@ -193,7 +193,12 @@ pub async fn index(access: &BucketAccess, args: IndexArgs) -> anyhow::Result<Exi
             IndexBuild { bucket: &bucket, directory: &directory, concurrency, progress: &progress };
         let mut lines = Vec::new();
         for entry in chain.entries() {
-            let found = match stream_index::open(&bucket, entry).await {
+            // Without `--build` the blocks are verified by the commands that read them.
+            let opened = match args.build {
+                true => stream_index::open_verified(&bucket, entry).await,
+                false => stream_index::open(&bucket, entry).await,
+            };
+            let found = match opened {
                 Ok(found) => Ok(found.map(|table| table.bytes())),
                 Err(err @ (IndexError::Table { .. } | IndexError::OtherStream { .. })) => Err(err),
                 Err(err) => return Err(err.into()),

@@ -97,7 +97,20 @@ async fn a_damaged_index_is_found_and_built_again() {
     world.write(&key, &bytes).await;
     let damaged = world.run(&["ls", "--subvolume", "data"]).await;
     damaged.failed_with(1, &["expected a block with the SHA-256"]);
-    // The index of another backup.
+
+    let built = world.run(&["index", "--subvolume", "data", "--build"]).await;
+
+    assert_eq!(built.code, Some(0), "{}", built.stderr);
+    let listed = world.run(&["ls", "photos", "--subvolume", "data"]).await;
+    assert!(listed.stdout.contains("photos/archive/"), "{} {}", listed.stdout, listed.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_index_of_another_backup_is_found_and_built_again() {
+    let Some(world) = world().await else { return };
+    world.run(&["index", "--subvolume", "data", "--build"]).await;
+    let (manifest, _) = world.newest("data").await;
+    let key = manifest.replace(".json", "-index.bin");
     let listed = world.keys().await;
     let other =
         listed.iter().find(|it| it.contains("full/") && it.ends_with("-index.bin")).unwrap();
