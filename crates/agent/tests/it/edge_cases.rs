@@ -70,7 +70,7 @@ const CASES: [EdgeCase; 20] = [
     EdgeCase {
         case: "a writer that keeps its file open and never pauses",
         by_events: &[
-            "a_file_that_never_settles_is_a_problem_until_it_stops_changing",
+            "a_file_that_never_settles_is_a_logged_problem_until_it_stops_changing",
             "a_file_that_never_settles_is_uploaded_as_it_is_if_configured",
         ],
         by_scans: &["a_scan_alone_counts_files_that_keep_changing_or_vanish"],
