@@ -19,6 +19,7 @@ use std::sync::Arc;
 use s3up_core::{ClientName, Code, Sha256Digest};
 use s3up_store::Share;
 use subtle::ConstantTimeEq;
+use tokio::sync::SemaphorePermit;
 
 pub use self::admin_keys::AdminKeys;
 pub use self::policy::{ClientPolicy, Overwrite, Right};
@@ -48,6 +49,14 @@ impl Client {
                 "this client has {limit} uploads in progress, the limit of `max_concurrent_uploads`; try \
                  again later"
             );
+            Refusal::new(Code::RateLimited, what)
+        })
+    }
+
+    /// Takes the turn to record a report of the client. It never waits for one.
+    pub(crate) fn report_turn(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        self.resources.report.try_acquire().map_err(|_| {
+            let what = "another report of this client is being recorded; send this one again later";
             Refusal::new(Code::RateLimited, what)
         })
     }

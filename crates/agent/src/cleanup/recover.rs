@@ -67,8 +67,8 @@ fn recover_one(watches: &[ScannedWatch], deletion: &InterruptedDeletion) -> Reco
     }
 }
 
-/// Opens the root of a watch, unless another filesystem is there than the one of the last scan: a file
-/// that is not on that one is not gone.
+/// Opens the root of a watch. Fails if it is on another filesystem than the last scan found, because a
+/// file that is missing there may still be on the other one.
 fn open_root(scanned: &ScannedWatch) -> Result<Root, String> {
     let opened = Root::open(&scanned.watch.root);
     let opened = opened.and_then(|root| Ok((root.filesystem_id()?, root)));

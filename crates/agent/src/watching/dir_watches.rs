@@ -92,7 +92,7 @@ impl DirWatches {
     }
 
     /// Watches all directories of a watch, also those that are watched already, so
-    /// that each scan repairs what events have missed. None of a watch that is polled.
+    /// that each scan repairs what events have missed. A watch that is polled has no watched directory.
     pub(super) fn add_watches(&mut self, index: WatchIndex) -> Option<WatchGaps> {
         let watch = self.watches.get(usize::from(index))?.clone();
         if watch.poll {

@@ -1,8 +1,8 @@
 //! Decides in which state the backups of a btrfs host are, and why. Pure.
 //!
 //! The host says what it found; how old that is, and whether it is too old, is decided here by the clock
-//! of the gateway. Facts that the host could not read again are still facts, and that it could not is one
-//! more.
+//! of the gateway. If the host could not read its backups again, the earlier facts still count, and the
+//! failure is reported beside them.
 
 use std::time::Duration;
 

@@ -22,10 +22,7 @@ pub(crate) async fn backup_report(
     request: Request,
 ) -> Result<Json<Accepted>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
-    let _one_at_a_time = client.resources.report.try_acquire().map_err(|_| {
-        let what = "another report of this client is being recorded; send this one again later";
-        Refusal::new(Code::RateLimited, what)
-    })?;
+    let _one_at_a_time = client.report_turn()?;
     let (report, _memory): (BackupReport, _) =
         json::read(&gateway, &client, request, BACKUP_REPORT_BYTES_MAX).await?;
     report.check().map_err(|err| Refusal::new(Code::BadRequest, err))?;

@@ -49,10 +49,7 @@ pub(crate) async fn report(
     request: Request,
 ) -> Result<Json<Accepted>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
-    let _one_at_a_time = client.resources.report.try_acquire().map_err(|_| {
-        let what = "another report of this client is being recorded; send this one again later";
-        Refusal::new(Code::RateLimited, what)
-    })?;
+    let _one_at_a_time = client.report_turn()?;
     let (report, _memory): (Report, _) =
         json::read(&gateway, &client, request, REPORT_BYTES_MAX).await?;
     report.check().map_err(|err| Refusal::new(Code::BadRequest, err))?;
