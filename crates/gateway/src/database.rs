@@ -19,6 +19,7 @@ mod error;
 mod fleet;
 pub(crate) mod freezes;
 pub(crate) mod incidents;
+mod many_rows;
 mod new_paths;
 mod order_clock;
 mod prune;
