@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use btrfs_stream_index::FileMetadata;
-use btrfs_stream_index::chain::{ChainError, ChainFile, IndexChain, join};
+use btrfs_stream_index::chain::{ChainError, ChainFile, IndexChain, Level, join};
 use s3up_core::Key;
 use s3up_repository::chain::Chain;
 use s3up_repository::documents::Bucket;
+use s3up_repository::layout::index_key;
 use s3up_repository::stream_index::{self, IndexError};
 
 #[derive(Debug, thiserror::Error)]
@@ -44,17 +45,19 @@ pub enum PathChange {
 
 /// Opens the indexes of a chain.
 pub async fn open(bucket: &Bucket, chain: &Chain) -> Result<IndexChain, BrowseError> {
-    let (mut tables, mut missing) = (Vec::new(), Vec::new());
+    let (mut levels, mut missing) = (Vec::new(), Vec::new());
     for entry in chain.entries() {
         match stream_index::open(bucket, entry).await? {
-            Some(table) => tables.push(table),
+            Some(table) => {
+                levels.push(Level { name: index_key(&entry.key).as_str().to_owned(), table });
+            }
             None => missing.push(entry.key.clone()),
         }
     }
     let (count, total) = (missing.len(), chain.entries().len());
     match missing.into_iter().next() {
         Some(first) => Err(BrowseError::NoIndex { count, total, first }),
-        None => Ok(IndexChain::new(tables)?),
+        None => Ok(IndexChain::new(levels)?),
     }
 }
 
@@ -104,10 +107,10 @@ pub fn walk(
     Ok(())
 }
 
-/// Compares two backups of one chain or of two, the older one first. Two files differ if their
+/// Returns the differences between two backups of one chain or of two, the older one first. Two files differ if their
 /// type, length, time of change, mode or owner do, or if a backup between them changed them. A
 /// directory that was added or removed stands for all of its content.
-pub fn compare(
+pub fn diff(
     before: &IndexChain,
     after: &IndexChain,
     is_one_chain: bool,

@@ -34,7 +34,9 @@ const BATCHES_MAX: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     #[error("read the index {key}")]
-    Table { key: Key, source: TableError },
+    Unreadable { key: Key, source: TableError },
+    #[error("the index {key} is damaged; build it again with `index --build`")]
+    Damaged { key: Key, source: TableError },
     #[error(
         "the index {key} belongs to another stream than that of the manifest; build it again with \
          `index --build`"
@@ -109,7 +111,7 @@ pub async fn open(bucket: &Bucket, entry: &ChainEntry) -> Result<Option<Table>, 
     };
     let opened = tokio::task::spawn_blocking(|| Table::open(Box::new(reader), None)).await;
     let opened = opened.unwrap_or_else(|err| Err(TableError::Read(io::Error::other(err))));
-    let table = opened.map_err(|source| IndexError::Table { key: key.clone(), source })?;
+    let table = opened.map_err(|source| failed(&key, source))?;
     match describes(&table, entry) {
         true => Ok(Some(table)),
         false => Err(IndexError::OtherStream { key }),
@@ -128,8 +130,16 @@ pub async fn open_verified(
     });
     let verified =
         verified.await.unwrap_or_else(|err| Err(TableError::Read(io::Error::other(err))));
-    let failed = |source| IndexError::Table { key: index_key(&entry.key), source };
-    verified.map(Some).map_err(failed)
+    verified.map(Some).map_err(|source| failed(&index_key(&entry.key), source))
+}
+
+/// Returns the error for an index that cannot be used.
+fn failed(key: &Key, source: TableError) -> IndexError {
+    let key = key.clone();
+    match source.is_damage() {
+        true => IndexError::Damaged { key, source },
+        false => IndexError::Unreadable { key, source },
+    }
 }
 
 /// Returns whether an index describes the stream of a backup, as far as its manifest tells.

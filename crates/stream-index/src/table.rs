@@ -30,12 +30,25 @@ pub const BLOCK_BYTES_MAX: u64 = 16 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    #[error("read the index")]
+    #[error(transparent)]
     Read(#[from] std::io::Error),
-    #[error("the index: expected {expected}, found {found}")]
+    #[error("expected {expected}, found {found}")]
     Wrong { expected: String, found: String },
-    #[error("the index: expected version {VERSION}, found {0}; use a newer version of btrfs-to-s3")]
+    #[error(
+        "expected an index of version {VERSION}, found version {0}; use a newer version of \
+         btrfs-to-s3"
+    )]
     Version(u32),
-    #[error("the index is damaged")]
+    #[error(transparent)]
     Malformed(#[from] crate::codec::Malformed),
+}
+
+impl TableError {
+    /// Returns true if the index was read and is damaged, so that it has to be built again.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            TableError::Wrong { .. } | TableError::Malformed(_) => true,
+            TableError::Read(_) | TableError::Version(_) => false,
+        }
+    }
 }

@@ -167,9 +167,9 @@ pub async fn diff(access: &BucketAccess, args: DiffArgs) -> anyhow::Result<Exit>
         let after = chain_of(access, &bucket, &subvolume, &after).await?;
         let is_one_chain = before.full().key == after.full().key;
         let indexes = (browse::open(&bucket, &before).await?, browse::open(&bucket, &after).await?);
-        let compared =
-            browse::on_own_thread(move || browse::compare(&indexes.0, &indexes.1, is_one_chain));
-        anyhow::Ok(compared.await?)
+        let changes =
+            browse::on_own_thread(move || browse::diff(&indexes.0, &indexes.1, is_one_chain));
+        anyhow::Ok(changes.await?)
     };
     let changes = tokio::select! {
         changes = work => changes?,
@@ -200,7 +200,10 @@ pub async fn index(access: &BucketAccess, args: IndexArgs) -> anyhow::Result<Exi
             };
             let found = match opened {
                 Ok(found) => Ok(found.map(|table| table.bytes())),
-                Err(err @ (IndexError::Table { .. } | IndexError::OtherStream { .. })) => Err(err),
+                // One that was not read, or that a newer version wrote, is not replaced.
+                Err(err @ (IndexError::Damaged { .. } | IndexError::OtherStream { .. })) => {
+                    Err(err)
+                }
                 Err(err) => return Err(err.into()),
             };
             let found = match found {

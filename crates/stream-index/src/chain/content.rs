@@ -57,7 +57,7 @@ impl IndexChain {
     /// file.
     pub fn has_operations(&self, nodes: &[(usize, NodeId)]) -> Result<bool, ChainError> {
         for (level, node) in nodes {
-            if self.levels[*level].has_prefix(&content_keys(*node))? {
+            if self.has_prefix(*level, &content_keys(*node))? {
                 return Ok(true);
             }
         }
@@ -71,11 +71,11 @@ impl IndexChain {
         node: NodeId,
         mut each: impl FnMut(Operation) -> Result<(), ChainError>,
     ) -> Result<(), ChainError> {
-        self.levels[level].scan(&content_keys(node), |_, value| {
+        self.scan(level, &content_keys(node), |_, value| {
             for operation in operation::decode(value)? {
                 each(operation)?;
             }
-            Ok::<_, ChainError>(true)
+            Ok(true)
         })
     }
 
@@ -91,7 +91,7 @@ impl IndexChain {
         for (level, node) in parts {
             let until = if Some(*level) == last_level { until } else { END };
             if depth > DEPTH_MAX {
-                return Err(ChainError::TooDeep { level: *level, of: self.levels.len() });
+                return Err(ChainError::TooDeep { level: *level, of: self.count() });
             }
             self.operations(*level, *node, |operation| {
                 if operation.at < until {

@@ -12,8 +12,13 @@ const PATH_BYTES_MAX: usize = 64 << 10;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ChainError {
-    #[error(transparent)]
-    Table(#[from] TableError),
+    #[error("read the index of backup {} of {of}, {name}", .level + 1)]
+    Unreadable { level: usize, of: usize, name: String, source: TableError },
+    #[error(
+        "the index of backup {} of {of}, {name}, is damaged; build it again with `index --build`",
+        .level + 1
+    )]
+    Damaged { level: usize, of: usize, name: String, source: TableError },
     #[error(
         "the index of backup {} of {of}: expected {path:?} in the index of its parent, found \
          nothing; build both again with `index --build`",
@@ -39,21 +44,45 @@ fn kind(is_incremental: bool) -> &'static str {
     if is_incremental { "an incremental" } else { "a full" }
 }
 
-impl From<Malformed> for ChainError {
-    fn from(err: Malformed) -> ChainError {
-        ChainError::Table(err.into())
+/// The error of one record of a scan.
+pub(super) enum RecordError {
+    Table(TableError),
+    Chain(ChainError),
+}
+
+impl From<TableError> for RecordError {
+    fn from(err: TableError) -> RecordError {
+        RecordError::Table(err)
     }
+}
+
+impl From<Malformed> for RecordError {
+    fn from(err: Malformed) -> RecordError {
+        RecordError::Table(err.into())
+    }
+}
+
+impl From<ChainError> for RecordError {
+    fn from(err: ChainError) -> RecordError {
+        RecordError::Chain(err)
+    }
+}
+
+/// The index of one backup of a chain. Errors name it.
+pub struct Level {
+    pub name: String,
+    pub table: Table,
 }
 
 /// The indexes of a chain, from its full on. The tree is that of the last one.
 pub struct IndexChain {
-    pub(super) levels: Vec<Table>,
+    levels: Vec<Level>,
     pub(super) changes_by_file: ChangesByFile,
 }
 
 impl IndexChain {
-    pub fn new(levels: Vec<Table>) -> Result<IndexChain, ChainError> {
-        for (level, table) in levels.iter().enumerate() {
+    pub fn new(levels: Vec<Level>) -> Result<IndexChain, ChainError> {
+        for (level, Level { table, .. }) in levels.iter().enumerate() {
             if table.stream().is_incremental != (level > 0) {
                 return Err(ChainError::Order { level, of: levels.len() });
             }
@@ -62,12 +91,39 @@ impl IndexChain {
         Ok(IndexChain { levels, changes_by_file })
     }
 
-    pub fn levels(&self) -> &[Table] {
-        &self.levels
+    pub(super) fn count(&self) -> usize {
+        self.levels.len()
     }
 
     pub(super) fn top(&self) -> usize {
         self.levels.len() - 1
+    }
+
+    /// Calls `each` for each record of a level whose key starts like this, until it returns false.
+    pub(super) fn scan(
+        &self,
+        level: usize,
+        prefix: &[u8],
+        each: impl FnMut(&[u8], &[u8]) -> Result<bool, RecordError>,
+    ) -> Result<(), ChainError> {
+        self.levels[level].table.scan(prefix, each).map_err(|err| match err {
+            RecordError::Table(source) => self.failed(level, source),
+            RecordError::Chain(err) => err,
+        })
+    }
+
+    /// Returns true if a key of a level starts like this.
+    pub(super) fn has_prefix(&self, level: usize, prefix: &[u8]) -> Result<bool, ChainError> {
+        self.levels[level].table.has_prefix(prefix).map_err(|err| self.failed(level, err))
+    }
+
+    /// Returns the error for an index that cannot be used.
+    fn failed(&self, level: usize, source: TableError) -> ChainError {
+        let (of, name) = (self.levels.len(), self.levels[level].name.clone());
+        match source.is_damage() {
+            true => ChainError::Damaged { level, of, name, source },
+            false => ChainError::Unreadable { level, of, name, source },
+        }
     }
 
     /// Returns the file at a path, relative to the subvolume. The empty path is its root.
@@ -107,9 +163,9 @@ impl IndexChain {
     /// Returns the nodes of a level that stand for a path of its parent.
     pub(super) fn nodes(&self, level: usize, path: &[u8]) -> Result<Vec<Node>, ChainError> {
         let mut nodes = Vec::new();
-        self.levels[level].scan(&base_keys(path), |_, value| {
+        self.scan(level, &base_keys(path), |_, value| {
             nodes.push(Node::decode(&mut Decoder(value))?);
-            Ok::<_, ChainError>(true)
+            Ok(true)
         })?;
         Ok(nodes)
     }
@@ -145,7 +201,7 @@ impl IndexChain {
     ) -> Result<ChainFile, ChainError> {
         let nodes = self.nodes(level, path)?;
         let is_touched = !nodes.is_empty()
-            || (below.is_directory() && self.levels[level].has_prefix(&base_keys_below(path))?);
+            || (below.is_directory() && self.has_prefix(level, &base_keys_below(path))?);
         Ok(if is_touched { self.patched(level, path.to_vec(), nodes, below) } else { below })
     }
 
@@ -178,8 +234,9 @@ impl IndexChain {
         directory: NodeId,
         name: &[u8],
     ) -> Result<Option<Entry>, ChainError> {
-        let value = self.levels[level].get(&entry_key(directory, name))?;
-        Ok(value.map(|value| Entry::decode(&value)).transpose()?)
+        let value = self.levels[level].table.get(&entry_key(directory, name));
+        let entry = value.and_then(|value| Ok(value.map(|it| Entry::decode(&it)).transpose()?));
+        entry.map_err(|err| self.failed(level, err))
     }
 
     /// Returns the error for a path that a level names and its parent does not have.

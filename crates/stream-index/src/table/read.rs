@@ -119,7 +119,7 @@ impl Table {
     }
 
     /// Calls `each` for each record whose key starts like this, until it returns false. Blocks
-    /// are read several at a time once the scan has gone on for a while.
+    /// are read several at a time once a scan has read some.
     pub fn scan<E: From<TableError>>(
         &self,
         prefix: &[u8],
@@ -203,7 +203,8 @@ impl Table {
                 return Err(wrong(expected, found.to_string()));
             }
             let BlockForm::Zstd = facts.form;
-            let content = zstd::bulk::decompress(stored, facts.bytes as usize)?;
+            let content = zstd::bulk::decompress(stored, facts.bytes as usize)
+                .map_err(|err| wrong("a block that zstd can decompress", err.to_string()))?;
             Ok(Arc::new(Block::decode(content)?))
         };
         wanted.iter().map(decode).collect()
