@@ -18,8 +18,8 @@ use super::cleanup::{self, CleanupChange};
 use super::error::DatabaseError;
 use crate::files::identity::Identity;
 use crate::states::agent_fact::AgentFact;
-use crate::states::origin::Origin;
 use crate::states::problem::ProblemKind;
+use crate::states::watch_history::WatchHistory;
 
 /// Number of reports that are kept. The gateway takes none of a day that is longer ago.
 pub const REPORTS_MAX: usize = 31;
@@ -71,9 +71,9 @@ pub enum Change {
         known_since_ns: i64,
     },
     /// It is decided whether the database of the watch was lost.
-    WatchOrigin {
+    WatchHistory {
         root: String,
-        origin: Origin,
+        history: WatchHistory,
     },
     /// A scan of the watch completed.
     WatchScanned {
@@ -221,9 +221,9 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
             );
             execute(transaction, query.bind(root).bind(known_since_ns)).await
         }
-        Change::WatchOrigin { root, origin } => {
+        Change::WatchHistory { root, history } => {
             let query = sqlx::query("UPDATE watch_state SET origin = ? WHERE local_path = ?");
-            execute(transaction, query.bind(origin.as_str()).bind(root)).await
+            execute(transaction, query.bind(history.as_str()).bind(root)).await
         }
         Change::WatchScanned { root, at, filesystem } => {
             let query = sqlx::query(
