@@ -1,6 +1,6 @@
 //! The result of a cleanup.
 
-use super::judge::Keep;
+use super::judge::NotDeleted;
 use crate::restore::summary::Tally;
 
 /// The end of one file.
@@ -9,7 +9,7 @@ pub enum FileOutcome {
     Deleted,
     /// A dry run would delete it.
     WouldDelete,
-    Kept(Keep),
+    Kept(NotDeleted),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
