@@ -177,7 +177,7 @@ impl Run<'_> {
                 continue;
             }
             match next_step(row.verified_at, self.cleanup.policy.after, now) {
-                CleanupStep::Wait => self.summary.waiting.add(row.identity.size),
+                CleanupStep::Wait => self.summary.waiting.add_file(row.identity.size),
                 step @ (CleanupStep::Verify | CleanupStep::Delete) => asked.push((row, path, step)),
             }
         }
@@ -194,7 +194,7 @@ impl Run<'_> {
                     self.not_deleted(&row, reason);
                 }
                 Ok(version_id) if step == CleanupStep::Verify => {
-                    self.summary.verified.add(row.identity.size);
+                    self.summary.verified.add_file(row.identity.size);
                     let (sha256, identity) = (row.sha256, row.identity);
                     let change = CleanupChange::Verified { sha256, identity, version_id, at: now };
                     changes.push((row.local_path, change));
@@ -247,7 +247,9 @@ impl Run<'_> {
         if let Some(min_free_bytes) = policy.min_free_bytes {
             let free = free_bytes(watch.clone()).await?;
             if free >= min_free_bytes {
-                chunk.iter().for_each(|(_, row)| self.summary.not_needed.add(row.identity.size));
+                chunk
+                    .iter()
+                    .for_each(|(_, row)| self.summary.not_needed.add_file(row.identity.size));
                 return Ok(0);
             }
         }
@@ -262,7 +264,7 @@ impl Run<'_> {
             match examined {
                 Err(reason) => self.not_deleted(&row, reason),
                 Ok(()) if self.cleanup.requests.is_none() => {
-                    self.summary.would_delete.add(row.identity.size);
+                    self.summary.would_delete.add_file(row.identity.size);
                     (self.on_outcome)(&row, &FileOutcome::WouldDelete);
                 }
                 Ok(()) => {
@@ -329,7 +331,7 @@ impl Run<'_> {
             match removed {
                 Ok(()) => {
                     count += 1;
-                    self.summary.deleted.add(row.identity.size);
+                    self.summary.deleted.add_file(row.identity.size);
                     deleted_event(file);
                     (self.on_outcome)(row, &FileOutcome::Deleted);
                     changes.push((row.local_path.clone(), CleanupChange::Deleted));
@@ -348,7 +350,7 @@ impl Run<'_> {
     }
 
     fn not_deleted(&mut self, row: &CleanupRow, cause: NotDeleted) {
-        self.summary.kept.add(row.identity.size);
+        self.summary.kept.add_file(row.identity.size);
         let (path, reason) = (&row.local_path, cause.to_string());
         if cause.is_alarm() {
             self.summary.alarms += 1;
