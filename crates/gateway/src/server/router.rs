@@ -126,7 +126,7 @@ async fn limit_failed_keys(
 /// at level debug.
 async fn log(gateway: Gateway, peer: IpAddr, request: Request, next: Next) -> Response {
     let began = CLOCK.start();
-    let _open = gateway.database().tally().begin_request();
+    let _open = gateway.database().counters().begin_request();
     let method = request.method().clone();
     let authorization: Option<HeaderValue> = request.headers().get(header::AUTHORIZATION).cloned();
     let url_path = request.uri().path().to_owned();
