@@ -12,6 +12,7 @@
 //! (core).
 
 mod alert;
+mod api_document;
 mod buffer_wait;
 mod clients;
 mod clock;
