@@ -24,7 +24,7 @@ pub enum BrowseError {
     Chain(#[from] ChainError),
     #[error("the backup has no file {path:?}; list a directory above it with `ls`")]
     NoFile { path: String },
-    #[error("read the indexes: the reader stopped")]
+    #[error("read the indexes: a thread ended early; this is a bug, report it")]
     Stopped,
 }
 

@@ -47,7 +47,7 @@ pub(crate) async fn watch(database: Database) {
             tracing::warn!(
                 event = "freezes_not_read",
                 error = error_chain(err),
-                "the database does not say which clients are frozen; the last known ones stay frozen"
+                "cannot read from the database which clients are frozen; the last known ones stay frozen"
             );
         }
         is_failing = looked.is_err();

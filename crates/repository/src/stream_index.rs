@@ -49,7 +49,7 @@ pub enum IndexError {
          first"
     )]
     Archived { manifest: Key, count: usize },
-    #[error("build the index of {manifest}: its builder stopped")]
+    #[error("build the index of {manifest}: its thread ended early; this is a bug, report it")]
     Stopped { manifest: Key },
     #[error(transparent)]
     Fetch(#[from] FetchError),

@@ -20,9 +20,9 @@ const DATABASE: &str = "/var/lib/s3up/client.db";
 const NO_FILE: &str = ".s3up-init";
 
 pub(super) const EXAMPLES: &str = "\
-Asks on a terminal for what no option says, writes the file of --config with
-mode 0600, and checks that the gateway knows the key. A file that exists is not
-touched.
+Asks on a terminal for each value that no option gives, writes the file of
+--config with mode 0600, and checks that the gateway knows the key. A file that
+exists is not touched.
 
 Examples:
   s3up init

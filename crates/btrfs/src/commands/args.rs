@@ -215,7 +215,7 @@ pub enum Command {
         /// Prune only NAME; repeatable (default: all)
         #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
         subvolume: Vec<String>,
-        /// Delete orphans instead: chunks that no manifest
+        /// Delete orphans instead: objects that no manifest
         /// names
         #[arg(
             long,

@@ -27,7 +27,7 @@ use crate::commands::show::json;
 #[derive(Args)]
 pub struct LsArgs {
     /// A directory or file of the backup
-    /// (default: the whole subvolume's top)
+    /// (default: the top directory)
     #[arg(value_name = "PATH", verbatim_doc_comment)]
     path: Option<PathBuf>,
     #[command(flatten, next_help_heading = help::SELECTION)]

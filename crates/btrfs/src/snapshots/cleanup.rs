@@ -226,8 +226,8 @@ impl Removal<'_> {
         tracing::warn!(
             event = "cleanup_failed",
             %backup,
-            "cannot remove what an unfinished backup left in the bucket, a later run tries again: \
-             {reason}"
+            "cannot remove the objects of an unfinished backup from the bucket; a later run tries \
+             again: {reason}"
         );
         None
     }
@@ -254,8 +254,8 @@ impl Removal<'_> {
                 tracing::warn!(
                     event = "leftover_not_deleted",
                     %backup,
-                    "not removing what an unfinished backup seems to have left in the bucket: \
-                     {reason}; check it with `list`"
+                    "not removing objects that an unfinished backup seems to have left in the \
+                     bucket: {reason}; check them with `list`"
                 );
                 return Ok(RemovalOutcome::Incomplete);
             }

@@ -10,12 +10,9 @@ use std::collections::BTreeMap;
 use self::pieces::Pieces;
 pub use self::pieces::{Extent, Source};
 use super::file::ChainFile;
-use super::tree::{ChainError, IndexChain};
+use super::tree::{ChainError, DEPTH_MAX, IndexChain};
 use crate::operation::{self, Change, CloneSource, Operation};
 use crate::record::{Entry, NodeId, content_keys};
-
-/// Maximum number of clones that lead from one to the next within other files.
-const DEPTH_MAX: usize = 128;
 
 /// The moment of a stream up to which operations count.
 type Moment = u64;

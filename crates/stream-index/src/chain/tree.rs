@@ -9,6 +9,8 @@ use crate::table::read::Table;
 
 /// Maximum length of a path in a lookup. The kernel sends paths of at most 4 KiB.
 const PATH_BYTES_MAX: usize = 64 << 10;
+/// Maximum number of clones that lead from one to the next within other files.
+pub(super) const DEPTH_MAX: usize = 128;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ChainError {
@@ -31,10 +33,11 @@ pub enum ChainError {
         .level + 1, kind(*.level > 0), kind(*.level == 0)
     )]
     Order { level: usize, of: usize },
-    #[error("the path {path:?}: expected at most {PATH_BYTES_MAX} bytes")]
-    TooLong { path: String },
+    #[error("look up a path: expected at most {PATH_BYTES_MAX} bytes, found {bytes}")]
+    TooLong { bytes: usize },
     #[error(
-        "the stream of backup {} of {of} has more levels of clones than an index can follow",
+        "the stream of backup {} of {of} has a clone of a clone of more than {DEPTH_MAX} others, which \
+         an index cannot follow; `restore` needs no index",
         .level + 1
     )]
     TooDeep { level: usize, of: usize },
@@ -139,8 +142,7 @@ impl IndexChain {
         path: &[u8],
     ) -> Result<Option<ChainFile>, ChainError> {
         if path.len() > PATH_BYTES_MAX {
-            let path = String::from_utf8_lossy(path).into_owned();
-            return Err(ChainError::TooLong { path });
+            return Err(ChainError::TooLong { bytes: path.len() });
         }
         let mut found = self.root(level)?;
         for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
