@@ -96,7 +96,10 @@ async fn a_damaged_index_is_found_and_built_again() {
     bytes[20] ^= 1;
     world.write(&key, &bytes).await;
     let damaged = world.run(&["ls", "--subvolume", "data"]).await;
-    damaged.failed_with(1, &[&key, "is damaged", "`index --build`", "a block with the SHA-256"]);
+    damaged.failed_with(
+        1,
+        &[key.as_str(), "is damaged", "`index --build`", "a block with the SHA-256"],
+    );
 
     let built = world.run(&["index", "--subvolume", "data", "--build"]).await;
 
