@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 
 use btrfs_stream_index::FileMetadata;
-use btrfs_stream_index::chain::{ChainError, ChainFile, IndexChain, Level, join};
+use btrfs_stream_index::chain::{ChainError, ChainFile, IndexChain, join};
 use s3up_core::Key;
 use s3up_repository::chain::Chain;
 use s3up_repository::documents::Bucket;
-use s3up_repository::layout::index_key;
 use s3up_repository::stream_index::{self, IndexError};
 
 #[derive(Debug, thiserror::Error)]
@@ -45,19 +44,17 @@ pub enum PathChange {
 
 /// Opens the indexes of a chain.
 pub async fn open(bucket: &Bucket, chain: &Chain) -> Result<IndexChain, BrowseError> {
-    let (mut levels, mut missing) = (Vec::new(), Vec::new());
+    let (mut tables, mut missing) = (Vec::new(), Vec::new());
     for entry in chain.entries() {
         match stream_index::open(bucket, entry).await? {
-            Some(table) => {
-                levels.push(Level { name: index_key(&entry.key).as_str().to_owned(), table });
-            }
+            Some(table) => tables.push(table),
             None => missing.push(entry.key.clone()),
         }
     }
     let (count, total) = (missing.len(), chain.entries().len());
     match missing.into_iter().next() {
         Some(first) => Err(BrowseError::NoIndex { count, total, first }),
-        None => Ok(IndexChain::new(levels)?),
+        None => Ok(IndexChain::new(tables)?),
     }
 }
 

@@ -28,27 +28,33 @@ pub const DIRECTORY_BYTES_MAX: u64 = 256 << 20;
 /// A record is never longer than this: an extended attribute has at most 64 KiB.
 pub const BLOCK_BYTES_MAX: u64 = 16 << 20;
 
+/// The reason why an index cannot be used. It names the index.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    #[error(transparent)]
-    Read(#[from] std::io::Error),
-    #[error("expected {expected}, found {found}")]
-    Wrong { expected: String, found: String },
+    #[error("read the index {name}")]
+    Unreadable { name: String, source: std::io::Error },
     #[error(
-        "expected an index of version {VERSION}, found version {0}; use a newer version of \
-         btrfs-to-s3"
+        "the index {name} is damaged: expected {expected}, found {found}; build it again with \
+         `index --build`"
     )]
-    Version(u32),
-    #[error(transparent)]
+    Damaged { name: String, expected: String, found: String },
+    #[error(
+        "the index {name}: expected version {VERSION}, found version {found}; use a newer version \
+         of btrfs-to-s3"
+    )]
+    Version { name: String, found: u32 },
+    #[error(
+        "a record of an index is damaged; build the indexes of the chain again with `index --build`"
+    )]
     Malformed(#[from] crate::codec::Malformed),
 }
 
 impl TableError {
-    /// Returns true if the index was read and is damaged, so that it has to be built again.
+    /// Returns true if the index was read and has to be built again.
     pub fn is_damage(&self) -> bool {
         match self {
-            TableError::Wrong { .. } | TableError::Malformed(_) => true,
-            TableError::Read(_) | TableError::Version(_) => false,
+            TableError::Damaged { .. } | TableError::Malformed(_) => true,
+            TableError::Unreadable { .. } | TableError::Version { .. } => false,
         }
     }
 }

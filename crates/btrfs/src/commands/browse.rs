@@ -13,7 +13,7 @@ use s3up_cli::{Exit, ShutdownSignal, at_time};
 use s3up_repository::chain::Chain;
 use s3up_repository::documents::Bucket;
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::stream_index::{self, IndexBuild, IndexError};
+use s3up_repository::stream_index::{self, IndexBuild};
 
 use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
@@ -200,10 +200,7 @@ pub async fn index(access: &BucketAccess, args: IndexArgs) -> anyhow::Result<Exi
             };
             let found = match opened {
                 Ok(found) => Ok(found.map(|table| table.bytes())),
-                // One that was not read, or that a newer version wrote, is not replaced.
-                Err(err @ (IndexError::Damaged { .. } | IndexError::OtherStream { .. })) => {
-                    Err(err)
-                }
+                Err(err) if err.is_damage() => Err(err),
                 Err(err) => return Err(err.into()),
             };
             let found = match found {

@@ -10,9 +10,12 @@ use std::collections::BTreeMap;
 use self::pieces::Pieces;
 pub use self::pieces::{Extent, Source};
 use super::file::ChainFile;
-use super::tree::{ChainError, DEPTH_MAX, IndexChain};
+use super::tree::{ChainError, IndexChain};
 use crate::operation::{self, Change, CloneSource, Operation};
 use crate::record::{Entry, NodeId, content_keys};
+
+/// Maximum number of clones that lead from one to the next within other files.
+const DEPTH_MAX: usize = 128;
 
 /// The moment of a stream up to which operations count.
 type Moment = u64;
@@ -54,7 +57,7 @@ impl IndexChain {
     /// file.
     pub fn has_operations(&self, nodes: &[(usize, NodeId)]) -> Result<bool, ChainError> {
         for (level, node) in nodes {
-            if self.has_prefix(*level, &content_keys(*node))? {
+            if self.levels[*level].has_prefix(&content_keys(*node))? {
                 return Ok(true);
             }
         }
@@ -68,11 +71,11 @@ impl IndexChain {
         node: NodeId,
         mut each: impl FnMut(Operation) -> Result<(), ChainError>,
     ) -> Result<(), ChainError> {
-        self.scan(level, &content_keys(node), |_, value| {
+        self.levels[level].scan(&content_keys(node), |_, value| {
             for operation in operation::decode(value)? {
                 each(operation)?;
             }
-            Ok(true)
+            Ok::<_, ChainError>(true)
         })
     }
 
@@ -88,7 +91,7 @@ impl IndexChain {
         for (level, node) in parts {
             let until = if Some(*level) == last_level { until } else { END };
             if depth > DEPTH_MAX {
-                return Err(ChainError::TooDeep { level: *level, of: self.count() });
+                return Err(ChainError::TooDeep { level: *level, of: self.levels.len() });
             }
             self.operations(*level, *node, |operation| {
                 if operation.at < until {

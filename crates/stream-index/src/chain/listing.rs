@@ -78,9 +78,9 @@ impl IndexChain {
     ) -> Result<BTreeMap<Vec<u8>, Entry>, ChainError> {
         let mut entries = BTreeMap::new();
         for node in nodes {
-            self.scan(level, &entry_keys(*node), |key, value| {
+            self.levels[level].scan(&entry_keys(*node), |key, value| {
                 entries.insert(key[ENTRY_KEY_BYTES..].to_vec(), Entry::decode(value)?);
-                Ok(true)
+                Ok::<_, ChainError>(true)
             })?;
         }
         Ok(entries)
@@ -89,7 +89,7 @@ impl IndexChain {
     fn touched_below(&self, level: usize, path: &[u8]) -> Result<Touched, ChainError> {
         let mut touched = Touched::default();
         let prefix = base_keys_below(path);
-        self.scan(level, &prefix, |key, value| {
+        self.levels[level].scan(&prefix, |key, value| {
             let rest = &key[prefix.len()..];
             let end = rest.iter().position(|byte| matches!(byte, 0 | b'/'));
             // The root itself is below no directory.
@@ -101,7 +101,7 @@ impl IndexChain {
                 let node = Node::decode(&mut Decoder(value))?;
                 touched.nodes.entry(name).or_default().push(node);
             }
-            Ok(true)
+            Ok::<_, ChainError>(true)
         })?;
         Ok(touched)
     }

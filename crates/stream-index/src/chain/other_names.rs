@@ -46,14 +46,14 @@ impl IndexChain {
             return Ok(Arc::clone(changes));
         }
         let mut changes = Changes::new();
-        self.scan(level, b"B", |key, value| {
+        self.levels[level].scan(b"B", |key, value| {
             let node = Node::decode(&mut Decoder(value))?;
             let path = key[1..].split(|byte| *byte == 0).next().unwrap_or_default();
             let below = self.lookup_at(level - 1, path)?;
             if let Some(below) = below.filter(|below| !below.is_directory()) {
                 changes.entry(below.id()).or_default().push(node);
             }
-            Ok(true)
+            Ok::<_, ChainError>(true)
         })?;
         // In the order in which the stream makes them.
         changes.values_mut().for_each(|nodes| nodes.sort_by_key(|node| node.id));

@@ -9,18 +9,11 @@ use crate::table::read::Table;
 
 /// Maximum length of a path in a lookup. The kernel sends paths of at most 4 KiB.
 const PATH_BYTES_MAX: usize = 64 << 10;
-/// Maximum number of clones that lead from one to the next within other files.
-pub(super) const DEPTH_MAX: usize = 128;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ChainError {
-    #[error("read the index of backup {} of {of}, {name}", .level + 1)]
-    Unreadable { level: usize, of: usize, name: String, source: TableError },
-    #[error(
-        "the index of backup {} of {of}, {name}, is damaged; build it again with `index --build`",
-        .level + 1
-    )]
-    Damaged { level: usize, of: usize, name: String, source: TableError },
+    #[error(transparent)]
+    Table(#[from] TableError),
     #[error(
         "the index of backup {} of {of}: expected {path:?} in the index of its parent, found \
          nothing; build both again with `index --build`",
@@ -36,8 +29,7 @@ pub enum ChainError {
     #[error("look up a path: expected at most {PATH_BYTES_MAX} bytes, found {bytes}")]
     TooLong { bytes: usize },
     #[error(
-        "the stream of backup {} of {of} has a clone of a clone of more than {DEPTH_MAX} others, which \
-         an index cannot follow; `restore` needs no index",
+        "the stream of backup {} of {of} has more levels of clones than an index can follow",
         .level + 1
     )]
     TooDeep { level: usize, of: usize },
@@ -47,45 +39,21 @@ fn kind(is_incremental: bool) -> &'static str {
     if is_incremental { "an incremental" } else { "a full" }
 }
 
-/// The error of one record of a scan.
-pub(super) enum RecordError {
-    Table(TableError),
-    Chain(ChainError),
-}
-
-impl From<TableError> for RecordError {
-    fn from(err: TableError) -> RecordError {
-        RecordError::Table(err)
+impl From<Malformed> for ChainError {
+    fn from(err: Malformed) -> ChainError {
+        ChainError::Table(err.into())
     }
-}
-
-impl From<Malformed> for RecordError {
-    fn from(err: Malformed) -> RecordError {
-        RecordError::Table(err.into())
-    }
-}
-
-impl From<ChainError> for RecordError {
-    fn from(err: ChainError) -> RecordError {
-        RecordError::Chain(err)
-    }
-}
-
-/// The index of one backup of a chain. Errors name it.
-pub struct Level {
-    pub name: String,
-    pub table: Table,
 }
 
 /// The indexes of a chain, from its full on. The tree is that of the last one.
 pub struct IndexChain {
-    levels: Vec<Level>,
+    pub(super) levels: Vec<Table>,
     pub(super) changes_by_file: ChangesByFile,
 }
 
 impl IndexChain {
-    pub fn new(levels: Vec<Level>) -> Result<IndexChain, ChainError> {
-        for (level, Level { table, .. }) in levels.iter().enumerate() {
+    pub fn new(levels: Vec<Table>) -> Result<IndexChain, ChainError> {
+        for (level, table) in levels.iter().enumerate() {
             if table.stream().is_incremental != (level > 0) {
                 return Err(ChainError::Order { level, of: levels.len() });
             }
@@ -94,39 +62,12 @@ impl IndexChain {
         Ok(IndexChain { levels, changes_by_file })
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.levels.len()
+    pub fn levels(&self) -> &[Table] {
+        &self.levels
     }
 
     pub(super) fn top(&self) -> usize {
         self.levels.len() - 1
-    }
-
-    /// Calls `each` for each record of a level whose key starts like this, until it returns false.
-    pub(super) fn scan(
-        &self,
-        level: usize,
-        prefix: &[u8],
-        each: impl FnMut(&[u8], &[u8]) -> Result<bool, RecordError>,
-    ) -> Result<(), ChainError> {
-        self.levels[level].table.scan(prefix, each).map_err(|err| match err {
-            RecordError::Table(source) => self.failed(level, source),
-            RecordError::Chain(err) => err,
-        })
-    }
-
-    /// Returns true if a key of a level starts like this.
-    pub(super) fn has_prefix(&self, level: usize, prefix: &[u8]) -> Result<bool, ChainError> {
-        self.levels[level].table.has_prefix(prefix).map_err(|err| self.failed(level, err))
-    }
-
-    /// Returns the error for an index that cannot be used.
-    fn failed(&self, level: usize, source: TableError) -> ChainError {
-        let (of, name) = (self.levels.len(), self.levels[level].name.clone());
-        match source.is_damage() {
-            true => ChainError::Damaged { level, of, name, source },
-            false => ChainError::Unreadable { level, of, name, source },
-        }
     }
 
     /// Returns the file at a path, relative to the subvolume. The empty path is its root.
@@ -165,9 +106,9 @@ impl IndexChain {
     /// Returns the nodes of a level that stand for a path of its parent.
     pub(super) fn nodes(&self, level: usize, path: &[u8]) -> Result<Vec<Node>, ChainError> {
         let mut nodes = Vec::new();
-        self.scan(level, &base_keys(path), |_, value| {
+        self.levels[level].scan(&base_keys(path), |_, value| {
             nodes.push(Node::decode(&mut Decoder(value))?);
-            Ok(true)
+            Ok::<_, ChainError>(true)
         })?;
         Ok(nodes)
     }
@@ -203,7 +144,7 @@ impl IndexChain {
     ) -> Result<ChainFile, ChainError> {
         let nodes = self.nodes(level, path)?;
         let is_touched = !nodes.is_empty()
-            || (below.is_directory() && self.has_prefix(level, &base_keys_below(path))?);
+            || (below.is_directory() && self.levels[level].has_prefix(&base_keys_below(path))?);
         Ok(if is_touched { self.patched(level, path.to_vec(), nodes, below) } else { below })
     }
 
@@ -236,9 +177,8 @@ impl IndexChain {
         directory: NodeId,
         name: &[u8],
     ) -> Result<Option<Entry>, ChainError> {
-        let value = self.levels[level].table.get(&entry_key(directory, name));
-        let entry = value.and_then(|value| Ok(value.map(|it| Entry::decode(&it)).transpose()?));
-        entry.map_err(|err| self.failed(level, err))
+        let value = self.levels[level].get(&entry_key(directory, name))?;
+        Ok(value.map(|value| Entry::decode(&value)).transpose()?)
     }
 
     /// Returns the error for a path that a level names and its parent does not have.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use btrfs_sendstream::{CommandBatch, Verifier};
 use btrfs_stream_index::chain::content::Source;
-use btrfs_stream_index::chain::{ChainFile, IndexChain, Level, join};
+use btrfs_stream_index::chain::{ChainFile, IndexChain, join};
 use btrfs_stream_index::{BuildError, FileType, IndexBuilder, IndexFacts, NameLimits, Table};
 
 #[derive(Default)]
@@ -57,12 +57,12 @@ impl Replay {
     }
 
     fn chain(&self) -> IndexChain {
-        let level = |(n, (bytes, facts)): (usize, &(Vec<u8>, IndexFacts))| Level {
-            name: format!("index {n}"),
-            table: Table::open(Box::new(bytes.clone()), Some(facts.directory_sha256))
-                .expect("a readable tree and index"),
+        let table = |(n, (bytes, facts)): (usize, &(Vec<u8>, IndexFacts))| {
+            let directory_sha256 = Some(facts.directory_sha256);
+            Table::open(format!("index {n}"), Box::new(bytes.clone()), directory_sha256)
+                .expect("a readable tree and index")
         };
-        IndexChain::new(self.indexes.iter().enumerate().map(level).collect())
+        IndexChain::new(self.indexes.iter().enumerate().map(table).collect())
             .expect("a readable tree and index")
     }
 
