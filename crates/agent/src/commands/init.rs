@@ -121,7 +121,7 @@ async fn check_gateway(config: &Config) -> anyhow::Result<()> {
             "the gateway is not ready: S3 or its database does not answer; see its log"
         ));
     }
-    let path = RemotePath::parse(NO_FILE).context("the path that is asked for")?;
+    let path = RemotePath::parse(NO_FILE).context("the path of the test request")?;
     match gateway.exists(&path).await {
         Ok(_) => Ok(()),
         // The key is known, and may not ask. The agent needs that right.

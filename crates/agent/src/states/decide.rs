@@ -296,7 +296,7 @@ impl fmt::Display for PendingReason {
             PendingReason::ChangedSinceBaseline => "changed since the baseline",
             PendingReason::UploadExisting => "scan.upload_existing is true",
             PendingReason::RemotePathChanged => "remote path changed",
-            PendingReason::BackAfterCleanup => "deleted by a cleanup, and there again",
+            PendingReason::BackAfterCleanup => "deleted by a cleanup, and created again",
             PendingReason::Unconfirmed => "not confirmed by the gateway yet",
             PendingReason::HistoryUnknown => {
                 "the gateway has not said yet whether it knows the file"

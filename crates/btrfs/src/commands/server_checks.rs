@@ -51,7 +51,7 @@ fn check_part_count(config: &BucketConfig, parts_max: Option<u32>) -> anyhow::Re
         return Ok(());
     };
     Err(Exit::Usage.with(anyhow!(
-        "a chunk has {needed} parts: expected at most {parts_max}, which this server takes of one \
+        "a chunk has {needed} parts: expected at most {parts_max}, the limit of this server for one \
          upload; set `s3.parts_max` to {parts_max}, so that parts are longer"
     )))
 }
