@@ -10,7 +10,7 @@ use s3up_core::{ClientName, Code, error_chain};
 use crate::database::Database;
 use crate::refusal::Refusal;
 
-/// Pause between two looks for freezes that another gateway or `s3up-server freeze` has recorded.
+/// Pause between two reads of the freezes that another gateway or `s3up-server freeze` has recorded.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 /// Time after which a client tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
