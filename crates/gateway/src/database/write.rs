@@ -85,14 +85,7 @@ pub(super) async fn write(
     for ((client, day), activity) in &batch.activity {
         execute(&mut transaction, activity_row(client, day, activity)).await?;
     }
-    for (client, (before, state, reason)) in &batch.client_states {
-        let changed = transaction.fetch_optional(client_state_row(client, *state)).await?;
-        // Another gateway may have recorded the same change.
-        if changed.is_some() && is_alert(*before, state.state) {
-            let row = alert_row(client, *before, *state, reason.as_deref());
-            execute(&mut transaction, row).await?;
-        }
-    }
+    client_states(&mut transaction, batch).await?;
     for (client, (at, body)) in &batch.heartbeats {
         execute(&mut transaction, heartbeat_row(client, *at, body)).await?;
     }
@@ -104,6 +97,17 @@ pub(super) async fn write(
     }
     transaction.commit().await?;
     Ok(totals)
+}
+
+async fn client_states(transaction: &mut Transaction<'_, Any>, batch: &Batch) -> sqlx::Result<()> {
+    for (client, (before, state, reason)) in &batch.client_states {
+        let changed = transaction.fetch_optional(client_state_row(client, *state)).await?;
+        // Another gateway may have recorded the same change.
+        if changed.is_some() && is_alert(*before, state.state) {
+            execute(transaction, alert_row(client, *before, *state, reason.as_deref())).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn execute(transaction: &mut Transaction<'_, Any>, query: Query<'_>) -> sqlx::Result<()> {
