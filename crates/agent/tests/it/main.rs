@@ -7,6 +7,7 @@ mod baseline;
 mod batches;
 mod cleanup;
 mod cleanup_doubts;
+mod cleanup_rules;
 mod commands;
 mod cut_uploads;
 mod database;
