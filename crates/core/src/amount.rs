@@ -11,6 +11,9 @@ const DAY: u64 = 24 * HOUR;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count(pub u64, pub &'static str);
 
+/// A `y` after one of them is kept: `days`, and `entries`.
+const VOWELS: [char; 5] = ['a', 'e', 'i', 'o', 'u'];
+
 impl Count {
     pub fn of(count: usize, noun: &'static str) -> Count {
         Count(count as u64, noun)
@@ -20,7 +23,7 @@ impl Count {
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Count(count, noun) = self;
-        match (count, noun.strip_suffix('y')) {
+        match (count, noun.strip_suffix('y').filter(|stem| !stem.ends_with(VOWELS))) {
             (1, _) => write!(f, "1 {noun}"),
             (_, Some(stem)) => write!(f, "{count} {stem}ies"),
             (_, None) => write!(f, "{count} {noun}s"),
@@ -68,6 +71,7 @@ mod tests {
             (0, "file",   "0 files"),
             (1, "entry",  "1 entry"),
             (2, "entry",  "2 entries"),
+            (2, "day",    "2 days"),
             (9, "backup", "9 backups"),
         ];
         for (count, noun, want) in cases {

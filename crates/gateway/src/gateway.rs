@@ -109,7 +109,7 @@ impl Gateway {
     /// Records all client keys of the configuration.
     pub(crate) fn record_keys(&self) {
         let at = self.0.database.now();
-        for (client, key) in self.live().clients.keys() {
+        for (client, key, _) in self.live().clients.keys() {
             self.0.database.record(Record::KeyKnown { client: client.clone(), key, at });
         }
     }

@@ -4,8 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use s3up_core::wire::{Expiry, ProvenObject};
-use s3up_core::{Crc64Nvme, Sha256Digest};
+use s3up_core::wire::{Expiry, OldVersions, ProvenObject};
+use s3up_core::{Count, Crc64Nvme, Sha256Digest};
 
 use crate::database::CleanupRow;
 use crate::files::filesystem::Stamps;
@@ -28,6 +28,12 @@ pub enum NotDeleted {
     Archived,
     Expires(String),
     ExpiryUnknown(String),
+    /// The bucket deletes the file once another upload has replaced it.
+    OldVersionsExpire {
+        rule: String,
+        days: u32,
+    },
+    OldVersionsUnknown(String),
     ChecksumDiffers,
     Young,
     Changed,
@@ -67,11 +73,13 @@ pub fn next_step(verified_at: Option<i64>, after: Duration, now: i64) -> Cleanup
     }
 }
 
-/// Decides whether S3 has the version of the row and keeps it. Returns its version id.
+/// Decides whether S3 has the version of the row and keeps it, also once another upload has replaced
+/// it: after `min_old_version_days`, or never. Returns its version id.
 pub fn judge_proof(
     row: &CleanupRow,
     versioning: &str,
     stored: Option<&ProvenObject>,
+    min_old_version_days: Option<u32>,
 ) -> Result<String, NotDeleted> {
     if versioning != "enabled" {
         return Err(NotDeleted::NoVersions(versioning.to_owned()));
@@ -96,11 +104,31 @@ pub fn judge_proof(
         Expiry::ByRule => return Err(NotDeleted::Expires(reason())),
         Expiry::Unknown => return Err(NotDeleted::ExpiryUnknown(reason())),
     }
+    judge_old_versions(stored, min_old_version_days)?;
     // Before its verification a row may lack the version, or name one with other metadata.
     match (row.verified_at, &row.version_id) {
         (Some(_), Some(recorded)) if recorded == version_id => Ok(version_id.clone()),
         (Some(_), _) => Err(NotDeleted::OtherVersion),
         (None, _) => Ok(version_id.clone()),
+    }
+}
+
+/// Decides whether S3 keeps the version after it was replaced: by an application that writes the file
+/// again, or by a stolen key. On the host there is no copy any more.
+fn judge_old_versions(stored: &ProvenObject, min_days: Option<u32>) -> Result<(), NotDeleted> {
+    let reason = || stored.old_versions_reason.clone();
+    match (stored.old_versions, stored.old_version_days) {
+        (OldVersions::Kept, _) => Ok(()),
+        (OldVersions::DeletedByRule, Some(days)) if min_days.is_some_and(|min| days >= min) => {
+            Ok(())
+        }
+        (OldVersions::DeletedByRule, days) => Err(NotDeleted::OldVersionsExpire {
+            rule: reason().unwrap_or_else(|| "a lifecycle rule".to_owned()),
+            days: days.unwrap_or(0),
+        }),
+        (OldVersions::Unknown, _) => Err(NotDeleted::OldVersionsUnknown(
+            reason().unwrap_or_else(|| "the gateway does not say so; update it".to_owned()),
+        )),
     }
 }
 
@@ -172,6 +200,8 @@ impl NotDeleted {
             | NotDeleted::Archived
             | NotDeleted::Expires(_)
             | NotDeleted::ExpiryUnknown(_)
+            | NotDeleted::OldVersionsExpire { .. }
+            | NotDeleted::OldVersionsUnknown(_)
             | NotDeleted::Young
             | NotDeleted::Changed
             | NotDeleted::NotRegular
@@ -210,6 +240,20 @@ impl fmt::Display for NotDeleted {
             }
             NotDeleted::ExpiryUnknown(reason) => {
                 return write!(f, "it is not known whether the bucket deletes it: {reason}");
+            }
+            NotDeleted::OldVersionsExpire { rule, days } => {
+                return write!(
+                    f,
+                    "the bucket deletes it {} after another upload has replaced it: {rule}; limit the \
+                     rule to other prefixes, or set cleanup.min_old_version_days",
+                    Count(u64::from(*days), "day")
+                );
+            }
+            NotDeleted::OldVersionsUnknown(reason) => {
+                return write!(
+                    f,
+                    "it is not known whether the bucket keeps it after another upload: {reason}"
+                );
             }
             NotDeleted::ChecksumDiffers => {
                 "S3 reports another checksum than that of the local file"

@@ -185,10 +185,11 @@ impl Run<'_> {
             return Ok(());
         }
         let proofs = self.cleanup.prove(asked.iter().map(|(row, ..)| row)).await?;
+        let min_days = self.cleanup.policy.min_old_version_days;
         let (mut proven, mut changes) = (Vec::new(), Vec::new());
         for ((row, path, step), proof) in asked.into_iter().zip(proofs.files) {
             let stored = proof.stored;
-            match judge_proof(&row, &proofs.versioning, stored.as_ref()) {
+            match judge_proof(&row, &proofs.versioning, stored.as_ref(), min_days) {
                 Err(reason) => {
                     changes.push((row.local_path.clone(), CleanupChange::NotVerified));
                     self.not_deleted(&row, reason);
@@ -289,12 +290,13 @@ impl Run<'_> {
         if rows.is_empty() {
             return Ok((files, rows));
         }
+        let min_days = self.cleanup.policy.min_old_version_days;
         let proofs = self.cleanup.prove(rows.iter()).await?;
         let (mut proven, mut changes) = ((Vec::new(), Vec::new()), Vec::new());
         for ((file, row), proof) in files.into_iter().zip(rows).zip(proofs.files) {
             let stored = proof.stored.as_ref();
             let is_same_crc = stored.is_some_and(|it| it.crc64nvme == file.stored_crc);
-            match judge_proof(&row, &proofs.versioning, stored) {
+            match judge_proof(&row, &proofs.versioning, stored, min_days) {
                 Ok(_) if is_same_crc => {
                     proven.0.push(file);
                     proven.1.push(row);

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
 use s3up_cli::{Exit, progress};
 
-use super::show;
+use super::output_args::OutputArgs;
 use crate::clock;
 use crate::config::Config;
 use crate::database::{self, DatabaseError, record_fact};
@@ -46,9 +45,8 @@ pub struct DrillArgs {
     /// Make the scratch directory in DIR
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     scratch: PathBuf,
-    /// Print JSON
-    #[arg(long, help_heading = super::headings::OUTPUT)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 impl DrillArgs {
@@ -75,13 +73,7 @@ pub(super) async fn run(config: &Config, args: &DrillArgs) -> anyhow::Result<Exi
         host.reader.close().await;
     }
     let summary = result?;
-    match args.json {
-        true => {
-            let json = serde_json::to_string(&summary).context("format the result as JSON")?;
-            show::print(&format!("{json}\n"))?;
-        }
-        false => show::print(&summary.to_string())?,
-    }
+    args.output.print(&summary, || summary.to_string())?;
     Ok(if summary.failed.files == 0 { Exit::Done } else { Exit::Failed })
 }
 

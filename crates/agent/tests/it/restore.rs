@@ -200,6 +200,24 @@ async fn nothing_is_written_through_a_planted_symlink_or_in_the_place_of_somethi
 }
 
 #[tokio::test]
+async fn a_restore_whose_files_all_fail_lists_them_and_exits_with_3() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("dir/a", "dir/a");
+    host.scan().await;
+    let target = host.dir.path().join("target");
+    fs::create_dir_all(target.join("a")).unwrap();
+
+    let preview = restore(&host, &["uploads/dir", "--dry-run"], &target).await;
+    let output = restore(&host, &["uploads/dir"], &target).await;
+
+    assert_eq!((preview.code, output.code), (Some(3), Some(3)), "{preview:?} {output:?}");
+    let counts = "restored           0       0 B\nfailed             1       5 B\n";
+    assert!(output.stdout.starts_with("not restored: uploads/dir/a: "), "{output:?}");
+    assert!(output.stdout.ends_with(counts), "{output:?}");
+}
+
+#[tokio::test]
 async fn deleted_and_overwritten_files_come_back_as_they_were_at_a_time() {
     let world = World::start().await;
     let host = Host::new(&world.url());

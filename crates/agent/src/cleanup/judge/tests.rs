@@ -25,6 +25,9 @@ fn stored() -> ProvenObject {
         is_archived: false,
         expiry: Expiry::Never,
         expiry_reason: None,
+        old_versions: OldVersions::Kept,
+        old_version_days: None,
+        old_versions_reason: None,
     }
 }
 
@@ -71,10 +74,47 @@ fn only_a_version_that_s3_has_and_keeps_is_proven() {
             Err(NotDeleted::ExpiryUnknown(text()))),
     ];
     for (situation, versioning, stored, want) in cases {
-        assert_eq!(judge_proof(&row(Some(1)), versioning, stored.as_ref()), want, "{situation}");
+        let found = judge_proof(&row(Some(1)), versioning, stored.as_ref(), None);
+        assert_eq!(found, want, "{situation}");
     }
     let learned = ProvenObject { version_id: v2, ..stored() };
-    assert_eq!(judge_proof(&row(None), "enabled", Some(&learned)), Ok("v2".to_owned()));
+    assert_eq!(judge_proof(&row(None), "enabled", Some(&learned), None), Ok("v2".to_owned()));
+}
+
+#[test]
+fn only_a_version_that_s3_keeps_after_it_was_replaced_is_proven() {
+    use OldVersions::{DeletedByRule, Kept, Unknown};
+    let expires = |days| Err(NotDeleted::OldVersionsExpire { rule: "r".to_owned(), days });
+    let unknown = Err(NotDeleted::OldVersionsUnknown("r".to_owned()));
+    let ok = || Ok("v1".to_owned());
+    #[rustfmt::skip]
+    let cases = [
+        ("kept for ever",        Kept,          None,     None,     ok()),
+        ("kept, and a limit",    Kept,          None,     Some(30), ok()),
+        ("deleted",              DeletedByRule, Some(30), None,     expires(30)),
+        ("deleted too early",    DeletedByRule, Some(29), Some(30), expires(29)),
+        ("deleted late enough",  DeletedByRule, Some(30), Some(30), ok()),
+        ("deleted some time",    DeletedByRule, None,     Some(1),  expires(0)),
+        ("not known",            Unknown,       None,     None,     unknown.clone()),
+        ("not known, a limit",   Unknown,       None,     Some(1),  unknown),
+    ];
+    for (situation, old_versions, old_version_days, min_days, want) in cases {
+        let reason = Some("r".to_owned());
+        let stored = ProvenObject {
+            old_versions,
+            old_version_days,
+            old_versions_reason: reason,
+            ..stored()
+        };
+        let found = judge_proof(&row(Some(1)), "enabled", Some(&stored), min_days);
+        assert_eq!(found, want, "{situation}");
+    }
+    let older: ProvenObject = serde_json::from_str(
+        r#"{"size":7,"sha256":null,"crc64nvme":null,"version_id":"v1","is_hot":false,
+            "is_archived":false,"expiry":"never"}"#,
+    )
+    .unwrap();
+    assert_eq!(older.old_versions, Unknown, "an older gateway does not say so");
 }
 
 #[test]

@@ -180,7 +180,14 @@ impl Engine {
     }
 
     /// Records whether all directories are watched, and logs a change once.
-    pub(super) fn set_degraded(&mut self, degraded: Option<WatchGaps>) {
+    pub(super) fn set_degraded(&mut self, mut degraded: Option<WatchGaps>) {
+        if self.options.scans.are_polling()
+            && let Some(gaps) = &mut degraded
+        {
+            // A scan finds these changes as soon as it would in a polled watch.
+            gaps.changed_elsewhere.clear();
+        }
+        let degraded = degraded.filter(|gaps| !gaps.is_empty());
         match (&self.scans.degraded, &degraded) {
             (None, None) => {}
             (Some(_), None) => {
