@@ -1,7 +1,7 @@
-//! The lifecycle rules of the bucket that delete the newest version of an object.
+//! The lifecycle rules of the bucket that delete versions of objects: the newest ones, or those that were
+//! overwritten.
 //!
-//! A rule for versions that were overwritten deletes none of these. A rule for objects with a tag may
-//! cover any object, because others may tag it.
+//! A rule for objects with a tag may cover any object, because others may tag it.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html>
 
@@ -29,10 +29,23 @@ pub struct ExpiryRule {
     prefix: String,
     larger_than: Option<u64>,
     smaller_than: Option<u64>,
+    /// True if it deletes the newest version, false if only those that were overwritten.
+    deletes_newest: bool,
+    /// Days after which it deletes a version that was overwritten.
+    deletes_old_after_days: Option<u32>,
+}
+
+/// The lifecycle rules that delete the most below some prefixes, each by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionExpiry {
+    /// One that deletes newest versions.
+    pub newest: Option<String>,
+    /// The one that deletes overwritten versions first, and after how many days.
+    pub old: Option<(String, u32)>,
 }
 
 impl Store {
-    /// Returns the enabled lifecycle rules of the bucket that delete objects.
+    /// Returns the enabled lifecycle rules of the bucket that delete versions.
     pub async fn expiry_rules(&self, retry_for: Duration) -> ExpiryRules {
         match self.lifecycle_rules(retry_for).await {
             Ok(rules) => ExpiryRules::of(&rules),
@@ -46,12 +59,29 @@ impl ExpiryRules {
         ExpiryRules::Known(rules.iter().filter_map(ExpiryRule::of).collect())
     }
 
-    /// Returns the name of a rule that deletes the object, or may delete it.
+    /// Returns the rules that delete the most below any of `prefixes`.
+    pub fn below<'p>(
+        &self,
+        prefixes: impl Iterator<Item = &'p str> + Clone,
+    ) -> Result<VersionExpiry, &str> {
+        let rules = match self {
+            ExpiryRules::Unknown { reason } => return Err(reason),
+            ExpiryRules::Known(rules) => rules,
+        };
+        let covers = |rule: &&ExpiryRule| prefixes.clone().any(|prefix| rule.touches(prefix));
+        let rules = || rules.iter().filter(covers);
+        let newest = rules().find(|rule| rule.deletes_newest).map(|rule| rule.id.clone());
+        let old = rules().filter_map(|rule| Some((rule.id.clone(), rule.deletes_old_after_days?)));
+        Ok(VersionExpiry { newest, old: old.min_by_key(|(_, days)| *days) })
+    }
+
+    /// Returns the name of a rule that deletes the newest version of the object, or may delete it.
     pub fn rule_for(&self, key: &Key, size: u64) -> Result<Option<&str>, &str> {
         match self {
             ExpiryRules::Unknown { reason } => Err(reason),
             ExpiryRules::Known(rules) => {
-                let rule = rules.iter().find(|rule| rule.covers(key.as_str(), size));
+                let covers = |rule: &&ExpiryRule| rule.covers(key.as_str(), size);
+                let rule = rules.iter().filter(|rule| rule.deletes_newest).find(covers);
                 Ok(rule.map(|rule| rule.id.as_str()))
             }
         }
@@ -59,10 +89,16 @@ impl ExpiryRules {
 }
 
 impl ExpiryRule {
-    /// Returns `None` for a rule that deletes no object.
+    /// Returns `None` for a rule that deletes no version.
     fn of(rule: &LifecycleRule) -> Option<ExpiryRule> {
-        let expiration = rule.expiration()?;
-        let deletes = expiration.days().is_some() || expiration.date().is_some();
+        let newest = rule.expiration();
+        let deletes_newest =
+            newest.is_some_and(|newest| newest.days().is_some() || newest.date().is_some());
+        let deletes_old_after_days = rule.noncurrent_version_expiration().map(|old| {
+            // Without a number it deletes them as soon as there are enough newer ones.
+            old.noncurrent_days().and_then(|days| u32::try_from(days).ok()).unwrap_or(0)
+        });
+        let deletes = deletes_newest || deletes_old_after_days.is_some();
         if !deletes || *rule.status() == ExpirationStatus::Disabled {
             return None;
         }
@@ -78,7 +114,14 @@ impl ExpiryRule {
             prefix: prefix.to_owned(),
             larger_than: bytes(larger_than.or_else(|| and?.object_size_greater_than())),
             smaller_than: bytes(smaller_than.or_else(|| and?.object_size_less_than())),
+            deletes_newest,
+            deletes_old_after_days,
         })
+    }
+
+    /// Returns true if the rule covers some key below `prefix`.
+    fn touches(&self, prefix: &str) -> bool {
+        prefix.starts_with(&self.prefix) || self.prefix.starts_with(prefix)
     }
 
     fn covers(&self, key: &str, size: u64) -> bool {
@@ -133,6 +176,39 @@ mod tests {
             let rules = ExpiryRules::of(&[rule.build().unwrap()]);
             assert_eq!(rules.rule_for(&key, 10), Ok(want.then_some("r")), "{name}");
         }
+    }
+
+    #[test]
+    fn the_rules_that_delete_the_most_below_a_prefix_are_found() {
+        let rule = |id: &str, prefix: &str, newest: Option<i32>, old: Option<i32>| {
+            let filter = LifecycleRuleFilter::builder().prefix(prefix).build();
+            let newest = newest.map(|days| LifecycleExpiration::builder().days(days).build());
+            let old = old
+                .map(|days| NoncurrentVersionExpiration::builder().noncurrent_days(days).build());
+            let rule = LifecycleRule::builder().id(id).filter(filter);
+            let rule = rule.status(ExpirationStatus::Enabled).set_expiration(newest);
+            rule.set_noncurrent_version_expiration(old).build().unwrap()
+        };
+        let found = |newest: Option<&str>, old: Option<(&str, u32)>| VersionExpiry {
+            newest: newest.map(str::to_owned),
+            old: old.map(|(id, days)| (id.to_owned(), days)),
+        };
+        #[rustfmt::skip]
+        let cases = [
+            (vec![],                                                              found(None, None)),
+            (vec![rule("a", "", None, Some(30))],                                 found(None, Some(("a", 30)))),
+            (vec![rule("a", "", None, Some(30)), rule("b", "w/", None, Some(3))], found(None, Some(("b", 3)))),
+            (vec![rule("a", "w/up", Some(9), None)],                              found(Some("a"), None)),
+            (vec![rule("a", "x/", Some(9), Some(1))],                             found(None, None)),
+            (vec![rule("a", "we/", Some(9), Some(1))],                            found(None, None)),
+            (vec![rule("a", "v/", Some(9), Some(1))],                             found(Some("a"), Some(("a", 1)))),
+        ];
+        for (rules, want) in cases {
+            let prefixes = ["v/", "w/"].into_iter();
+            assert_eq!(ExpiryRules::of(&rules).below(prefixes), Ok(want), "{rules:?}");
+        }
+        let unknown = ExpiryRules::Unknown { reason: "denied".to_owned() };
+        assert_eq!(unknown.below(std::iter::empty()), Err("denied"));
     }
 
     #[test]
