@@ -73,7 +73,8 @@ impl ConfigFiles {
         let env = self.env.as_deref().map(EnvFile::load).transpose()?.unwrap_or_default();
         let loaded: LoadedConfig<Raw> = s3up_cli::config::load_with_env_file(&self.config, &env)?;
         let source = loaded.source.clone();
-        let config = Config::check(loaded)?;
+        let mut config = Config::check(loaded)?;
+        config.database = config.database.with_state_dir(std::env::var_os("STATE_DIRECTORY"));
         if let Some(Err(err)) = config.tls.as_ref().map(tls::load) {
             return Err(source.invalid(err.key(), err));
         }

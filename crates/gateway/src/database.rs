@@ -18,6 +18,8 @@ mod connect;
 mod error;
 mod fleet;
 pub(crate) mod freezes;
+mod freezes_file;
+mod frozen_clients;
 pub(crate) mod incidents;
 mod many_rows;
 mod new_paths;
@@ -36,6 +38,7 @@ mod write;
 mod writer;
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -82,6 +85,8 @@ pub struct DatabaseSettings {
     pub location: Location,
     /// Number of days for which uploads, activity and reports are kept.
     pub keep_days: u32,
+    /// File in which the gateway remembers which clients are frozen, for a start without the database.
+    pub freezes_file: Option<PathBuf>,
 }
 
 /// Records of this gateway since its start.
@@ -126,7 +131,7 @@ impl Database {
         name: String,
         clock: Clock,
     ) -> Result<Database, DatabaseError> {
-        let DatabaseSettings { location, keep_days } = settings;
+        let DatabaseSettings { location, keep_days, freezes_file } = settings;
         let readers = location.readers()?;
         let running = clock.start();
         let turns = Turns::new(&location, running)?;
@@ -151,7 +156,7 @@ impl Database {
             key_uses: Mutex::default(),
             usage,
             unwritten,
-            freezes: Freezes::default(),
+            freezes: Freezes::new(freezes_file),
             counters: Counters::default(),
             turns,
             read_outage: Mutex::default(),

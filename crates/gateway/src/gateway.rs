@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use s3up_core::wire::{Part, Readiness};
-use s3up_core::{Code, Key, KeyPrefix, RemotePath, error_chain};
+use s3up_core::{Code, Key, KeyPrefix, RemotePath};
 use s3up_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -88,13 +88,7 @@ impl Gateway {
             closing: CancellationToken::new(),
         }));
         gateway.record_keys();
-        if let Err(err) = gateway.database().read_freezes().await {
-            tracing::warn!(
-                event = "freezes_not_read",
-                error = error_chain(&err),
-                "cannot read from the database which clients are frozen; all may upload meanwhile"
-            );
-        }
+        freeze::read_first(gateway.database()).await;
         gateway.spawn(freeze::watch(gateway.database().clone()));
         let Shared { live, prefix, bucket_checked, .. } = &*gateway.0;
         if is_checked {

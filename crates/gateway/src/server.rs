@@ -5,6 +5,7 @@ mod client_address;
 mod early_answer;
 mod lingering;
 mod router;
+mod unparsed;
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -24,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use self::lingering::{Lingering, UnreadBytes};
 use self::router::router;
+use self::unparsed::{Exchange, READ_BUFFER_BYTES, WithProblems};
 use crate::gateway::Gateway;
 use crate::tls::{self, TlsError, TlsFiles};
 
@@ -31,9 +33,6 @@ use crate::tls::{self, TlsError, TlsFiles};
 /// Hyper enforces it only if a timer is set.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Read buffer of a connection. Hyper's own limit is 400 KiB, and this memory is
-/// outside the buffer budget.
-const READ_BUFFER_BYTES: usize = 64 << 10;
 /// Time that requests in progress may take to finish after the shutdown signal.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 /// Time that the cancelled uploads may then take to remove their parts from S3.
@@ -207,18 +206,16 @@ impl Http {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Http { gateway, peer, timeouts, closing } = self;
-        let unread = UnreadBytes::default();
-        let router = router(&gateway, peer, unread.clone());
+        let (unread, exchange) = (UnreadBytes::default(), Exchange::default());
+        let router = router(&gateway, peer, unread.clone(), exchange.clone());
+        let socket = WithProblems::new(Lingering::new(socket, unread), exchange);
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(timeouts.header)
             .max_buf_size(READ_BUFFER_BYTES)
             // A client may close its side of the connection after its request.
             .half_close(true)
-            .serve_connection(
-                TokioIo::new(Lingering::new(socket, unread)),
-                TowerToHyperService::new(router),
-            );
+            .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
         let mut is_closing = false;
         let served = loop {
             tokio::select! {

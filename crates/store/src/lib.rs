@@ -53,7 +53,7 @@ pub use objects::proof::ObjectProof;
 pub use objects::replace_metadata::COPY_BYTES_MAX;
 pub use objects::versions::{ObjectVersion, VersionMarker, VersionPage};
 pub use overwrite::Overwrite;
-pub use probes::expiry::{ExpiryRule, ExpiryRules, OldVersionRule};
+pub use probes::expiry::{ExpiryRule, ExpiryRules, OldVersionRule, VersionExpiry};
 pub use probes::findings::{Finding, Subject, condition_findings, findings};
 pub use probes::lifecycle::AbortRule;
 pub use probes::upload::ProbeUpload;

@@ -7,13 +7,16 @@ use std::time::{Duration, SystemTime};
 
 use s3up_cli::{Exit, FindingLine, LogArgs, finding_table};
 use s3up_core::Severity;
-use s3up_core::{KeyPrefix, error_chain};
-use s3up_store::{AbortRule, ProbeUpload, Store, UploadError, findings};
+use s3up_core::{Count, KeyPrefix, error_chain};
+use s3up_store::{
+    AbortRule, ExpiryRules, ProbeUpload, Store, UploadError, VersionExpiry, findings,
+};
 
 use super::{check_config, show};
 use crate::clock::CLOCK;
 use crate::config::{Config, ConfigFiles};
 use crate::database::Database;
+use crate::fleet::incidents::OLD_VERSIONS_DAYS_MIN;
 use crate::tls::{self, TlsFiles};
 
 /// Time for which a failing request is retried.
@@ -70,6 +73,7 @@ async fn examine(config: Config, file: &Path) -> (Vec<FindingLine>, Option<Uploa
     lines.push(s3(None));
     lines.extend(findings(&capabilities).iter().map(check_config::line));
     lines.push(abort_rule(store.abort_rule(&config.prefix, RETRY_FOR).await));
+    lines.push(expiry(&store.expiry_rules(RETRY_FOR).await, &config.prefix));
     lines.push(uploads(&store, &config.prefix).await);
     (lines, failed)
 }
@@ -237,6 +241,43 @@ fn abort_rule(rule: AbortRule) -> FindingLine {
             subject,
             format!("not known: {reason}"),
             "the server did not say whether it aborts abandoned uploads",
+            None,
+        ),
+    }
+}
+
+/// Finds out whether lifecycle rules delete what clients have stored.
+fn expiry(rules: &ExpiryRules, prefix: &KeyPrefix) -> FindingLine {
+    let subject = "rules that delete files";
+    match rules.below(std::iter::once(prefix.as_str())) {
+        Ok(VersionExpiry { newest: Some(rule), .. }) => finding(
+            Severity::Problem,
+            subject,
+            format!("{rule} deletes files by their age"),
+            "files that agents take for protected are gone",
+            Some("remove the rule, or limit it to old versions"),
+        ),
+        Ok(VersionExpiry { old: Some((rule, days)), .. }) if days < OLD_VERSIONS_DAYS_MIN => {
+            finding(
+                Severity::Warning,
+                subject,
+                format!("{rule} deletes old versions after {}", Count(u64::from(days), "day")),
+                "what is overwritten by mistake can be brought back for that time only",
+                Some("set NoncurrentDays of NoncurrentVersionExpiration to 30"),
+            )
+        }
+        Ok(_) => finding(
+            Severity::Ok,
+            subject,
+            "none deletes a file, or an old version early",
+            "what is stored stays",
+            None,
+        ),
+        Err(reason) => finding(
+            Severity::Note,
+            subject,
+            format!("not known: {reason}"),
+            "the server did not say whether it deletes files by their age",
             None,
         ),
     }

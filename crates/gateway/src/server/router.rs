@@ -13,6 +13,7 @@ use s3up_core::Code;
 use super::client_address::client_address;
 use super::early_answer::answer;
 use super::lingering::UnreadBytes;
+use super::unparsed::Exchange;
 use crate::api_document::openapi;
 use crate::clock::CLOCK;
 use crate::gateway::Gateway;
@@ -64,7 +65,12 @@ fn routes() -> [(&'static str, MethodRouter<Gateway>); 21] {
 }
 
 /// Returns the routes for one connection, which comes from `peer`.
-pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Router {
+pub(super) fn router(
+    gateway: &Gateway,
+    peer: IpAddr,
+    unread: UnreadBytes,
+    exchange: Exchange,
+) -> Router {
     let (logged, limited) = (gateway.clone(), gateway.clone());
     let mut router = Router::new();
     for (path, methods) in routes() {
@@ -81,6 +87,11 @@ pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Ro
         }))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             log(logged.clone(), peer, request, next)
+        }))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            let exchange = exchange.clone();
+            exchange.begin();
+            async move { exchange.until_the_end_of(next.run(request).await) }
         }))
         .with_state(gateway.clone())
 }

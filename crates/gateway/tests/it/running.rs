@@ -87,6 +87,15 @@ impl Running {
         number.parse::<u64>().expect("a number") << 10
     }
 
+    /// Returns the targets of the open files of the process. That of an unnamed file begins with its
+    /// directory.
+    pub fn open_files(&self) -> Vec<PathBuf> {
+        let dir = format!("/proc/{}/fd", self.child.id());
+        let files = std::fs::read_dir(dir).expect("a running process");
+        // A file may be closed meanwhile.
+        files.flatten().filter_map(|file| std::fs::read_link(file.path()).ok()).collect()
+    }
+
     pub async fn ready(&self) -> (u16, Readiness) {
         let answer = reqwest::get(format!("{}/ready", self.url)).await.expect("a response");
         (answer.status().as_u16(), answer.json().await.expect("JSON"))
