@@ -10,12 +10,12 @@
 
 mod engine;
 pub(crate) mod log_events;
-pub(crate) mod log_origin;
-mod origin_query;
+pub(crate) mod log_watch_history;
 mod random;
 mod scan_job;
 mod stat_files;
 mod summary;
+mod watch_history_query;
 
 use std::sync::Arc;
 use std::time::Duration;

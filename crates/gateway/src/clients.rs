@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use s3up_core::{ClientName, Code, Sha256Digest};
+use s3up_core::{ClientName, Code, Count, Sha256Digest};
 use s3up_store::Share;
 use subtle::ConstantTimeEq;
 use tokio::sync::SemaphorePermit;
@@ -46,8 +46,8 @@ impl Client {
         let limit = self.policy.uploads_max;
         self.resources.upload_slot(limit).ok_or_else(|| {
             let what = format!(
-                "this client has {limit} uploads in progress, the limit of `max_concurrent_uploads`; try \
-                 again later"
+                "this client has {} in progress, the limit of `max_concurrent_uploads`; try again later",
+                Count::of(limit, "upload")
             );
             Refusal::new(Code::RateLimited, what)
         })

@@ -92,7 +92,7 @@ impl Gateway {
             tracing::warn!(
                 event = "freezes_not_read",
                 error = error_chain(&err),
-                "the database does not say which clients are frozen; all may upload until it does"
+                "cannot read from the database which clients are frozen; all may upload meanwhile"
             );
         }
         gateway.spawn(freeze::watch(gateway.database().clone()));

@@ -24,7 +24,8 @@ this host uploaded and removed. A file of this host that S3 does not have any
 more fails. s3up status shows when a drill last succeeded, and the agent reports
 it to the gateway. The client key needs the rights list and download.
 
-Exit codes: 0 every file was restored, 1 some were not, or failed.
+Exit codes: 0 every file was restored, 1 a file was not, or the drill
+failed.
 
 Examples:
   # 20 files, chosen at random; for a timer
@@ -41,7 +42,7 @@ pub struct DrillArgs {
     /// (default: 20 without a prefix, all with one)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), verbatim_doc_comment)]
     sample: Option<u32>,
-    /// Directory for the scratch directory
+    /// Make the scratch directory in DIR
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     scratch: PathBuf,
     #[command(flatten)]

@@ -21,9 +21,9 @@ const DATABASE: &str = "/var/lib/s3up/client.db";
 const NO_FILE: &str = ".s3up-init";
 
 pub(super) const EXAMPLES: &str = "\
-Asks on a terminal for what no option says, writes the file of --config with
-mode 0600, and checks that the gateway knows the key. A file that exists is not
-touched.
+Asks on a terminal for each value that no option gives, writes the file of
+--config with mode 0600, and checks that the gateway knows the key. A file that
+exists is not touched.
 
 Examples:
   s3up init
@@ -134,7 +134,7 @@ async fn check_gateway(config: &Config) -> anyhow::Result<()> {
             "the gateway is not ready: S3 or its database does not answer; see its log"
         ));
     }
-    let path = RemotePath::parse(NO_FILE).context("the path that is asked for")?;
+    let path = RemotePath::parse(NO_FILE).context("the path of the test request")?;
     match gateway.exists(&path).await {
         Ok(_) => Ok(()),
         // The key is known, and may not ask. The agent needs that right.

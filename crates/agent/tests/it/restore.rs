@@ -189,7 +189,7 @@ async fn nothing_is_written_through_a_planted_symlink_or_in_the_place_of_somethi
         "not restored: uploads/dir/a: its directory leads through a symlink, which a restore never follows",
         "not restored: uploads/file: expected a file or nothing at its place, found a symlink; move it away",
         "not restored: uploads/folder: expected a file or nothing at its place, found a directory; move it away",
-        "not restored: uploads/parent/b: write it: one of its directories is a file here",
+        "not restored: uploads/parent/b: write the file: one of its directories is a file here",
     ];
     let mut lines: Vec<_> = output.stdout.lines().take(4).collect();
     lines.sort_unstable();

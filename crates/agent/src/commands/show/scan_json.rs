@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use crate::daemon::Summary;
-use crate::restore::summary::Tally;
+use crate::states::counts::FileCount;
 
 #[derive(Debug, Serialize)]
 pub(in crate::commands) struct ScanLine<'s> {
-    uploaded: Tally,
+    uploaded: FileCount,
     /// Number of files that were protected already.
     protected: u64,
     problems: u64,
@@ -34,7 +34,7 @@ struct FileReason<'s> {
 impl ScanLine<'_> {
     pub(in crate::commands) fn of(summary: &Summary) -> ScanLine<'_> {
         ScanLine {
-            uploaded: Tally { files: summary.uploaded, bytes: summary.bytes },
+            uploaded: FileCount { files: summary.uploaded, bytes: summary.bytes },
             protected: summary.protected,
             problems: summary.problems,
             pending: summary.pending,
