@@ -47,6 +47,7 @@ pub(crate) async fn proof(
         let what = format!("`paths`: expected at most {PROOF_FILES_MAX}, found {found}");
         return Err(Refusal::new(Code::BadRequest, what));
     }
+    gateway.answering_store()?;
     let (versioning, rules) = tokio::join!(gateway.readiness(), expiry_rules(&gateway));
     let files = stream::iter(query.paths).map(|path| {
         let (gateway, client, rules) = (&gateway, &client, &rules);
@@ -78,7 +79,7 @@ async fn prove(
     let parsed = RemotePath::parse(&path)
         .map_err(|rule| Refusal::new(Code::BadPath, format!("{path:?}: {rule}")))?;
     let key = gateway.key(client, &parsed)?;
-    let Some(found) = gateway.store().prove(&key, RETRY_FOR).await? else {
+    let Some(found) = gateway.answering_store()?.prove(&key, RETRY_FOR).await? else {
         return Ok(FileProof { path, stored: None });
     };
     let facts = found.facts;
