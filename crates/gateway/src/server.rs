@@ -178,7 +178,7 @@ impl Places {
             place = self.free.clone().acquire_owned() => return place.ok(),
             () = self.idle.close_longest_idle() => {}
         }
-        gateway.database().tally().add_closed_connection();
+        gateway.database().counters().add_closed_connection();
         self.free.clone().acquire_owned().await.ok()
     }
 }

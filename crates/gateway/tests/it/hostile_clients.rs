@@ -193,7 +193,7 @@ async fn slow_and_broken_clients_are_dropped_while_others_are_served() {
 
 /// Opens more idle connections than the gateway may have, in turn before and after a request.
 async fn idle_connections_are_closed_for_others(max_connections: usize, count: usize) {
-    let root = tempfile::tempdir().unwrap();
+    let root = tempfile::tempdir().expect("a directory");
     let s3 = crate::process::s3(&root).await;
     let server = format!(", max_connections: {max_connections}");
     let gateway = Running::start(&write_config(&root, &s3.endpoint(), &server), &[]);

@@ -32,6 +32,7 @@ mod raw_http;
 mod rebuild;
 mod refusals;
 mod reload;
+mod reload_certificates;
 mod running;
 mod s3_outages;
 mod scale;

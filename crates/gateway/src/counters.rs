@@ -35,7 +35,7 @@ impl UploadResult {
 
 /// Clones count together.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tally(Arc<Counts>);
+pub(crate) struct Counters(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -47,9 +47,9 @@ struct Counts {
 }
 
 /// A request in progress. Dropped, it has ended.
-pub(crate) struct OpenRequest(Tally);
+pub(crate) struct OpenRequest(Counters);
 
-impl Tally {
+impl Counters {
     /// Counts an idle connection that was closed for a new one.
     pub(crate) fn add_closed_connection(&self) {
         self.0.closed_connections.fetch_add(1, Ordering::Relaxed);
@@ -101,15 +101,15 @@ mod tests {
 
     #[test]
     fn uploads_are_counted_by_client_and_result_and_requests_until_they_end() {
-        let (tally, web) = (Tally::default(), ClientName::parse("web").unwrap());
-        tally.add_upload(&web, UploadResult::Stored, 5);
-        tally.add_upload(&web, UploadResult::Stored, 6);
-        tally.add_upload(&web, UploadResult::Unchanged, 7);
-        let found = UploadResult::ALL.map(|result| tally.uploads(&web, result));
-        assert_eq!((found, tally.stored_bytes(&web)), ([2, 1, 0, 0], 11));
-        let open = [tally.begin_request(), tally.begin_request()];
-        assert_eq!(tally.requests(), 2);
+        let (counters, web) = (Counters::default(), ClientName::parse("web").unwrap());
+        counters.add_upload(&web, UploadResult::Stored, 5);
+        counters.add_upload(&web, UploadResult::Stored, 6);
+        counters.add_upload(&web, UploadResult::Unchanged, 7);
+        let found = UploadResult::ALL.map(|result| counters.uploads(&web, result));
+        assert_eq!((found, counters.stored_bytes(&web)), ([2, 1, 0, 0], 11));
+        let open = [counters.begin_request(), counters.begin_request()];
+        assert_eq!(counters.requests(), 2);
         drop(open);
-        assert_eq!(tally.requests(), 0);
+        assert_eq!(counters.requests(), 0);
     }
 }
