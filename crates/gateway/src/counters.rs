@@ -43,12 +43,22 @@ struct Counts {
     uploads: Mutex<BTreeMap<(ClientName, UploadResult), u64>>,
     stored_bytes: Mutex<BTreeMap<ClientName, u64>>,
     requests: AtomicU64,
+    closed_connections: AtomicU64,
 }
 
 /// A request in progress. Dropped, it has ended.
 pub(crate) struct OpenRequest(Counters);
 
 impl Counters {
+    /// Counts an idle connection that was closed for a new one.
+    pub(crate) fn add_closed_connection(&self) {
+        self.0.closed_connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn closed_connections(&self) -> u64 {
+        self.0.closed_connections.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn add_upload(&self, client: &ClientName, result: UploadResult, bytes: u64) {
         let mut uploads = self.0.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         *uploads.entry((client.clone(), result)).or_default() += 1;

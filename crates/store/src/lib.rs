@@ -29,6 +29,7 @@ mod clock;
 mod documents;
 mod download;
 mod error;
+mod not_aborted;
 mod objects;
 mod open_uploads;
 mod overwrite;

@@ -156,6 +156,11 @@ fn add_work(registry: &mut Registry, gateway: &Gateway) {
         ("records_dropped", "Records that the database could not take", records.dropped),
         ("database_write_failures", "Writes to the database that failed", records.failed_writes),
         ("failed_keys", "Requests without a valid key", gateway.failed_keys().total()),
+        (
+            "connections_closed",
+            "Idle connections that were closed for new ones",
+            database.counters().closed_connections(),
+        ),
     ];
     for (name, help, value) in counters {
         let counter = Sum::default();
@@ -246,6 +251,11 @@ fn add_gateway(registry: &mut Registry, readiness: &Readiness) {
         ("s3_ok", "1 if S3 answers", readiness.s3 == Part::Ok),
         ("database_ok", "1 if the database answers", readiness.database == Part::Ok),
         ("config_ok", "1 if the last reload was accepted", readiness.config == Part::Ok),
+        (
+            "temporary_files_ok",
+            "1 if temporary files of forms can be written",
+            readiness.temporary_files == Part::Ok,
+        ),
     ];
     for (name, help, is_ok) in gauges {
         let gauge = Value::default();

@@ -56,6 +56,7 @@ pub(crate) async fn proof(
         Ok((gateway.key(&client, &parsed)?, path))
     });
     let checked = checked.collect::<Result<Vec<_>, Refusal>>()?;
+    gateway.answering_store()?;
     let (versioning, rules) = tokio::join!(gateway.readiness(), expiry_rules(&gateway));
     let files = stream::iter(checked).map(|(key, path)| prove(&gateway, &rules, key, path));
     let files = files.buffered(HEADS_IN_FLIGHT).try_collect().await?;
@@ -81,7 +82,7 @@ async fn prove(
     key: Key,
     path: String,
 ) -> Result<FileProof, Refusal> {
-    let Some(found) = gateway.store().prove(&key, RETRY_FOR).await? else {
+    let Some(found) = gateway.answering_store()?.prove(&key, RETRY_FOR).await? else {
         return Ok(FileProof { path, stored: None });
     };
     let facts = found.facts;
