@@ -2,18 +2,19 @@
 
 use std::net::IpAddr;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post, put};
+use axum::{Extension, Router};
 use s3up_core::Code;
 
 use super::client_address::client_address;
 use super::early_answer::answer;
 use super::lingering::UnreadBytes;
 use crate::clock::CLOCK;
+use crate::dashboard::{self, Peer};
 use crate::gateway::Gateway;
 use crate::handlers::backup_report::backup_report;
 use crate::handlers::clients::{client, clients, reports};
@@ -71,6 +72,7 @@ pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Ro
         router = router.route(path, methods);
     }
     router
+        .merge(dashboard::routes())
         .fallback(unknown_url)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn(move |request: Request, next: Next| {
@@ -79,6 +81,8 @@ pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Ro
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             answer(unread.clone(), request, next)
         }))
+        .layer(middleware::from_fn(dashboard::guard))
+        .layer(Extension(Peer(peer)))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             log(logged.clone(), peer, request, next)
         }))
