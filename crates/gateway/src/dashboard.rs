@@ -49,7 +49,7 @@ pub(crate) use self::visit::Peer;
 use crate::gateway::Gateway;
 use crate::refusal::RefusalRecord;
 
-/// Where every page is but the first.
+/// Start of the URL of every page but the first.
 const BELOW: &str = "/dashboard/";
 
 /// The policy of all pages: nothing but what this gateway serves, no script or style in the HTML itself, and

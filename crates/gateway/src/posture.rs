@@ -1,4 +1,4 @@
-//! What a bucket does about uploads that a crash leaves behind, and what that means. Pure.
+//! Findings about the bucket that `doctor` and the dashboard share. Pure.
 
 use s3up_cli::FindingLine;
 use s3up_core::Severity;

@@ -14,7 +14,7 @@ use super::layout::csrf;
 use super::text::{clipped, count, percent, shell_word};
 use super::visit::Visit;
 use super::widgets::{
-    CELL_CHARS, bytes, command, none, not_known, note, stacked, state, time_of, verdict,
+    CELL_CHARS, bytes, command, lasting, none, not_known, note, stacked, state, time_of, verdict,
 };
 use crate::clients::ClientPolicy;
 use crate::clock::Millis;
@@ -25,7 +25,7 @@ pub(super) fn content(facts: &ClientFacts, visit: &Visit) -> Markup {
         p.crumbs { a href="/" { "Fleet" } " / " (status.name) }
         div.title {
             h1 { (status.name) }
-            (state(status.state)) span.sub { "for " (since(status, *now)) }
+            (state(status.state)) span.sub { (lasting(&status.since, *now)) }
         }
         @if let Some(reason) = &status.reason { p.reason.lead { (note(reason)) } }
         @for incident in &status.incidents {
@@ -45,10 +45,6 @@ pub(super) fn content(facts: &ClientFacts, visit: &Visit) -> Markup {
         p { a href={ "/dashboard/reports?client=" (status.name) } { "Reports of " (status.name) } " · "
             a href={ "/dashboard/alerts?subject=" (status.name) } { "Alerts about " (status.name) } }
     }
-}
-
-fn since(status: &ClientStatus, now: Millis) -> Markup {
-    time_of(Some(&status.since), now)
 }
 
 fn freeze(status: &ClientStatus, visit: &Visit, now: Millis) -> Markup {

@@ -6,7 +6,7 @@
 use s3up_core::escape::decode;
 use s3up_core::wire::ReportedProblem;
 
-use super::text::{last_segment, shell_word};
+use super::text::{last_segment, shell_word, yaml_word};
 
 /// A step, and a command or a line of a configuration file that carries it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(super) fn fix(problem: &ReportedProblem) -> Fix {
         ),
         Some(Step::Exclude) => (
             "Back up a dump of it, and exclude it in client.yaml",
-            format!("exclude: [{}]", yaml_text(last_segment(&path))),
+            format!("exclude: [{}]", yaml_word(last_segment(&path))),
         ),
         Some(Step::RaiseOwnLimit) => (
             "Raise the limit in client.yaml, or exclude the file",
@@ -76,7 +76,7 @@ pub(super) fn fix(problem: &ReportedProblem) -> Fix {
             format!("findmnt -T {}", operand(&word)),
         ),
         None => (
-            "On the host, see what stands in its way, then try again",
+            "On the host, see the reason in full, then try again",
             "s3up status && s3up retry".to_owned(),
         ),
     };
@@ -85,16 +85,11 @@ pub(super) fn fix(problem: &ReportedProblem) -> Fix {
 
 /// Returns a word that no program takes for an option.
 fn operand(word: &str) -> String {
-    if word.starts_with('/') || word.starts_with("'/") {
+    if word.starts_with('/') || word.starts_with("'/") || word.starts_with("$'/") {
         word.to_owned()
     } else {
         format!("-- {word}")
     }
-}
-
-/// A text of JSON is one of YAML.
-fn yaml_text(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]
@@ -114,7 +109,7 @@ mod tests {
             ("/x",             "the client is over quota",                    "systemctl reload s3up-server"),
             ("/srv",           "No such file or directory (os error 2)",      "findmnt -T /srv"),
             // A name that an agent has escaped.
-            ("/srv/a%0Ab",     "Permission denied",                           "setfacl -m u:s3up:rX '/srv/a\nb' && s3up retry"),
+            ("/srv/a%0Ab",     "Permission denied",                           r"setfacl -m u:s3up:rX $'/srv/a\u000ab' && s3up retry"),
             ("/srv/a%FF",      "Permission denied",                           "setfacl -m u:s3up:rX /srv/a%FF && s3up retry"),
             ("-rf",            "Permission denied",                           "setfacl -m u:s3up:rX -- '-rf' && s3up retry"),
             ("/x",             "<script>alert(1)</script>",                   "s3up status && s3up retry"),

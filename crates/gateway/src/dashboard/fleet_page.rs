@@ -12,7 +12,7 @@ use super::layout::{Frame, Section};
 use super::text::{clipped, count, percent};
 use super::visit::{NotShown, visit};
 use super::widgets::{
-    CELL_CHARS, bar, bytes, none, not_known, note, sparkline, state, time_of, verdict,
+    CELL_CHARS, bar, bytes, lasting, none, not_known, note, sparkline, state, time_of, verdict,
 };
 use crate::clock::Millis;
 use crate::gateway::Gateway;
@@ -144,7 +144,7 @@ fn row(client: &ClientStatus, extra: &ExtraFacts, now: Millis) -> Markup {
                 @if let Some(host) = host(client) { div.sub { (note(host)) } }
             }
             td role="cell" data-label="State" {
-                (state(client.state)) " " span.sub { (time_of(Some(&client.since), now)) }
+                (state(client.state)) " " span.sub { (lasting(&client.since, now)) }
                 @if let Some(reason) = &client.reason { div.reason { (note(reason)) } }
                 @for incident in &client.incidents { div.reason.incident { (note(&incident.reason)) } }
             }
@@ -225,7 +225,7 @@ fn days(extra: &ExtraFacts) -> Markup {
             (sparkline("Files uploaded per day", &files, count))
             (sparkline("Bytes uploaded per day", &sizes, |bytes| Size(bytes).to_string()))
         }
-        @if extra.days.iter().any(Option::is_some) { div.sub.number { (Size(uploaded)) } }
+        @if extra.days.iter().any(Option::is_some) { div.sub.number { @if uploaded == 0 { "none" } @else { (Size(uploaded)) } } }
     }
 }
 

@@ -4,7 +4,7 @@
 use s3up_core::wire::{ClientState, ClientStatus};
 use s3up_core::{Code, Count};
 
-use super::text::{parse_time, relative, shown};
+use super::text::{duration, parse_time, shown};
 use crate::clock::Millis;
 use crate::refusal::Refusal;
 use crate::request::query;
@@ -121,18 +121,20 @@ pub(super) fn headline(clients: &[ClientStatus], now: Millis) -> String {
 /// Returns one clause about the trouble of a client.
 fn trouble(client: &ClientStatus, now: Millis) -> String {
     let (name, state) = (shown(&client.name), client.state.as_str());
-    let last_heard =
-        [&client.last_heartbeat_at, &client.last_backup_report_at, &client.last_seen_at];
-    let last_heard = last_heard.into_iter().flatten().filter_map(|at| parse_time(at)).max();
+    // Of two senders on one host, the one that was not heard for longest.
+    let senders = [&client.last_heartbeat_at, &client.last_backup_report_at];
+    let senders = senders.into_iter().flatten().filter_map(|at| parse_time(at));
+    let seen = client.last_seen_at.as_deref().and_then(parse_time);
+    let last_heard = senders.min().or(seen);
     let since = parse_time(&client.since);
-    let lasting = |at: Millis| relative(at.min(now), now).trim_end_matches(" ago").to_owned();
+    let lasting = |at: Millis| duration(at.min(now), now);
     match (client.state, last_heard, since) {
         (ClientState::Never, _, _) | (ClientState::Silent, None, _) => {
             format!("{name} has never been heard of")
         }
-        (ClientState::Silent, Some(at), _) => format!("{name} has been silent for {}", lasting(at)),
-        (_, _, Some(at)) if relative(at, now) != "just now" => {
-            format!("{name} has been {state} for {}", lasting(at))
+        (ClientState::Silent, Some(at), _) => format!("{name} has been silent {}", lasting(at)),
+        (_, _, Some(at)) if lasting(at).starts_with("for ") => {
+            format!("{name} has been {state} {}", lasting(at))
         }
         (_, _, _) => format!("{name} is {state}"),
     }

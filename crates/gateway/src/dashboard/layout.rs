@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{ICON, SCRIPT, STYLE};
+use super::text::shown;
 use super::visit::Visit;
 use super::widgets::time;
 use crate::clock::Millis;
@@ -82,7 +83,7 @@ fn document(title: &str, bar: Markup, live: Option<u32>, content: Markup, foot: 
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex, nofollow";
                 meta name="color-scheme" content="light dark";
-                title { (title) " – s3up" }
+                title { (shown(title)) " – s3up" }
                 link rel="icon" href=(ICON.url()) type="image/svg+xml";
                 link rel="stylesheet" href=(STYLE.url());
                 script src=(SCRIPT.url()) defer {}

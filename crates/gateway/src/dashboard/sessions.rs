@@ -133,7 +133,7 @@ mod tests {
         let minute = HOUR / 60;
         #[rustfmt::skip]
         let cases = [
-            // pages at (true: asked for by a person)                    last look at       is open
+            // pages at (true: asked for by a person)                    last page at       is open
             (vec![],                                                     2 * HOUR - minute, true),
             (vec![],                                                     2 * HOUR,          false),
             (vec![(HOUR, true)],                                         3 * HOUR - minute, true),

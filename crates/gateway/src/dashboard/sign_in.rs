@@ -85,6 +85,8 @@ fn sign_in(next: &str, error: Option<&str>) -> Markup {
             h1 { "Sign in" }
             @if let Some(error) = error { p.error #error role="alert" { (error) } }
             form method="post" action=(SIGN_IN) {
+                // For managers of passwords, which keep one for each user.
+                input type="text" name="username" value="admin" autocomplete="username" hidden readonly;
                 label for="key" { "Admin key" }
                 input #key type="password" name="key" required autofocus autocomplete="current-password"
                     autocapitalize="none" spellcheck="false" aria-describedby=[error.map(|_| "error")];

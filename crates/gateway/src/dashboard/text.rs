@@ -80,6 +80,14 @@ pub(super) fn relative(at: Millis, now: Millis) -> String {
     }
 }
 
+/// Returns the time since `at`: `for 26 h`.
+pub(super) fn duration(at: Millis, now: Millis) -> String {
+    match Duration::from_millis(now.abs_diff(at)) {
+        age if age < JUST_NOW => "just now".to_owned(),
+        age => format!("for {}", age_text(age)),
+    }
+}
+
 /// Returns a time in seconds, for people: `2026-01-31 12:00:00 UTC`.
 pub(super) fn exact(at: Millis) -> String {
     let at = Timestamp::from_millisecond(at).unwrap_or_default();
@@ -95,13 +103,42 @@ pub(super) fn last_segment(path: &str) -> &str {
     bare.rsplit_once('/').map_or(path, |(above, _)| &path[above.len() + 1..])
 }
 
-/// Returns a text as one word of a shell, in quotes if it needs them.
+/// Returns a text as one word of a shell, in quotes if it needs them. Invisible characters are escaped as
+/// bash, zsh and ksh read them, so that what a person copies is what is shown.
 pub(super) fn shell_word(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,+@%".contains(&byte);
     if !text.is_empty() && !text.starts_with('-') && text.bytes().all(is_plain) {
         return text.to_owned();
     }
+    if text.contains(is_invisible) {
+        let mut word = "$'".to_owned();
+        for c in text.chars() {
+            match c {
+                '\'' | '\\' => word.extend(['\\', c]),
+                c if is_invisible(c) => word.push_str(&escape(c)),
+                c => word.push(c),
+            }
+        }
+        return word + "'";
+    }
     format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Returns a text in double quotes, as JSON and YAML have it. Invisible characters are escaped.
+pub(super) fn yaml_word(text: &str) -> String {
+    let mut word = String::new();
+    for c in serde_json::Value::from(text).to_string().chars() {
+        if is_invisible(c) { word.push_str(&escape(c)) } else { word.push(c) }
+    }
+    word
+}
+
+/// Returns a character as shells and YAML escape it.
+fn escape(c: char) -> String {
+    match u32::from(c) {
+        code @ 0..=0xffff => format!("\\u{code:04x}"),
+        code => format!("\\U{code:08x}"),
+    }
 }
 
 #[cfg(test)]
@@ -173,11 +210,13 @@ mod tests {
             (NOON - 26 * 3600 * second,  "26 h ago"),
             (NOON - 50 * 3600 * second,  "2 d ago"),
             (NOON + 50 * 3600 * second,  "in 2 d"),
-            (i64::MIN,                   "213503984106 d ago"),
+            (i64::MIN,                   "106752011651 d ago"),
         ];
         for (at, want) in cases {
             assert_eq!(relative(at, NOON), want, "{at}");
         }
+        assert_eq!(duration(NOON - 26 * 3600 * second, NOON), "for 26 h");
+        assert_eq!(duration(NOON, NOON), "just now");
         assert_eq!(exact(NOON), "2026-01-31 12:00:00 UTC");
         assert_eq!(parse_time("2026-01-31T13:00:00+01:00"), Some(NOON));
         assert_eq!(parse_time("<script>"), None);
@@ -195,15 +234,32 @@ mod tests {
             ("-rf",                 "'-rf'"),
             ("",                    "''"),
             ("ä",                   "'ä'"),
+            ("gpj.\u{202e}exe",     r"$'gpj.\u202eexe'"),
+            ("it's\n\\\u{e0041}",   r"$'it\'s\u000a\\\U000e0041'"),
         ];
         for (text, want) in cases {
             assert_eq!(shell_word(text), want);
-            let output = std::process::Command::new("sh")
+            let output = std::process::Command::new("bash")
+                .env("LC_ALL", "C.UTF-8")
                 .arg("-c")
                 .arg(format!("printf %s {}", shell_word(text)))
                 .output()
                 .unwrap();
             assert_eq!(String::from_utf8(output.stdout).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_text_of_yaml_is_quoted() {
+        #[rustfmt::skip]
+        let cases = [
+            ("error.log",        r#""error.log""#),
+            ("a\"b\\\n",         r#""a\"b\\\n""#),
+            ("gpj.\u{202e}exe",  r#""gpj.\u202eexe""#),
+            ("\u{e0041}",        r#""\U000e0041""#),
+        ];
+        for (text, want) in cases {
+            assert_eq!(yaml_word(text), want);
         }
     }
 

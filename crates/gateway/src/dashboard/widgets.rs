@@ -6,7 +6,7 @@ use s3up_core::wire::ClientState;
 use s3up_core::{Severity, Size};
 
 use super::chart::{Segment, Spark};
-use super::text::{clipped, count, exact, parse_time, relative, shown};
+use super::text::{clipped, count, duration, exact, parse_time, relative, shown};
 use crate::clock::{Millis, time_text};
 
 const SPARK: Spark = Spark { height: 18, bar: 5, gap: 2 };
@@ -26,6 +26,12 @@ pub(super) fn known_time(at: Option<Millis>, now: Millis) -> Markup {
 /// Returns the time of a text in RFC 3339. One that cannot be read is not known.
 pub(super) fn time_of(text: Option<&str>, now: Millis) -> Markup {
     known_time(text.and_then(parse_time), now)
+}
+
+/// Returns for how long something has been so, since the time of a text in RFC 3339.
+pub(super) fn lasting(since: &str, now: Millis) -> Markup {
+    let Some(at) = parse_time(since).map(|at| at.min(now)) else { return not_known() };
+    html! { time datetime=(time_text(at)) title={ "since " (exact(at)) } { (duration(at, now)) } }
 }
 
 /// Stands for a fact that is not known, which is never shown as 0.

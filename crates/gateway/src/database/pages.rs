@@ -16,7 +16,7 @@ use super::{Database, DatabaseError};
 /// Maximum time for a query of a page.
 pub(super) const PAGE_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// What the catalogue can say of the files of a client.
+/// The knowledge of the catalogue about the files of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CatalogueFacts {
     /// True if the catalogue has every file of the client.

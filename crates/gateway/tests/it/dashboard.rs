@@ -474,7 +474,15 @@ async fn a_fact_that_is_not_known_is_not_zero() {
     let fleet = browser.page("/?name=webapp-prod").await;
     let (_, row) = fleet.split_once("data-client=\"webapp-prod\"").expect("a row");
     assert!(row.matches("not known").count() >= 5, "{row}");
-    assert!(!row.contains(">0<") && !row.contains("0 B"), "{row}");
+    let (facts, days) = row.split_once("data-label=\"Last 7 days\"").expect("a cell");
+    assert!(!facts.contains(">0") && !facts.contains("0 B"), "{facts}");
+    // Of the days before the client was configured nothing is known.
+    assert!(
+        days.contains(
+            "oldest first: not known, not known, not known, not known, not known, not known, 0"
+        ),
+        "{days}"
+    );
     let gateway = browser.page("/dashboard/gateway").await;
     assert!(gateway.contains("the gateway has just started"), "{gateway}");
     world.stop().await;

@@ -66,6 +66,16 @@ fn heartbeat(host: &str, counts: [u64; 5]) -> Value {
 
 impl Site {
     pub async fn start() -> Site {
+        Site::with(&CLIENTS).await
+    }
+
+    /// Starts a site of which a picture can be shown.
+    pub async fn without_hostile_client() -> Site {
+        let clients: Vec<_> = CLIENTS.into_iter().filter(|client| *client != "evil").collect();
+        Site::with(&clients).await
+    }
+
+    async fn with(clients: &[&str]) -> Site {
         let root = tempfile::tempdir().expect("a directory");
         let s3 = s3(&root).await;
         let database = root.path().join("gateway.db");
@@ -74,8 +84,8 @@ impl Site {
         let mut text = format!(
             "{before}admin_keys: [{ADMIN_KEY}]\ndashboard: {{ downloads: true }}\nclients:\n"
         );
-        for client in CLIENTS {
-            let quota = if client == "shop" { ", quota_gb: 40" } else { "" };
+        for client in clients {
+            let quota = if *client == "shop" { ", quota_gb: 40" } else { "" };
             text.push_str(&format!("  - {{ name: {client}, api_key: {}{quota} }}\n", key(client)));
         }
         let file = root.path().join("server.yaml");
@@ -84,6 +94,10 @@ impl Site {
         let url = gateway.url.clone();
         let site = Site { gateway, url, http: Client::new(), database, s3, _root: root };
         site.fill().await;
+        if clients.contains(&"evil") {
+            site.hostile().await;
+        }
+        site.past().await;
         site
     }
 
@@ -134,7 +148,6 @@ impl Site {
         ])).await;
         self.report("web-07", &heartbeat("web-07", [640, 0, 0, 0, 0]), json!([])).await;
         self.put("web-07", "www/index.html", "hello").await;
-        self.hostile().await;
         self.send("/backup-report", "nas", &json!({
             "version": 1, "command": "backup", "program": {"version": "0.1.0", "host": "nas"},
             "subvolumes": [
@@ -148,7 +161,6 @@ impl Site {
                  "overdue_age_seconds": 691_200, "chain_length": 11, "restorable": true},
             ],
         })).await;
-        self.past().await;
     }
 
     /// Sends hostile text in every place that takes one.
