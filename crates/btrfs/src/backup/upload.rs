@@ -108,7 +108,9 @@ impl Backup {
         let snapshot = self.snapshot_dir().path_of(&job.backup);
         let (parent, parent_manifest) = parent_of(job);
         let parent = parent.map(|parent| self.snapshot_dir().path_of(parent));
+        let (tap, index) = self.start_index();
         let stream = SendStream::start(&self.btrfs, &snapshot, parent.as_deref(), self.form)?;
+        let stream = stream.with_tap(tap);
         let is_again = sent > 1 || job.work != Resumption::Fresh;
         let journal = self.open_journal(job, stream.named(), is_again).await;
         let mut stream = BackupStream::new(stream, self.options.spool.as_ref());
@@ -149,6 +151,7 @@ impl Backup {
             }
             let (bucket, layout) = (self.bucket_of(job), self.layout());
             let etag = job.observed.pointer_etag.as_deref();
+            self.store_index(job, index).await;
             publish::write_documents(&bucket, layout, &job.backup, &documents, existing).await?;
             publish::point(&bucket, layout, (&job.backup, &job.lineage), etag).await
         };

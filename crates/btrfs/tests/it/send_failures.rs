@@ -137,7 +137,7 @@ async fn a_send_that_hangs_is_ended_when_the_run_is_stopped() {
         assert!(wait_until(RETRY_FOR, || stand_in.unfired().is_empty()));
         let are_whole = || {
             let keys = world.s3.objects("backups").into_keys();
-            keys.filter(|key| key.ends_with(".bin")).count() == chunks
+            keys.filter(|key| key.contains("/chunk-")).count() == chunks
         };
         assert!(wait_until(RETRY_FOR, are_whole));
 
