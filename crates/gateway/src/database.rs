@@ -19,6 +19,7 @@ mod error;
 mod fleet;
 pub(crate) mod freezes;
 pub(crate) mod incidents;
+mod many_rows;
 mod new_paths;
 mod order_clock;
 mod prune;
@@ -56,9 +57,9 @@ use self::unwritten::Unwritten;
 use self::usage::Usage;
 use self::writer::{QueuedRecord, Status, Writer};
 use crate::clock::{Millis, millis};
+use crate::counters::Counters;
 use crate::outage::Outage;
 use crate::refusal::Refusal;
-use crate::tally::Tally;
 
 /// Maximum memory of the records that wait for the next batch and of those that are being
 /// written: some minutes of a busy gateway.
@@ -112,7 +113,7 @@ struct Shared {
     usage: Usage,
     unwritten: Unwritten,
     freezes: Freezes,
-    tally: Tally,
+    counters: Counters,
     turns: Turns,
     read_outage: Mutex<Outage>,
 }
@@ -151,7 +152,7 @@ impl Database {
             usage,
             unwritten,
             freezes: Freezes::default(),
-            tally: Tally::default(),
+            counters: Counters::default(),
             turns,
             read_outage: Mutex::default(),
         })))
@@ -181,7 +182,7 @@ impl Database {
         let shared = &self.0;
         if let Record::Upload(upload) = &record {
             let (result, bytes) = upload.outcome.counted();
-            shared.tally.add_upload(&upload.client, result, bytes);
+            shared.counters.add_upload(&upload.client, result, bytes);
         }
         let bytes = u32::try_from(record.bytes()).unwrap_or(u32::MAX);
         let change = record.change();
@@ -325,8 +326,8 @@ impl Database {
     }
 
     /// Returns what this gateway has counted since its start.
-    pub(crate) fn tally(&self) -> &Tally {
-        &self.0.tally
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
     /// Returns the numbers of records that wait and that were dropped, and of writes that failed.

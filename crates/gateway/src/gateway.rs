@@ -92,7 +92,7 @@ impl Gateway {
             tracing::warn!(
                 event = "freezes_not_read",
                 error = error_chain(&err),
-                "the database does not say which clients are frozen; all may upload until it does"
+                "cannot read from the database which clients are frozen; all may upload meanwhile"
             );
         }
         gateway.spawn(freeze::watch(gateway.database().clone()));
@@ -109,7 +109,7 @@ impl Gateway {
     /// Records all client keys of the configuration.
     pub(crate) fn record_keys(&self) {
         let at = self.0.database.now();
-        for (client, key) in self.live().clients.keys() {
+        for (client, key, _) in self.live().clients.keys() {
             self.0.database.record(Record::KeyKnown { client: client.clone(), key, at });
         }
     }

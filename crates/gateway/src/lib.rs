@@ -12,11 +12,13 @@
 //! (core).
 
 mod alert;
+mod api_document;
 mod buffer_wait;
 mod clients;
 mod clock;
 pub mod commands;
 pub mod config;
+mod counters;
 mod database;
 mod failed_keys;
 mod fleet;
@@ -37,7 +39,6 @@ mod request;
 mod server;
 mod start;
 mod sweep;
-mod tally;
 mod tls;
 mod uploads;
 mod webhook;

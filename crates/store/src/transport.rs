@@ -3,6 +3,7 @@
 
 pub(crate) mod bandwidth;
 mod call;
+pub(crate) mod call_counters;
 pub(crate) mod capabilities;
 pub(crate) mod checksums;
 pub(crate) mod connect;
@@ -10,5 +11,4 @@ pub(crate) mod credentials;
 pub(crate) mod pace;
 mod renewal;
 mod retry;
-pub(crate) mod tally;
 mod throttle;

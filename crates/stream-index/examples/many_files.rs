@@ -117,7 +117,7 @@ fn main() {
     );
 
     let began = Instant::now();
-    let table = Table::open(Box::new(file), Some(facts.directory_sha256)).expect("an index");
+    let table = Table::open("many files".to_owned(), Box::new(file), Some(facts.directory_sha256)).expect("an index");
     let chain = IndexChain::new(vec![table]).expect("a full");
     let last =
         format!("project {}/documents/report {}.pdf", (files - 1) / FILES_PER_DIR, files - 1);

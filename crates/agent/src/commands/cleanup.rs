@@ -14,7 +14,7 @@ use crate::cleanup::summary::{CleanupSummary, FileOutcome};
 use crate::config::Config;
 use crate::database::{self, CleanupRow, recorder};
 use crate::gateway::client::GatewayClient;
-use crate::restore::summary::Tally;
+use crate::states::counts::FileCount;
 
 pub(super) const EXAMPLES: &str = "\
 The first run verifies the files: S3 is asked for the size, the SHA-256, the
@@ -148,12 +148,12 @@ fn summary_text(summary: &CleanupSummary) -> String {
     let CleanupSummary {
         deleted, would_delete, verified, waiting, not_needed, kept, errors, ..
     } = summary;
-    let tally = |tally: &Tally, end: &str| {
-        format!("{} {end} ({})", Count(tally.files, "file"), Size(tally.bytes))
+    let count = |count: &FileCount, end: &str| {
+        format!("{} {end} ({})", Count(count.files, "file"), Size(count.bytes))
     };
     let mut parts = vec![match would_delete.files {
-        0 => tally(deleted, "deleted"),
-        _ => tally(would_delete, "would be deleted"),
+        0 => count(deleted, "deleted"),
+        _ => count(would_delete, "would be deleted"),
     }];
     let others = [
         (verified, "verified"),
@@ -161,8 +161,8 @@ fn summary_text(summary: &CleanupSummary) -> String {
         (not_needed, "not needed"),
         (kept, "kept"),
     ];
-    let others = others.into_iter().filter(|(tally, _)| tally.files > 0);
-    parts.extend(others.map(|(tally, what)| format!("{} {what}", tally.files)));
+    let others = others.into_iter().filter(|(count, _)| count.files > 0);
+    parts.extend(others.map(|(count, what)| format!("{} {what}", count.files)));
     let mut text = parts.join(", ");
     errors.iter().for_each(|error| text.push_str(&format!("\nnot cleaned up: {error}")));
     text

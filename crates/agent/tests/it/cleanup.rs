@@ -137,7 +137,11 @@ async fn a_lost_object_of_a_deleted_file_is_a_finding_of_verify() {
         Process::output(&host, &["drill", "--scratch", host.dir.path().to_str().unwrap()]).await;
 
     assert_eq!((verify.code, drill.code), (Some(1), Some(1)), "{verify:?} {drill:?}");
-    assert!(verify.stdout.contains("/a: deleted by cleanup, and the gateway does not have"));
+    assert!(
+        verify
+            .stdout
+            .contains("/a: deleted by cleanup: expected the deleted content at the gateway")
+    );
     assert!(drill.stdout.contains("failed: uploads/a: "), "{drill:?}");
 }
 

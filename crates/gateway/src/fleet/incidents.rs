@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use s3up_cli::age_text;
 use s3up_core::wire::{Drill, Total};
-use s3up_core::{ClientName, Size};
+use s3up_core::{ClientName, Size, age_text};
 use s3up_store::Versioning;
 
 use super::judge::age;

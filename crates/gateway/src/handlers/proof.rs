@@ -6,7 +6,9 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use futures::{StreamExt, TryStreamExt, stream};
-use s3up_core::wire::{Expiry, FileProof, PROOF_FILES_MAX, ProofQuery, Proofs, ProvenObject};
+use s3up_core::wire::{
+    Expiry, FileProof, OldVersions, PROOF_FILES_MAX, ProofQuery, Proofs, ProvenObject,
+};
 use s3up_core::{Code, RemotePath};
 use s3up_store::ExpiryRules;
 
@@ -88,6 +90,15 @@ async fn prove(
         (None, Ok(None)) => (Expiry::Never, None),
         (None, Err(_)) => (Expiry::Unknown, Some(RULES_UNKNOWN.to_owned())),
     };
+    let (old_versions, old_version_days, old_versions_reason) =
+        match rules.old_version_rule_for(&key, facts.size) {
+            Ok(None) => (OldVersions::Kept, None, None),
+            Ok(Some(rule)) => {
+                let reason = format!("lifecycle rule {}", rule.id);
+                (OldVersions::DeletedByRule, Some(rule.days), Some(reason))
+            }
+            Err(_) => (OldVersions::Unknown, None, Some(RULES_UNKNOWN.to_owned())),
+        };
     let stored = ProvenObject {
         size: facts.size,
         sha256: facts.sha256,
@@ -97,6 +108,9 @@ async fn prove(
         is_archived: found.is_archived,
         expiry,
         expiry_reason,
+        old_versions,
+        old_version_days,
+        old_versions_reason,
     };
     Ok(FileProof { path, stored: Some(stored) })
 }

@@ -26,6 +26,7 @@ impl From<StoreError> for Refusal {
             | StoreErrorKind::ExpiredCredentials
             | StoreErrorKind::Quota
             | StoreErrorKind::NoBucket
+            | StoreErrorKind::NoLifecycleRules
             | StoreErrorKind::BadCredentials
             | StoreErrorKind::NoCredentials
             | StoreErrorKind::Denied

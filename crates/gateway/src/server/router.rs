@@ -13,6 +13,7 @@ use s3up_core::Code;
 use super::client_address::client_address;
 use super::early_answer::answer;
 use super::lingering::UnreadBytes;
+use crate::api_document::openapi;
 use crate::clock::CLOCK;
 use crate::gateway::Gateway;
 use crate::handlers::backup_report::backup_report;
@@ -32,7 +33,6 @@ use crate::handlers::proof::proof;
 use crate::handlers::put_file::put_file;
 use crate::handlers::ready::ready;
 use crate::handlers::versions::versions;
-use crate::openapi::openapi;
 use crate::refusal::{Refusal, RefusalRecord, RefusedRequest};
 
 /// Returns every path of the API with its methods.
@@ -126,7 +126,7 @@ async fn limit_failed_keys(
 /// at level debug.
 async fn log(gateway: Gateway, peer: IpAddr, request: Request, next: Next) -> Response {
     let began = CLOCK.start();
-    let _open = gateway.database().tally().begin_request();
+    let _open = gateway.database().counters().begin_request();
     let method = request.method().clone();
     let authorization: Option<HeaderValue> = request.headers().get(header::AUTHORIZATION).cloned();
     let url_path = request.uri().path().to_owned();
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn the_description_has_exactly_the_paths_of_the_routes() {
         let routes: BTreeSet<_> = routes().iter().map(|(path, _)| path.replace('*', "")).collect();
-        let described: BTreeSet<_> = crate::openapi::paths().into_iter().collect();
+        let described: BTreeSet<_> = crate::api_document::paths().into_iter().collect();
         let only_in_routes: Vec<_> = routes.difference(&described).collect();
         assert_eq!(only_in_routes, ["/files/"]);
         assert_eq!(described.difference(&routes).count(), 0, "{described:?}");

@@ -1,7 +1,5 @@
 //! Compares the index of a backup with one that is built while the stream is read.
 
-use std::io;
-
 use btrfs_sendstream::CommandBatch;
 use btrfs_stream_index::{Table, TableError};
 use s3up_core::error_chain;
@@ -30,30 +28,20 @@ impl IndexCheck {
         bucket: &Bucket,
         entry: &ChainEntry,
     ) -> Result<(IndexCheck, Option<mpsc::Sender<CommandBatch>>), FetchError> {
-        let err = match stream_index::open(bucket, entry).await {
-            Ok(None) => return Ok((IndexCheck::Nothing, None)),
+        Ok(match stream_index::open(bucket, entry).await {
+            Ok(None) => (IndexCheck::Nothing, None),
             Ok(Some(stored)) => {
                 let (commands, building) = IndexBuilding::start(&std::env::temp_dir());
-                return Ok((IndexCheck::Compare { stored, building }, Some(commands)));
+                (IndexCheck::Compare { stored, building }, Some(commands))
             }
-            Err(err) => err,
-        };
-        match err {
-            IndexError::Store(err) => Err(err.into()),
-            IndexError::Table { source: TableError::Read(err), key } => match of_store(err)? {
-                None => Ok((IndexCheck::Nothing, None)),
-                Some(err) => {
-                    Ok((IndexCheck::Problem(format!("read the index {key}: {err}")), None))
-                }
-            },
-            err @ (IndexError::Table { .. }
-            | IndexError::OtherStream { .. }
-            | IndexError::Build { .. }
-            | IndexError::Archived { .. }
-            | IndexError::Stopped { .. }
-            | IndexError::Fetch(_)
-            | IndexError::Upload(_)) => Ok((IndexCheck::Problem(error_chain(&err)), None)),
-        }
+            Err(err) if err.is_damage() => (IndexCheck::Problem(error_chain(&err)), None),
+            Err(IndexError::Store(err)) => return Err(err.into()),
+            Err(IndexError::Table(err)) => {
+                unread(err)?;
+                (IndexCheck::Nothing, None)
+            }
+            Err(_) => (IndexCheck::Nothing, None),
+        })
     }
 
     /// Returns in which way the index differs from its stream.
@@ -68,25 +56,28 @@ impl IndexCheck {
             Err(err) => return Ok(Some(error_chain(&err))),
         };
         let compared = tokio::task::spawn_blocking(move || built.has_records_of(&stored));
-        let compared = compared.await;
-        match compared.unwrap_or_else(|err| Err(TableError::Read(io::Error::other(err)))) {
-            Ok(true) => Ok(None),
-            Ok(false) => {
+        match compared.await {
+            Ok(Ok(true)) => Ok(None),
+            Ok(Ok(false)) => {
                 Ok(Some("expected the index of its stream, found other records".to_owned()))
             }
-            Err(TableError::Read(err)) => Ok(of_store(err)?.map(|err| err.to_string())),
-            Err(err) => Ok(Some(error_chain(&err))),
+            Ok(Err(err)) if err.is_damage() => Ok(Some(error_chain(&err))),
+            Ok(Err(err)) => unread(err).map(|()| None),
+            Err(err) => Ok(Some(format!("compare the index: its thread ended early: {err}"))),
         }
     }
 }
 
-/// Fails with the error of S3, if that is what a reader of an index has met: it says nothing about
-/// the index. `None` means that the index is archived.
-fn of_store(err: io::Error) -> Result<Option<io::Error>, FetchError> {
-    match err.downcast::<StoreError>() {
-        Ok(err) if err.kind == StoreErrorKind::Archived => Ok(None),
-        Ok(err) if err.kind == StoreErrorKind::Corrupt => Ok(Some(io::Error::other(err))),
+/// Fails with the error of S3 that a reader of an index has met: it says nothing about the index.
+/// An index that is archived, or that a newer version wrote, is not compared.
+fn unread(err: TableError) -> Result<(), FetchError> {
+    let TableError::Unreadable { source, .. } = err else { return Ok(()) };
+    match source.downcast::<StoreError>() {
+        Ok(err) if err.kind == StoreErrorKind::Archived => Ok(()),
         Ok(err) => Err(err.into()),
-        Err(err) => Ok(Some(err)),
+        Err(err) => {
+            tracing::warn!(event = "index_not_compared", "read an index: {err}");
+            Ok(())
+        }
     }
 }

@@ -83,7 +83,7 @@ impl Store {
 
     fn count<T, E>(&self, began: Instant, answer: &Option<Result<T, E>>) {
         let elapsed = clock::now().duration_since(began);
-        self.tally.add(matches!(answer, Some(Ok(_))), elapsed);
+        self.call_counters.add(matches!(answer, Some(Ok(_))), elapsed);
     }
 
     /// Converts an answer, or a timeout, and tells the throttle about it.

@@ -21,10 +21,10 @@ use crate::error::ConnectError;
 use crate::open_uploads::OpenUploads;
 use crate::settings::{Profile, Settings};
 use crate::transport::bandwidth::BandwidthLimit;
+use crate::transport::call_counters::{CallCounters, CallTotals};
 use crate::transport::capabilities::Learned;
 use crate::transport::checksums::Checksums;
 use crate::transport::credentials::RenewableCredentials;
-use crate::transport::tally::{CallTally, CallTotals};
 use crate::transport::throttle::Throttle;
 
 /// A bucket and everything that is needed to upload to it and download from it.
@@ -40,7 +40,7 @@ pub struct Store {
     pub(crate) learned: Arc<Learned>,
     pub(crate) probed: Arc<ProbeState>,
     pub(crate) throttle: Throttle,
-    pub(crate) tally: CallTally,
+    pub(crate) call_counters: CallCounters,
     pub(crate) upload_limit: BandwidthLimit,
     pub(crate) download_limit: BandwidthLimit,
     pub(crate) open_uploads: OpenUploads,
@@ -72,7 +72,7 @@ impl Store {
             download_limit: BandwidthLimit::new(settings.bandwidth.download_bytes_per_second),
             settings: Arc::new(settings),
             throttle: Throttle::default(),
-            tally: CallTally::default(),
+            call_counters: CallCounters::default(),
             open_uploads: OpenUploads::default(),
             hasher: PairedHasher::new(),
             aborts: TaskTracker::new(),
@@ -121,7 +121,7 @@ impl Store {
 
     /// Returns the numbers of the calls to S3 since the start.
     pub fn call_totals(&self) -> CallTotals {
-        self.tally.totals()
+        self.call_counters.totals()
     }
 
     /// Returns the buffer pool of this store.

@@ -117,7 +117,7 @@ impl UploadHandle {
         self.store.learned.learn(|known| known.parts_max = Some(limit));
         let said = err.source.as_ref().map(ToString::to_string).unwrap_or_default();
         err.with_cause(format!(
-            "this server seems to take at most {limit} parts of one upload: set `parts_max` to \
+            "this server seems to accept at most {limit} parts in one upload: set `parts_max` to \
              {limit} ({said})"
         ))
     }
