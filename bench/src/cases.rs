@@ -46,6 +46,8 @@ pub const ALL: &[Case] = &[
            about: "8 and 200 concurrent uploads into the gateway" },
     Case { name: "gateway-200-gib",   run: gateway::concurrent_long_uploads, needs_btrfs: false,
            about: "200 concurrent uploads of 1 GiB: memory must not change; 200 GiB for each round" },
+    Case { name: "gateway-slow",      run: gateway::uploads_beside_slow_ones, needs_btrfs: false,
+           about: "200 uploads of 1 GiB beside 100 slow ones of another client; 200 GiB for each round" },
     Case { name: "latency",           run: scale::latency,                needs_btrfs: false,
            about: "a stream into an S3 server that answers after 50 ms" },
     Case { name: "scale",             run: scale::length,                 needs_btrfs: false,

@@ -23,7 +23,7 @@ pub enum BrowseError {
     Chain(#[from] ChainError),
     #[error("the backup has no file {path:?}; list a directory above it with `ls`")]
     NoFile { path: String },
-    #[error("read the indexes: the reader stopped")]
+    #[error("read the indexes: a thread ended early; this is a bug, report it")]
     Stopped,
 }
 
@@ -104,10 +104,10 @@ pub fn walk(
     Ok(())
 }
 
-/// Compares two backups of one chain or of two, the older one first. Two files differ if their
+/// Returns the differences between two backups of one chain or of two, the older one first. Two files differ if their
 /// type, length, time of change, mode or owner do, or if a backup between them changed them. A
 /// directory that was added or removed stands for all of its content.
-pub fn compare(
+pub fn diff(
     before: &IndexChain,
     after: &IndexChain,
     is_one_chain: bool,

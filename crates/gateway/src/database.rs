@@ -21,6 +21,7 @@ pub(crate) mod freezes;
 mod freezes_file;
 mod frozen_clients;
 pub(crate) mod incidents;
+mod many_rows;
 mod new_paths;
 mod order_clock;
 mod prune;
@@ -59,9 +60,9 @@ use self::unwritten::Unwritten;
 use self::usage::Usage;
 use self::writer::{QueuedRecord, Status, Writer};
 use crate::clock::{Millis, millis};
+use crate::counters::Counters;
 use crate::outage::Outage;
 use crate::refusal::Refusal;
-use crate::tally::Tally;
 
 /// Maximum memory of the records that wait for the next batch and of those that are being
 /// written: some minutes of a busy gateway.
@@ -117,7 +118,7 @@ struct Shared {
     usage: Usage,
     unwritten: Unwritten,
     freezes: Freezes,
-    tally: Tally,
+    counters: Counters,
     turns: Turns,
     read_outage: Mutex<Outage>,
 }
@@ -156,7 +157,7 @@ impl Database {
             usage,
             unwritten,
             freezes: Freezes::new(freezes_file),
-            tally: Tally::default(),
+            counters: Counters::default(),
             turns,
             read_outage: Mutex::default(),
         })))
@@ -186,7 +187,7 @@ impl Database {
         let shared = &self.0;
         if let Record::Upload(upload) = &record {
             let (result, bytes) = upload.outcome.counted();
-            shared.tally.add_upload(&upload.client, result, bytes);
+            shared.counters.add_upload(&upload.client, result, bytes);
         }
         let bytes = u32::try_from(record.bytes()).unwrap_or(u32::MAX);
         let change = record.change();
@@ -330,8 +331,8 @@ impl Database {
     }
 
     /// Returns what this gateway has counted since its start.
-    pub(crate) fn tally(&self) -> &Tally {
-        &self.0.tally
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
     /// Returns the numbers of records that wait and that were dropped, and of writes that failed.

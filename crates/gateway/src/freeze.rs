@@ -11,7 +11,7 @@ use crate::database::Database;
 use crate::database::freezes::Remembered;
 use crate::refusal::Refusal;
 
-/// Pause between two looks for freezes that another gateway or `s3up-server freeze` has recorded.
+/// Pause between two reads of the freezes that another gateway or `s3up-server freeze` has recorded.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 /// Time after which a client tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
@@ -78,7 +78,7 @@ pub(crate) async fn watch(database: Database) {
             tracing::warn!(
                 event = "freezes_not_read",
                 error = error_chain(err),
-                "the database does not say which clients are frozen; the last known ones stay frozen"
+                "cannot read from the database which clients are frozen; the last known ones stay frozen"
             );
         }
         is_failing = looked.is_err();

@@ -21,12 +21,14 @@ use crate::freeze;
 use crate::live::{Live, LiveConfig};
 use crate::readiness::ReadinessCheck;
 use crate::refusal::Refusal;
+use crate::refusal::store::require_s3;
 use crate::reload::status::ReloadStatus;
 use crate::request::json_memory::JsonMemory;
 use crate::start::checks::START_RETRY_FOR;
 use crate::start::error::StartError;
 use crate::start::retry::{self, BucketChecked};
 use crate::sweep;
+use crate::temporary_files::TemporaryFiles;
 use crate::tls::Certificate;
 use crate::uploads::Uploads;
 use crate::uploads::admission::{
@@ -48,6 +50,7 @@ struct Shared {
     reloads: ReloadStatus,
     failed_keys: FailedKeys,
     json_memory: JsonMemory,
+    temporary_files: TemporaryFiles,
     prefix: KeyPrefix,
     /// Tasks that end when the gateway stops.
     background: TaskTracker,
@@ -83,6 +86,7 @@ impl Gateway {
             reloads: ReloadStatus::default(),
             failed_keys: FailedKeys::default(),
             json_memory: JsonMemory::default(),
+            temporary_files: TemporaryFiles::default(),
             prefix,
             background: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -103,7 +107,7 @@ impl Gateway {
     /// Records all client keys of the configuration.
     pub(crate) fn record_keys(&self) {
         let at = self.0.database.now();
-        for (client, key) in self.live().clients.keys() {
+        for (client, key, _) in self.live().clients.keys() {
             self.0.database.record(Record::KeyKnown { client: client.clone(), key, at });
         }
     }
@@ -128,6 +132,14 @@ impl Gateway {
         self.live().store.clone()
     }
 
+    /// Returns the connection to S3 for a request that needs it, or refuses the request while S3 is
+    /// known to be away.
+    pub(crate) fn answering_store(&self) -> Result<Store, Refusal> {
+        let store = self.store();
+        require_s3(&store)?;
+        Ok(store)
+    }
+
     pub(crate) fn certificate(&self) -> &Arc<Certificate> {
         &self.0.certificate
     }
@@ -142,6 +154,10 @@ impl Gateway {
 
     pub(crate) fn json_memory(&self) -> &JsonMemory {
         &self.0.json_memory
+    }
+
+    pub(crate) fn temporary_files(&self) -> &TemporaryFiles {
+        &self.0.temporary_files
     }
 
     pub(crate) fn uploads(&self) -> &Uploads {
@@ -210,8 +226,9 @@ impl Gateway {
         announced: AnnouncedLength,
     ) -> Result<(Key, Admission), Refusal> {
         let is_checked = self.0.bucket_checked.require();
-        let may_upload =
-            is_checked.and_then(|()| freeze::check(&self.0.database, &client.policy.name));
+        let may_upload = is_checked
+            .and_then(|()| require_s3(&self.live().store))
+            .and_then(|()| freeze::check(&self.0.database, &client.policy.name));
         let admitted = may_upload.and_then(|()| self.try_admit(client, path, announced));
         if let Err(refusal) = &admitted {
             self.record_refused(client, path, refusal.code);
@@ -277,6 +294,7 @@ impl Gateway {
             s3: if is_checked { found.s3 } else { Part::Failing },
             config: reloads.part(),
             configs_refused: reloads.refusals(),
+            temporary_files: self.0.temporary_files.part().await,
             ..found
         }
     }

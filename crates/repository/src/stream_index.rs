@@ -18,6 +18,7 @@ use s3up_core::progress::ProgressSink;
 use s3up_store::{Get, Length, ObjectFacts, Overwrite, Put, Store, StoreError, UploadError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 
 use crate::chain::ChainEntry;
 use crate::documents::Bucket;
@@ -33,8 +34,8 @@ const BATCHES_MAX: usize = 16;
 
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    #[error("read the index {key}")]
-    Table { key: Key, source: TableError },
+    #[error(transparent)]
+    Table(#[from] TableError),
     #[error(
         "the index {key} belongs to another stream than that of the manifest; build it again with \
          `index --build`"
@@ -47,7 +48,7 @@ pub enum IndexError {
          first"
     )]
     Archived { manifest: Key, count: usize },
-    #[error("build the index of {manifest}: its builder stopped")]
+    #[error("build the index of {manifest}: its thread ended early; this is a bug, report it")]
     Stopped { manifest: Key },
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -107,9 +108,9 @@ pub async fn open(bucket: &Bucket, entry: &ChainEntry) -> Result<Option<Table>, 
         facts,
         retry_for: bucket.retry_for,
     };
-    let opened = tokio::task::spawn_blocking(|| Table::open(Box::new(reader), None)).await;
-    let opened = opened.unwrap_or_else(|err| Err(TableError::Read(io::Error::other(err))));
-    let table = opened.map_err(|source| IndexError::Table { key: key.clone(), source })?;
+    let name = key.as_str().to_owned();
+    let opened = tokio::task::spawn_blocking(|| Table::open(name, Box::new(reader), None)).await;
+    let table = opened.unwrap_or_else(|err| Err(ended_early(&key, err)))?;
     match describes(&table, entry) {
         true => Ok(Some(table)),
         false => Err(IndexError::OtherStream { key }),
@@ -126,10 +127,30 @@ pub async fn open_verified(
         table.scan::<TableError>(b"", |_, _| Ok(true))?;
         Ok(table)
     });
-    let verified =
-        verified.await.unwrap_or_else(|err| Err(TableError::Read(io::Error::other(err))));
-    let failed = |source| IndexError::Table { key: index_key(&entry.key), source };
-    verified.map(Some).map_err(failed)
+    let key = index_key(&entry.key);
+    let table: Table = verified.await.unwrap_or_else(|err| Err(ended_early(&key, err)))?;
+    Ok(Some(table))
+}
+
+fn ended_early(key: &Key, err: JoinError) -> TableError {
+    TableError::Unreadable { name: key.as_str().to_owned(), source: io::Error::other(err) }
+}
+
+impl IndexError {
+    /// Returns true if the index was read and has to be built again. One that could not be read, or
+    /// that a newer version wrote, must not be replaced.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            IndexError::Table(err) => err.is_damage(),
+            IndexError::OtherStream { .. } => true,
+            IndexError::Build { .. }
+            | IndexError::Archived { .. }
+            | IndexError::Stopped { .. }
+            | IndexError::Fetch(_)
+            | IndexError::Store(_)
+            | IndexError::Upload(_) => false,
+        }
+    }
 }
 
 /// Returns whether an index describes the stream of a backup, as far as its manifest tells.

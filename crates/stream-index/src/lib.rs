@@ -21,7 +21,7 @@ pub mod record;
 mod sort;
 pub mod table;
 
-pub use builder::{BuildError, IndexBuilder};
+pub use builder::{BuildError, IndexBuilder, NameLimits};
 pub use codec::Malformed;
 pub use record::{FileMetadata, FileType};
 pub use table::directory::StreamId;

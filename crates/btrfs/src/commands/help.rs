@@ -48,9 +48,9 @@ Examples:
   btrfs-to-s3 plan --subvolume data --json";
 
 pub const INIT: &str = "\
-Asks on a terminal for what no option says, writes the file of --config with
-mode 0600, and checks it as `doctor` does. A file that exists is not touched.
-The S3 credentials come from the environment.
+Asks on a terminal for each value that no option gives, writes the file of
+--config with mode 0600, and checks it as `doctor` does. A file that exists is
+not touched. The S3 credentials come from the environment.
 
 Examples:
   btrfs-to-s3 init

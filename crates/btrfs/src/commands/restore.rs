@@ -8,7 +8,7 @@ use btrfs_to_s3::compare::Extent;
 use btrfs_to_s3::restore::cost::{CostTerms, RestoreCost};
 use btrfs_to_s3::restore::error::RestoreError;
 use btrfs_to_s3::restore::preview::Preview;
-use btrfs_to_s3::restore::request::{Keep, RestoreRequest};
+use btrfs_to_s3::restore::request::{KeepParent, RestoreRequest};
 use btrfs_to_s3::restore::{Restore, RestoreResult};
 use btrfs_to_s3::snapshots::record::Records;
 use clap::Args;
@@ -161,7 +161,7 @@ async fn ask(restore: &Restore<'_>, request: &RestoreRequest) -> anyhow::Result<
 impl RestoreArgs {
     fn request(&self, access: &BucketAccess) -> anyhow::Result<RestoreRequest> {
         let (subvolume, wanted) = self.which.parse()?;
-        let keep = if self.no_keep_parent { Keep::No } else { keep_for(access, &subvolume) };
+        let keep = if self.no_keep_parent { KeepParent::No } else { keep_for(access, &subvolume) };
         let target = match &self.target {
             Some(target) => target.clone(),
             None => default_target(access, &subvolume)?,
@@ -180,14 +180,14 @@ fn default_target(access: &BucketAccess, subvolume: &SubvolumeName) -> anyhow::R
 }
 
 /// Keeps the parent for the backups of this host, if it backs up that subvolume.
-fn keep_for(access: &BucketAccess, subvolume: &SubvolumeName) -> Keep {
+fn keep_for(access: &BucketAccess, subvolume: &SubvolumeName) -> KeepParent {
     let config = access.config.as_ref();
     let Some((config, configured)) =
         config.and_then(|config| Some((config, config.subvolume(subvolume)?)))
     else {
-        return Keep::Beside;
+        return KeepParent::Beside;
     };
-    Keep::ForBackups {
+    KeepParent::ForBackups {
         path: configured.path.clone(),
         base_dir: config.base_dir.clone(),
         records: Records::new(&config.base_dir, config.bucket.location()),

@@ -96,13 +96,35 @@ async fn a_damaged_index_is_found_and_built_again() {
     bytes[20] ^= 1;
     world.write(&key, &bytes).await;
     let damaged = world.run(&["ls", "--subvolume", "data"]).await;
-    damaged.failed_with(1, &["expected a block with the SHA-256"]);
+    damaged.failed_with(
+        1,
+        &[key.as_str(), "is damaged", "`index --build`", "a block with the SHA-256"],
+    );
 
     let built = world.run(&["index", "--subvolume", "data", "--build"]).await;
 
     assert_eq!(built.code, Some(0), "{}", built.stderr);
     let listed = world.run(&["ls", "photos", "--subvolume", "data"]).await;
     assert!(listed.stdout.contains("photos/archive/"), "{} {}", listed.stdout, listed.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_of_a_newer_version_is_reported_and_not_replaced() {
+    let Some(world) = world().await else { return };
+    world.run(&["index", "--subvolume", "data", "--build"]).await;
+    let (manifest, _) = world.newest("data").await;
+    let key = manifest.replace(".json", "-index.bin");
+    let mut bytes = world.read(&key).await.unwrap();
+    // The version is before the eight bytes at the end.
+    let version = bytes.len() - 12;
+    assert_eq!(bytes[version..][..4], 1_u32.to_le_bytes());
+    bytes[version] = 2;
+    world.write(&key, &bytes).await;
+
+    let refused = world.run(&["index", "--subvolume", "data", "--build"]).await;
+
+    refused.failed_with(1, &[key.as_str(), "found version 2", "use a newer version"]);
+    assert!(world.read(&key).await.unwrap() == bytes, "the index was replaced");
 }
 
 #[tokio::test(flavor = "multi_thread")]

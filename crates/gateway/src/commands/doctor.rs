@@ -289,14 +289,14 @@ async fn uploads(store: &Store, prefix: &KeyPrefix) -> FindingLine {
     let mut uploads = store.abandoned_uploads(prefix.as_str(), SystemTime::UNIX_EPOCH, RETRY_FOR);
     match uploads.next_page().await {
         Ok(_) => {
-            let means = "a gateway aborts at its start what an earlier run left behind";
+            let means = "a gateway that starts aborts those of earlier runs";
             finding(Severity::Ok, subject, "can be listed", means, None)
         }
         Err(err) => finding(
             Severity::Warning,
             subject,
             error_chain(&err),
-            "a gateway cannot abort what an earlier run left behind",
+            "a gateway cannot abort those of earlier runs",
             Some(
                 "allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, or rely on the rule",
             ),

@@ -8,9 +8,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use s3up_cli::age_text;
 use s3up_core::wire::Total;
-use s3up_core::{ClientName, Count, Size};
+use s3up_core::{ClientName, Count, Size, age_text};
 use s3up_store::{VersionExpiry, Versioning};
 
 use super::judge::age;

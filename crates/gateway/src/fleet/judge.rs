@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use s3up_cli::age_text;
+use s3up_core::age_text;
 use s3up_core::wire::{ClientState, Heartbeat};
 
 use super::backups::backups;
@@ -65,20 +65,20 @@ pub(crate) fn judge(facts: &ClientFacts, thresholds: Thresholds, now: Millis) ->
             .or_else(|| backups(&received.body, age, thresholds.backup_late_after, before))
     });
     // Of two with the same state, that of the files is named.
-    let found = [of_backups, of_files].into_iter().flatten().max_by_key(|(state, _)| *state);
-    match found {
-        Some((state, reason)) => Judgement { state, reason: Some(reason) },
+    let worst = [of_backups, of_files].into_iter().flatten().max_by_key(|it| it.state);
+    match worst {
+        Some(Complaint { state, reason }) => Judgement { state, reason: Some(reason) },
         None => Judgement { state: ClientState::Ok, reason: None },
     }
 }
 
 /// A client that was configured just now is no incident. Later its agent was never started, or cannot
 /// reach the gateway, or was lost together with the database that knew it.
-fn never_seen(created_at: Millis, thresholds: Thresholds, now: Millis) -> (ClientState, String) {
+fn never_seen(created_at: Millis, thresholds: Thresholds, now: Millis) -> Complaint {
     let reason = format!("no request since it was configured on {}", day_of(created_at));
     match age(created_at, now) > thresholds.silent_after {
-        true => (ClientState::Silent, reason),
-        false => (ClientState::Never, reason),
+        true => Complaint::new(ClientState::Silent, reason),
+        false => Complaint::new(ClientState::Never, reason),
     }
 }
 
@@ -88,47 +88,51 @@ fn silence(
     thresholds: Thresholds,
     before: Option<ClientState>,
     now: Millis,
-) -> Complaint {
+) -> Option<Complaint> {
     let age = age(last_at, now);
     let limit = exit_threshold(thresholds.silent_after, before == Some(ClientState::Silent));
     (age > limit).then(|| {
         let reason = format!("no {what} for {}, since {}", age_text(age), time_text(last_at));
-        (ClientState::Silent, reason)
+        Complaint::new(ClientState::Silent, reason)
     })
 }
 
 /// Nothing of the client is stored until it is released.
-fn frozen(facts: &ClientFacts) -> Complaint {
+fn frozen(facts: &ClientFacts) -> Option<Complaint> {
     let freeze = facts.frozen.as_ref()?;
-    Some((ClientState::Failing, freeze.sentence()))
+    Some(Complaint::new(ClientState::Failing, freeze.sentence()))
 }
 
-fn not_scanned(heartbeat: &Heartbeat) -> Complaint {
+fn not_scanned(heartbeat: &Heartbeat) -> Option<Complaint> {
     let error = heartbeat.watch_error.as_deref()?;
-    Some((ClientState::Failing, format!("a watch cannot be scanned: {error}")))
+    Some(Complaint::new(ClientState::Failing, format!("a watch cannot be scanned: {error}")))
 }
 
-fn failing(heartbeat: &Heartbeat) -> Complaint {
+fn failing(heartbeat: &Heartbeat) -> Option<Complaint> {
     let reason = match heartbeat.files.problems.files {
         0 => return None,
         1 => "1 file cannot be uploaded; its report names it".to_owned(),
         count => format!("{count} files cannot be uploaded; its report names them"),
     };
-    Some((ClientState::Failing, reason))
+    Some(Complaint::new(ClientState::Failing, reason))
 }
 
-fn lag(heartbeat: &Heartbeat, thresholds: Thresholds, before: Option<ClientState>) -> Complaint {
+fn lag(
+    heartbeat: &Heartbeat,
+    thresholds: Thresholds,
+    before: Option<ClientState>,
+) -> Option<Complaint> {
     let wait = Duration::from_secs(heartbeat.oldest_pending_seconds?);
     let limit = exit_threshold(thresholds.lag_after, before == Some(ClientState::Late));
     (wait > limit).then(|| {
         let files = heartbeat.files.pending.files;
         let reason = format!("{files} pending, the oldest for {}", age_text(wait));
-        (ClientState::Late, reason)
+        Complaint::new(ClientState::Late, reason)
     })
 }
 
 /// The age counts that the scan had when the heartbeat was sent: after that, the client is silent at most.
-fn old_scan(received: &ReceivedHeartbeat, thresholds: Thresholds) -> Complaint {
+fn old_scan(received: &ReceivedHeartbeat, thresholds: Thresholds) -> Option<Complaint> {
     let body = &received.body;
     let (seconds, what) = match body.last_scan_age_seconds {
         Some(seconds) => (seconds, "no complete scan since"),
@@ -137,31 +141,35 @@ fn old_scan(received: &ReceivedHeartbeat, thresholds: Thresholds) -> Complaint {
     };
     (Duration::from_secs(seconds) > thresholds.silent_after).then(|| {
         let since = received.time_of(Some(seconds)).map(time_text).unwrap_or_default();
-        (ClientState::Late, format!("{what} {since}"))
+        Complaint::new(ClientState::Late, format!("{what} {since}"))
     })
 }
 
-fn degraded(heartbeat: &Heartbeat) -> Complaint {
+fn degraded(heartbeat: &Heartbeat) -> Option<Complaint> {
     let watcher = &heartbeat.watcher;
     // It is off for `s3up scan`, which needs none.
     (!matches!(watcher.state.as_str(), "ok" | "off")).then(|| {
         let detail = watcher.detail.as_deref().map(|detail| format!(": {detail}"));
         let reason = format!("the watcher is {}{}", watcher.state, detail.unwrap_or_default());
-        (ClientState::Degraded, reason)
+        Complaint::new(ClientState::Degraded, reason)
     })
 }
 
 /// The files are in the bucket, but some of them could not be restored.
-fn failed_drill(received: &ReceivedHeartbeat) -> Complaint {
+fn failed_drill(received: &ReceivedHeartbeat) -> Option<Complaint> {
     let drill = received.body.last_drill.as_ref().filter(|drill| drill.failed > 0)?;
     let files =
         if drill.failed == 1 { "1 file".to_owned() } else { format!("{} files", drill.failed) };
     let at = received.time_of(drill.age_seconds).map_or_else(|| drill.at.clone(), time_text);
     let reason = format!("the drill of {at} could not restore {files}");
-    Some((ClientState::Degraded, reason))
+    Some(Complaint::new(ClientState::Degraded, reason))
 }
 
-fn missed_report(facts: &ClientFacts, received: &ReceivedHeartbeat, now: Millis) -> Complaint {
+fn missed_report(
+    facts: &ClientFacts,
+    received: &ReceivedHeartbeat,
+    now: Millis,
+) -> Option<Complaint> {
     let since = match facts.last_report_at {
         Some(at) => at,
         // The first report comes a day after the first start of the agent.
@@ -170,8 +178,9 @@ fn missed_report(facts: &ClientFacts, received: &ReceivedHeartbeat, now: Millis)
             started_at.map_or(facts.created_at, |at| at.max(facts.created_at))
         }
     };
-    (age(since, now) > REPORT_WAIT_MAX)
-        .then(|| (ClientState::Degraded, format!("no report since {}", time_text(since))))
+    (age(since, now) > REPORT_WAIT_MAX).then(|| {
+        Complaint::new(ClientState::Degraded, format!("no report since {}", time_text(since)))
+    })
 }
 
 /// Returns the age of a time; one in the future is now.

@@ -50,7 +50,7 @@ impl Observer {
                 tracing::warn!(
                     event = "incidents_not_recorded",
                     error,
-                    "the database does not take incidents or the daily report; trying again in a minute"
+                    "cannot record incidents or the daily report in the database; trying again in a minute"
                 );
             }
         }

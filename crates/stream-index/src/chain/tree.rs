@@ -26,8 +26,8 @@ pub enum ChainError {
         .level + 1, kind(*.level > 0), kind(*.level == 0)
     )]
     Order { level: usize, of: usize },
-    #[error("the path {path:?}: expected at most {PATH_BYTES_MAX} bytes")]
-    TooLong { path: String },
+    #[error("look up a path: expected at most {PATH_BYTES_MAX} bytes, found {bytes}")]
+    TooLong { bytes: usize },
     #[error(
         "the stream of backup {} of {of} has more levels of clones than an index can follow",
         .level + 1
@@ -83,8 +83,7 @@ impl IndexChain {
         path: &[u8],
     ) -> Result<Option<ChainFile>, ChainError> {
         if path.len() > PATH_BYTES_MAX {
-            let path = String::from_utf8_lossy(path).into_owned();
-            return Err(ChainError::TooLong { path });
+            return Err(ChainError::TooLong { bytes: path.len() });
         }
         let mut found = self.root(level)?;
         for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use s3up_cli::{age_text, one_line, table};
-use s3up_core::Size;
+use s3up_cli::{one_line, table};
 use s3up_core::wire::{ClientList, ClientStatus, Drill, SubvolumeReport};
+use s3up_core::{Size, age_text};
 
 use crate::fleet::overview::headline;
 
