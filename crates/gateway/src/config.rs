@@ -55,6 +55,8 @@ pub struct Config {
     pub clients: Clients,
     pub admin_keys: AdminKeys,
     pub alerts: Alerts,
+    /// True if an admin key may download files in the dashboard.
+    pub dashboard_downloads: bool,
     pub database: DatabaseSettings,
     pub log_format: Option<LogFormat>,
 }
@@ -116,6 +118,7 @@ impl Config {
             admin_keys: fleet::admin_keys(&raw, &source, &clients)?,
             clients,
             alerts,
+            dashboard_downloads: raw.dashboard.downloads,
             database: database::settings(&raw, &source)?,
             log_format: raw.log.format,
         })

@@ -24,6 +24,7 @@ pub(crate) mod incidents;
 mod many_rows;
 mod new_paths;
 mod order_clock;
+pub(crate) mod pages;
 mod prune;
 mod read;
 pub(crate) mod read_fleet;
@@ -103,6 +104,7 @@ pub(crate) struct RecordCounts {
 pub(crate) struct Database(Arc<Shared>);
 
 struct Shared {
+    location: Location,
     queue: mpsc::Sender<QueuedRecord>,
     records_memory: Arc<Semaphore>,
     bodies_memory: Arc<Semaphore>,
@@ -135,7 +137,7 @@ impl Database {
         let readers = location.readers()?;
         let running = clock.start();
         let turns = Turns::new(&location, running)?;
-        let mut writer = Writer::new(name, location, keep_days, clock, running);
+        let mut writer = Writer::new(name, location.clone(), keep_days, clock, running);
         writer.open().await?;
         let (queue, queued) = mpsc::channel(QUEUE_MAX);
         let (status, closing) = (writer.status.clone(), writer.closing.clone());
@@ -143,6 +145,7 @@ impl Database {
         let tracker = TaskTracker::new();
         tracker.spawn(writer.run(queued));
         Ok(Database(Arc::new(Shared {
+            location,
             queue,
             records_memory: Arc::new(Semaphore::new(RECORDS_BYTES_MAX)),
             bodies_memory: Arc::new(Semaphore::new(BODIES_BYTES_MAX)),

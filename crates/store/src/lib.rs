@@ -47,6 +47,7 @@ pub use download::get::Get;
 pub use download::sequence::{Download, DownloadSequence, ObjectBytes};
 pub use error::{ConnectError, Operation, StoreError, StoreErrorKind, UploadError};
 pub use objects::delete::NotDeleted;
+pub use objects::directory::DirectoryPage;
 pub use objects::etag::is_reported as is_etag_reported;
 pub use objects::facts::ObjectFacts;
 pub use objects::listing::{Listed, ListedPage, ObjectListing};

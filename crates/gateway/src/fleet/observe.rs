@@ -31,9 +31,8 @@ pub(crate) struct Observer {
 
 impl Observer {
     pub(crate) async fn new() -> Observer {
-        let host = tokio::fs::read_to_string("/proc/sys/kernel/hostname").await;
         // Without a name, all gateways share their incidents.
-        let host = host.map_or_else(|_| "gateway".to_owned(), |name| name.trim().to_owned());
+        let host = host_name().await.unwrap_or_else(|| "gateway".to_owned());
         Observer { host, failed_keys: VecDeque::new(), is_expiry_unknown: false }
     }
 
@@ -138,6 +137,12 @@ impl Observer {
             live.clients.policies().map(|policy| format!("{prefix}{}/", policy.name)).collect();
         rules.below(prefixes.iter().map(String::as_str)).ok()
     }
+}
+
+/// Returns the name of this host.
+pub(crate) async fn host_name() -> Option<String> {
+    let name = tokio::fs::read_to_string("/proc/sys/kernel/hostname").await.ok()?;
+    Some(name.trim().to_owned())
 }
 
 /// Writes the daily report if it is due. Of several gateways, one does.

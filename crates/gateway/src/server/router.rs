@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post, put};
+use axum::{Extension, Router};
 use s3up_core::Code;
 
 use super::client_address::client_address;
@@ -18,6 +18,7 @@ use super::lingering::UnreadBytes;
 use super::unparsed::Exchange;
 use crate::api_document::openapi;
 use crate::clock::CLOCK;
+use crate::dashboard::{self, Peer};
 use crate::gateway::Gateway;
 use crate::handlers::backup_report::backup_report;
 use crate::handlers::clients::{client, clients, reports};
@@ -83,6 +84,7 @@ pub(super) fn router(gateway: &Gateway, of: ConnectionState) -> Router {
         router = router.route(path, methods);
     }
     router
+        .merge(dashboard::routes())
         .fallback(unknown_url)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn(move |request: Request, next: Next| {
@@ -91,6 +93,8 @@ pub(super) fn router(gateway: &Gateway, of: ConnectionState) -> Router {
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             answer(unread.clone(), request, next)
         }))
+        .layer(middleware::from_fn(dashboard::guard))
+        .layer(Extension(Peer(peer)))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             log(logged.clone(), peer, request, next)
         }))

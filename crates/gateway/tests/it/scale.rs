@@ -16,6 +16,7 @@ use serde_json::json;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
+use crate::dashboard::Browser;
 use crate::fixture::{config, with_database};
 use crate::process::s3;
 use crate::running::Running;
@@ -112,8 +113,40 @@ fn gateway_program() -> Command {
     Command::new(dir.map_or_else(built, |dir| dir.join("s3up-server")))
 }
 
+/// The pages of the dashboard.
+const PAGES: [&str; 8] = [
+    "/",
+    "/?state=attention",
+    "/dashboard/clients/client-7",
+    "/dashboard/clients/client-7/files",
+    "/dashboard/clients/client-7/files?find=photo-9",
+    "/dashboard/gateway",
+    "/dashboard/reports",
+    "/dashboard/alerts",
+];
+/// Longest median of a page.
+const PAGE_MAX: Duration = Duration::from_millis(200);
+
+/// Returns the median and the 99th percentile of each page.
+async fn measure_pages(url: &str) -> Vec<(&'static str, (Duration, Duration))> {
+    let mut browser = Browser::new(url);
+    browser.sign_in(ADMIN_KEY).await;
+    let mut pages = Vec::new();
+    for page in PAGES {
+        let mut times = Vec::new();
+        for _ in 0..20 {
+            let began = CLOCK.start();
+            browser.page(page).await;
+            times.push(began.elapsed());
+        }
+        pages.push((page, percentiles(times)));
+    }
+    pages
+}
+
 struct Measured {
     list: (Duration, Duration),
+    pages: Vec<(&'static str, (Duration, Duration))>,
     heartbeat: (Duration, Duration),
     memory: u64,
 }
@@ -144,9 +177,10 @@ async fn measure(config: &Path, clients: u64) -> Measured {
         let list: ClientList = serde_json::from_slice(&body).expect("a list");
         assert_eq!(list.clients.len() as u64, clients);
     }
+    let pages = measure_pages(&gateway.url).await;
     let memory = gateway.memory_peak();
     assert!(gateway.stop().await.success());
-    Measured { list: percentiles(lists), heartbeat: percentiles(beats), memory }
+    Measured { list: percentiles(lists), pages, heartbeat: percentiles(beats), memory }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -168,7 +202,7 @@ async fn a_thousand_clients_with_ten_million_rows_are_listed_as_fast_as_ten() {
         None => (text, Database::Sqlite(&file)),
     };
     let config = root.path().join("server.yaml");
-    let mut results = String::new();
+    let (mut results, mut slow) = (String::new(), Vec::new());
     for clients in [10, 1000] {
         std::fs::write(&config, fleet(&text, clients)).expect("a file");
         let made = gateway_program().arg("fleet").arg("--config").arg(&config).output();
@@ -200,7 +234,7 @@ async fn a_thousand_clients_with_ten_million_rows_are_listed_as_fast_as_ten() {
                 )
                 .await;
         }
-        let Measured { list, heartbeat, memory } = measure(&config, clients).await;
+        let Measured { list, pages, heartbeat, memory } = measure(&config, clients).await;
         writeln!(
             results,
             "{clients} clients: GET /clients {:?} (p99 {:?}), heartbeat {:?} (p99 {:?}), memory {} MiB",
@@ -211,7 +245,13 @@ async fn a_thousand_clients_with_ten_million_rows_are_listed_as_fast_as_ten() {
             memory >> 20
         )
         .expect("a text");
+        for (page, (median, p99)) in &pages {
+            writeln!(results, "{clients} clients: GET {page} {median:?} (p99 {p99:?})")
+                .expect("a text");
+        }
+        slow.extend(pages.into_iter().filter(|(_, (median, _))| *median > PAGE_MAX));
     }
     println!("{results}");
+    assert!(slow.is_empty(), "slower than {PAGE_MAX:?}: {slow:?}");
     s3.stop().await;
 }
