@@ -33,6 +33,7 @@ tool_facts() {
     apache2) echo "apache2 apache2" ;;
     promtool) echo "promtool prometheus" ;;
     aiosmtpd) echo "python3-aiosmtpd aiosmtpd" ;;
+    faketime) echo "faketime faketime" ;;
     attr) echo "attr getfattr" ;;
     btrfs) echo "btrfs-progs mkfs.btrfs" ;;
     caddy | haproxy | nginx | wget) echo "$1 $1" ;;

@@ -61,8 +61,9 @@ impl Exchange<'_> {
         let count_max =
             parameter("max-keys").parse().map_or(LISTED_MAX, |count: usize| count.min(LISTED_MAX));
         let start = format!("{bucket}/{}", parameter("prefix"));
-        let after =
-            format!("{bucket}/{}", parameter("continuation-token").max(parameter("start-after")));
+        // The first listing of S3 has `marker`; rclone uses it with servers that it does not know.
+        let after = ["continuation-token", "start-after", "marker"].map(parameter);
+        let after = format!("{bucket}/{}", after.into_iter().max().unwrap_or_default());
         let objects = self.state.objects();
         let below_prefix =
             objects.range(start.clone()..).take_while(|(path, _)| path.starts_with(&start));

@@ -91,7 +91,12 @@ pub fn listing(objects: &[(String, Arc<Object>)], next: Option<&str>) -> String 
     }
     if let Some(next) = next {
         let next = escaped(next);
-        add(&mut xml, format_args!("<NextContinuationToken>{next}</NextContinuationToken>"));
+        add(
+            &mut xml,
+            format_args!(
+                "<NextContinuationToken>{next}</NextContinuationToken><NextMarker>{next}</NextMarker>"
+            ),
+        );
     }
     let is_truncated = next.is_some();
     add(&mut xml, format_args!("<IsTruncated>{is_truncated}</IsTruncated></ListBucketResult>"));

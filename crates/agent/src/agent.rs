@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::clock;
 use crate::config::Config;
-use crate::daemon::log_origin;
+use crate::daemon::log_watch_history;
 use crate::database::{self, Change, Database, DatabaseError, Lock, LockError, marker};
 use crate::files::watch::Watch;
 use crate::gateway::bandwidth::BandwidthLimit;
 use crate::gateway::client::GatewayClient;
 use crate::gateway::error::ClientError;
 use crate::states::existing_files::WatchState;
-use crate::states::origin::{LossEvidence, decide_origin};
+use crate::states::watch_history::{LossEvidence, decide_watch_history};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -51,10 +51,10 @@ impl Agent {
             let root = watch.local_prefix();
             changes.push(Change::WatchSeen { root: root.clone(), known_since_ns });
             if is_lost {
-                log_origin::origin_decided(watch, &LossEvidence::Marker);
-                changes.push(Change::WatchOrigin {
+                log_watch_history::watch_history_decided(watch, &LossEvidence::Marker);
+                changes.push(Change::WatchHistory {
                     root,
-                    origin: decide_origin(&LossEvidence::Marker),
+                    history: decide_watch_history(&LossEvidence::Marker),
                 });
             }
         }

@@ -16,6 +16,7 @@ mod headings;
 mod init;
 mod list;
 mod output;
+mod output_args;
 mod restore;
 mod retry;
 mod run;
@@ -63,7 +64,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     on_runtime(async {
         match command {
             Command::Run => run::run(config, &args.config).await,
-            Command::Scan => scan::run(config, &args.config).await,
+            Command::Scan { output } => scan::run(config, &args.config, output).await,
             Command::Remote(command) => remote(&config.server, &command).await,
             Command::Status { path, check, max_age, json } => {
                 let request = status::Request { path, check: check.then_some(max_age), json };
@@ -72,8 +73,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             Command::Verify(args) => verify::run(&config, &args).await,
             Command::Cleanup(args) => cleanup::run(&config, &args).await,
             Command::Drill(args) => drill::run(&config, &args).await,
-            Command::Retry { path } => retry::run(config, path.as_deref()).await,
-            Command::CheckConfig => check_config::run(&raw),
+            Command::Retry { path, output } => retry::run(config, path.as_deref(), output).await,
+            Command::CheckConfig { output } => check_config::run(&raw, output),
             Command::Init(init) => init::run(init, &args.config).await,
             Command::ShellFiles(command) => command.run(Args::command()),
         }

@@ -296,6 +296,11 @@ fn cleanup(raw: &RawCleanup, source: &Source) -> Result<CleanupPolicy, ConfigErr
         let what = "expected at least 1, found 0; leave the key out to delete in any case";
         return Err(source.invalid("cleanup.min_free_gb", what));
     }
+    if raw.min_old_version_days == Some(0) {
+        let what =
+            "expected at least 1, found 0; leave the key out if no old version may be deleted";
+        return Err(source.invalid("cleanup.min_old_version_days", what));
+    }
     let mut builder = GitignoreBuilder::new("");
     add_lines(&mut builder, &raw.exclude, "cleanup.exclude", source)?;
     let excludes = builder.build().map_err(|err| source.invalid("cleanup.exclude", err))?;
@@ -305,6 +310,7 @@ fn cleanup(raw: &RawCleanup, source: &Source) -> Result<CleanupPolicy, ConfigErr
         after: days(raw.after_days),
         min_age: days(raw.min_age_days),
         min_free_bytes: raw.min_free_gb.map(|gibibytes| gibibytes.saturating_mul(1024 * MIB)),
+        min_old_version_days: raw.min_old_version_days,
         files_per_minute: raw.files_per_minute,
         time: time_of_day(&raw.time, "cleanup.time", "03:00", source)?,
         excludes,

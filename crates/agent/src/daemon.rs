@@ -10,12 +10,12 @@
 
 mod engine;
 pub(crate) mod log_events;
-pub(crate) mod log_origin;
-mod origin_query;
+pub(crate) mod log_watch_history;
 mod random;
 mod scan_job;
 mod stat_files;
 mod summary;
+mod watch_history_query;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +35,6 @@ use crate::clock;
 use crate::config::Config;
 use crate::database::recorder::{self, Recorder};
 use crate::database::{Reader, retry_requests};
-use crate::files::confined_fs::Root;
-use crate::files::watch::Watch;
 use crate::reporting::messages;
 use crate::reporting::task::{CallResult, Reporter};
 use crate::states::existing_files::WatchState;
@@ -84,7 +82,6 @@ impl<S> Cause<S> {
 
 /// Runs until `stop`. Uploads that do not end in time are sent again next time.
 pub async fn run<S>(agent: Agent, stop: impl Future<Output = S>) -> RunEnd<S> {
-    warn_of_missed_events(agent.watches.clone());
     let watcher = match watching::start(agent.watches.clone()) {
         Ok(watcher) => Some(watcher),
         Err(err) => {
@@ -94,20 +91,6 @@ pub async fn run<S>(agent: Agent, stop: impl Future<Output = S>) -> RunEnd<S> {
     };
     let (handle, events) = watcher.unzip();
     drive(agent, Mode::Daemon { watcher: handle }, events, stop).await
-}
-
-/// Logs which watches are on a filesystem that others change without an event. It does not wait for
-/// one that hangs.
-fn warn_of_missed_events(watches: Vec<Arc<Watch>>) {
-    tokio::task::spawn_blocking(move || {
-        for watch in watches.into_iter().filter(|watch| !watch.poll) {
-            // A scan reports a root that cannot be opened.
-            let Ok(root) = Root::open(&watch.root) else { continue };
-            if root.is_changed_elsewhere().unwrap_or(false) {
-                log_events::events_missed_elsewhere(&watch);
-            }
-        }
-    });
 }
 
 /// Scans once, waits until the files settle, and uploads all pending ones.
@@ -320,6 +303,7 @@ fn reporter(
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             started_at: messages::time(clock::wall_seconds()),
         },
+        started: clock::timer_now(),
         agent_since: Timestamp::from_second(seconds).unwrap_or_default(),
     }
 }

@@ -84,16 +84,17 @@ pub async fn download(
         let file = file.clone();
         move || destination::open(&file, existing)
     });
-    let replacement = match opened.await? {
+    let place = match opened.await? {
         Destination::Stream(stream) => {
             let download = source.start(gateway).await?;
             let mut writer = tokio::fs::File::from_std(stream);
             return receive(download, &source, &mut writer, &file, progress).await;
         }
-        Destination::File(replacement) => replacement,
+        Destination::File(place) => place,
     };
     let download = source.start(gateway).await?;
     let metadata = FileMetadata { mtime_ns: download.mtime_ns, mode: download.mode };
+    let replacement = blocking(&file, move || place.create(metadata)).await?;
     let not_written = |source| DownloadError::Write { path: file.clone(), source };
     let clone = replacement.writer.try_clone().map_err(not_written)?;
     let mut writer = tokio::fs::File::from_std(clone);
@@ -131,10 +132,15 @@ impl<'s> Source<'s> {
                 return Ok(Source { path, version_id: Some(id.clone()) });
             }
             VersionChoice::Newest => {
-                let found = gateway.exists(path).await.map_err(failed)?;
-                return match found.exists {
-                    true => Ok(Source { path, version_id: None }),
-                    false => Err(DownloadError::Missing { path: path.clone() }),
+                let is_missing = match gateway.exists(path).await {
+                    Ok(found) => !found.exists,
+                    // A key that may download and not ask: the download shows it.
+                    Err(err) if is_forbidden(&err) => false,
+                    Err(err) => return Err(failed(err)),
+                };
+                return match is_missing {
+                    false => Ok(Source { path, version_id: None }),
+                    true => Err(DownloadError::Missing { path: path.clone() }),
                 };
             }
             VersionChoice::At(at) => *at,
@@ -171,6 +177,10 @@ impl<'s> Source<'s> {
             (started, _) => started.map_err(|source| DownloadError::Gateway { path, source }),
         }
     }
+}
+
+fn is_forbidden(err: &GatewayError) -> bool {
+    matches!(err, GatewayError::Refused(refusal) if refusal.code == Code::Forbidden)
 }
 
 fn is_not_found(err: &GatewayError) -> bool {

@@ -8,7 +8,7 @@ pub mod decide;
 pub mod drill_record;
 pub mod existing_files;
 pub mod gateway_state;
-pub mod origin;
 pub mod problem;
 pub mod version;
+pub mod watch_history;
 pub mod watcher_state;

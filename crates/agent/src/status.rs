@@ -79,20 +79,35 @@ impl Status {
     }
 }
 
+/// Takes the number of files that were examined since its last call.
+pub type OnFiles<'f> = &'f (dyn Fn(u64) + Send + Sync);
+
 pub async fn status(config: &Config) -> Result<Status, DatabaseError> {
+    status_counted(config, &|_| {}).await
+}
+
+/// Returns the status, and counts the files while it reads the tree.
+pub async fn status_counted(
+    config: &Config,
+    on_files: OnFiles<'_>,
+) -> Result<Status, DatabaseError> {
     let reader = database::open_read_only(&config.database).await?;
     let status = StatusReader { config: Arc::new(config.clone()), reader: reader.clone() };
-    let status = status.read().await;
+    let status = status.read_counted(on_files).await;
     reader.close().await;
     status
 }
 
 impl StatusReader {
     pub async fn read(&self) -> Result<Status, DatabaseError> {
+        self.read_counted(&|_| {}).await
+    }
+
+    async fn read_counted(&self, on_files: OnFiles<'_>) -> Result<Status, DatabaseError> {
         let mut status = Status::default();
         let mut oldest_pending_ns: Option<i64> = None;
         for watch in &self.config.watches {
-            let (watch, oldest) = self.watch(Arc::new(watch.clone())).await?;
+            let (watch, oldest) = self.watch(Arc::new(watch.clone()), on_files).await?;
             status.total += watch.files.counts;
             status.watches.push(watch);
             oldest_pending_ns = [oldest_pending_ns, oldest].into_iter().flatten().min();
@@ -126,10 +141,14 @@ impl StatusReader {
     }
 
     /// Returns the status of a watch, and when its oldest pending file was changed.
-    async fn watch(&self, watch: Arc<Watch>) -> Result<(WatchStatus, Option<i64>), DatabaseError> {
+    async fn watch(
+        &self,
+        watch: Arc<Watch>,
+        on_files: OnFiles<'_>,
+    ) -> Result<(WatchStatus, Option<i64>), DatabaseError> {
         let state = self.reader.watch_state(&watch.local_prefix()).await?;
         let policy = policy(&self.config, state.as_ref());
-        let report = match scan(watch.clone(), self.reader.clone(), policy).await {
+        let report = match scan(watch.clone(), self.reader.clone(), policy, on_files).await {
             Ok(report) => report,
             Err(ScanError::Database(err)) => return Err(err),
             Err(err @ (ScanError::Root(_) | ScanError::Interrupted { .. })) => {
@@ -164,8 +183,11 @@ async fn scan(
     watch: Arc<Watch>,
     reader: Reader,
     policy: FilePolicy,
+    on_files: OnFiles<'_>,
 ) -> Result<ScanReport, ScanError> {
     let mut scan = Scan::start(watch, reader, policy);
-    while scan.next().await?.is_some() {}
+    while let Some(files) = scan.next().await? {
+        on_files(files.len() as u64);
+    }
     scan.finish().await
 }

@@ -47,15 +47,38 @@ struct Watcher {
     unreported: WatchEvents,
 }
 
+/// The reason why nothing can be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchStartError {
+    #[error("open an inotify instance")]
+    NoInstance(#[source] std::io::Error),
+    /// Watches are set by the descriptor of a directory, which has a name there.
+    #[error("open a directory through /proc/self/fd")]
+    NoProc(#[source] std::io::Error),
+}
+
+impl WatchStartError {
+    /// Returns the command that repairs it.
+    pub fn fix(&self) -> &'static str {
+        match self {
+            WatchStartError::NoInstance(_) => "sysctl fs.inotify.max_user_instances=1024",
+            WatchStartError::NoProc(_) => "mount -t proc proc /proc",
+        }
+    }
+}
+
 /// Starts a watcher that watches no directory yet. It ends when its handles and
 /// the receiver are dropped.
 pub fn start(
     watches: Vec<Arc<Watch>>,
-) -> std::io::Result<(WatcherHandle, mpsc::Receiver<WatchEvents>)> {
-    let fd = Arc::new(inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?);
+) -> Result<(WatcherHandle, mpsc::Receiver<WatchEvents>), WatchStartError> {
+    let flags = CreateFlags::NONBLOCK | CreateFlags::CLOEXEC;
+    let fd = inotify::init(flags).map_err(|err| WatchStartError::NoInstance(err.into()))?;
+    dir_watches::probe(&fd).map_err(WatchStartError::NoProc)?;
+    let fd = Arc::new(fd);
     let dirs = DirWatches::new(fd.clone(), watches);
-    let watcher =
-        Watcher { fd: async_fd(fd)?, dirs: Some(dirs), unreported: WatchEvents::default() };
+    let fd = async_fd(fd).map_err(WatchStartError::NoInstance)?;
+    let watcher = Watcher { fd, dirs: Some(dirs), unreported: WatchEvents::default() };
     let (commands, received_commands) = mpsc::channel(1);
     let (sender, events) = mpsc::channel(1);
     tokio::spawn(watcher.run(received_commands, sender));
@@ -95,8 +118,13 @@ impl Watcher {
                 },
                 command = commands.recv() => match command {
                     Some(AddWatches { watch, done }) => {
-                        let degraded =
-                            self.with_dirs(move |dirs, _| dirs.add_watches(watch)).await;
+                        let added = move |dirs: &mut DirWatches, report: &mut WatchEvents| {
+                            let gaps = dirs.add_watches(watch);
+                            // The agent hears of it before the scan ends, which may take long.
+                            report.degraded = Some(gaps.clone());
+                            gaps
+                        };
+                        let degraded = self.with_dirs(added).await;
                         // Fails if the scan that asked was dropped.
                         done.send(degraded.flatten()).ok();
                     }

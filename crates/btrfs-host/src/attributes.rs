@@ -51,7 +51,7 @@ const SWAP_MAGIC_AT: u64 = BLOCK_BYTES - SWAP_MAGIC.len() as u64;
 
 /// Some files, the first of them by name.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct PathTally {
+struct PathCount {
     count: u64,
     first: Vec<PathBuf>,
 }
@@ -64,12 +64,12 @@ pub struct AttributeSearch {
     searching: Stopwatch,
     examined: u64,
     is_complete: bool,
-    nocow: PathTally,
-    flagged: PathTally,
+    nocow: PathCount,
+    flagged: PathCount,
     flags: IFlags,
-    preallocated: PathTally,
+    preallocated: PathCount,
     preallocated_bytes: u64,
-    swap: PathTally,
+    swap: PathCount,
 }
 
 /// The properties of one inode that a stream loses.
@@ -89,12 +89,12 @@ impl AttributeSearch {
             searching,
             examined: 0,
             is_complete: true,
-            nocow: PathTally::default(),
-            flagged: PathTally::default(),
+            nocow: PathCount::default(),
+            flagged: PathCount::default(),
             flags: IFlags::empty(),
-            preallocated: PathTally::default(),
+            preallocated: PathCount::default(),
             preallocated_bytes: 0,
-            swap: PathTally::default(),
+            swap: PathCount::default(),
         }
     }
 
@@ -204,7 +204,7 @@ impl UnsentProperties {
         UnsentProperties { flags: IFlags::empty(), preallocated_bytes: 0 };
 }
 
-impl PathTally {
+impl PathCount {
     fn add(&mut self, path: &Path) {
         self.count += 1;
         if self.first.len() < NAMED_MAX {

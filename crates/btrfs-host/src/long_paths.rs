@@ -23,8 +23,8 @@ pub async fn log_longest(name: &str, snapshot: &Path, clock: Clock) {
             subvolume = %name,
             path = %path.display(),
             bytes = path.as_os_str().len(),
-            "the longest path that was found; `btrfs send` cannot send one of 4096 bytes or more: \
-             move or rename what is there or below it"
+            "this is the longest path of the snapshot; `btrfs send` cannot send one of 4096 bytes or \
+             more: move or rename a directory that leads to it"
         ),
         Ok(Err(err)) => tracing::warn!(
             event = "path_search_failed",

@@ -23,7 +23,7 @@ pub enum BrowseError {
     Chain(#[from] ChainError),
     #[error("the backup has no file {path:?}; list a directory above it with `ls`")]
     NoFile { path: String },
-    #[error("read the indexes: the reader stopped")]
+    #[error("read the indexes: a thread ended early; this is a bug, report it")]
     Stopped,
 }
 
@@ -45,8 +45,9 @@ pub enum PathChange {
 /// Opens the indexes of a chain.
 pub async fn open(bucket: &Bucket, chain: &Chain) -> Result<IndexChain, BrowseError> {
     let (mut tables, mut missing) = (Vec::new(), Vec::new());
-    for entry in chain.entries() {
-        match stream_index::open(bucket, entry).await? {
+    let opened = stream_index::open_all(bucket, chain.entries()).await?;
+    for (entry, opened) in chain.entries().iter().zip(opened) {
+        match opened {
             Some(table) => tables.push(table),
             None => missing.push(entry.key.clone()),
         }
@@ -66,7 +67,7 @@ pub async fn on_own_thread<T: Send + 'static>(
 }
 
 /// Removes the slashes around a path, which mean nothing in a backup.
-fn trimmed(path: &[u8]) -> Vec<u8> {
+pub(crate) fn trimmed(path: &[u8]) -> Vec<u8> {
     let segments = path.split(|byte| *byte == b'/');
     let segments: Vec<_> =
         segments.filter(|segment| !segment.is_empty() && *segment != b".").collect();
@@ -104,10 +105,10 @@ pub fn walk(
     Ok(())
 }
 
-/// Compares two backups of one chain or of two, the older one first. Two files differ if their
+/// Returns the differences between two backups of one chain or of two, the older one first. Two files differ if their
 /// type, length, time of change, mode or owner do, or if a backup between them changed them. A
 /// directory that was added or removed stands for all of its content.
-pub fn compare(
+pub fn diff(
     before: &IndexChain,
     after: &IndexChain,
     is_one_chain: bool,

@@ -16,7 +16,7 @@ use crate::compare::Proof;
 use crate::drill::scratch::{Scratch, ScratchError};
 use crate::restore::Restore;
 use crate::restore::error::RestoreError;
-use crate::restore::request::{Keep, RestoreRequest};
+use crate::restore::request::{KeepParent, RestoreRequest};
 use crate::restore::select_backup::{BackupSelector, ChainReader};
 
 /// Name of the target in the scratch filesystem.
@@ -82,7 +82,7 @@ impl Drill<'_> {
             subvolume: subvolume.clone(),
             target: mount.join(TARGET),
             wanted: BackupSelector::Manifest(chain.newest().key.clone()),
-            keep: Keep::No,
+            keep: KeepParent::No,
         };
         let restored = self.restore.run(&request).await?;
         Ok(DrillResult {

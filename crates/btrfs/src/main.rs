@@ -26,14 +26,6 @@ fn adopt_of(adopt: bool) -> Adopt {
     if adopt { Adopt::Yes } else { Adopt::No }
 }
 
-fn trigger(once: bool, full: bool) -> Trigger {
-    match (once, full) {
-        (_, true) => Trigger::Full,
-        (true, false) => Trigger::Now,
-        (false, false) => Trigger::Scheduled,
-    }
-}
-
 fn main() -> ExitCode {
     let (args, settings) = commands::args::parse();
     s3up_cli::finish("btrfs-to-s3", run(args, &settings))
@@ -77,8 +69,8 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
         Command::Backup { no_s3: true, subvolume, .. } => {
             commands::backup::run_without_s3(config, &subvolume).await
         }
-        Command::Backup { once, full, adopt, dry_run, json, subvolume, no_s3: _ } => {
-            let (trigger, adopt) = (trigger(once, full), adopt_of(adopt));
+        Command::Backup { trigger, adopt, dry_run, json, subvolume, no_s3: _ } => {
+            let (trigger, adopt) = (trigger.trigger(), adopt_of(adopt));
             if dry_run {
                 let names = subvolume;
                 let limit = CostLimit(None);

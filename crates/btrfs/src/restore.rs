@@ -26,7 +26,7 @@ pub mod error;
 mod inherited_attributes;
 mod keep_parent;
 mod long_files;
-mod preflight;
+pub mod preflight;
 pub mod preview;
 mod receive_chain;
 mod receive_pump;
@@ -264,7 +264,7 @@ impl Restore<'_> {
             None => Err(RestoreError::TargetExists { path: request.target.clone() }),
         };
         let path = staging.directory().display();
-        tracing::info!(event = "leftover_removed", %path, "left by a restore that had created its target");
+        tracing::info!(event = "leftover_removed", %path, "removed the staging directory of a restore that had created its target");
         staging.remove(self.btrfs).await;
         parent
     }

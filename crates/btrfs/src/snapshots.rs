@@ -1,4 +1,4 @@
-//! The snapshots of this host: where they lie, what is known of each, which go.
+//! The snapshots of this host: their directory, their records, and which of them are removed.
 
 pub mod cleanup;
 pub mod dir;

@@ -31,7 +31,7 @@ mod shutdown;
 mod table;
 mod terminal;
 
-pub use age::{age_text, parse_age};
+pub use age::parse_age;
 pub use confined::open_confined;
 pub use exit::{Exit, ExitWith, finish};
 pub use file_mode::is_open_to_all_users;

@@ -6,6 +6,7 @@
 
 use std::sync::LazyLock;
 
+use console::{Term, truncate_str};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::one_line::one_line;
@@ -17,7 +18,12 @@ static BARS: LazyLock<MultiProgress> = LazyLock::new(|| match is_dumb() {
     false => MultiProgress::new(),
 });
 
-const WITH_TOTAL: &str = "{msg} [{bar:30}] {binary_bytes}/{binary_total_bytes}, \
+/// Columns for the longest numbers and a short bar.
+const NUMBERS_COLUMNS: usize = 56;
+/// Minimum number of columns for a label, on any terminal.
+const LABEL_COLUMNS_MIN: usize = 12;
+
+const WITH_TOTAL: &str = "{msg} [{wide_bar}] {binary_bytes}/{binary_total_bytes}, \
                           {binary_bytes_per_sec}, {eta} left";
 const WITHOUT_TOTAL: &str = "{msg} {spinner} {binary_bytes}, {binary_bytes_per_sec}";
 const COUNT: &str = "{msg} {spinner} {human_pos}, {per_sec}";
@@ -41,8 +47,15 @@ pub fn count(label: &str) -> TerminalProgress {
 
 fn shown(bar: ProgressBar, template: &str, label: &str) -> TerminalProgress {
     let bar = BARS.add(bar.with_style(style(template)));
-    bar.set_message(one_line(label));
+    bar.set_message(fitting(label));
     TerminalProgress(bar)
+}
+
+/// Cuts a label so that the numbers fit beside it.
+fn fitting(label: &str) -> String {
+    let (_, columns) = Term::stderr().size();
+    let columns = usize::from(columns).saturating_sub(NUMBERS_COLUMNS).max(LABEL_COLUMNS_MIN);
+    truncate_str(&one_line(label), columns, "…").into_owned()
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -64,7 +77,7 @@ impl TerminalProgress {
 
     /// Replaces the label.
     pub fn label(&self, label: &str) {
-        self.0.set_message(one_line(label));
+        self.0.set_message(fitting(label));
     }
 
     /// Removes the bar.
@@ -99,6 +112,8 @@ mod tests {
             assert_eq!(progress.0.message(), "get c");
             progress.done();
         }
+        let long = bytes(&"n".repeat(300), None);
+        assert!(long.0.message().ends_with("n…"), "{}", long.0.message());
         let progress = count("rebuild web");
         progress.inc(2);
         assert_eq!((progress.0.position(), progress.0.length()), (2, None));

@@ -5,14 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
-use syn::{Attribute, Item, ItemMod, ItemUse, UseTree};
+use syn::{Attribute, Item, ItemMod, ItemUse, Meta, UseTree};
 
 /// A module, as the segments of its path below the crate root.
 type Module = Vec<String>;
 
 /// The paths that one file names in its code, without its tests.
 #[derive(Default)]
-struct Paths(Vec<Vec<String>>);
+struct Paths {
+    imported: Vec<Vec<String>>,
+    /// Paths in code and in attributes, which macros turn into code.
+    named: Vec<Vec<String>>,
+}
 
 impl Paths {
     fn add_tree(&mut self, before: &[String], tree: &UseTree) {
@@ -22,10 +26,21 @@ impl Paths {
             UseTree::Group(group) => {
                 group.items.iter().for_each(|tree| self.add_tree(before, tree))
             }
-            UseTree::Name(name) => self.0.push(with(&name.ident)),
-            UseTree::Rename(rename) => self.0.push(with(&rename.ident)),
-            UseTree::Glob(_) => self.0.push(before.to_vec()),
+            UseTree::Name(name) => self.imported.push(with(&name.ident)),
+            UseTree::Rename(rename) => self.imported.push(with(&rename.ident)),
+            UseTree::Glob(_) => self.imported.push(before.to_vec()),
         }
+    }
+
+    /// Returns all paths, each with the import that it begins with.
+    fn all(self) -> Vec<Vec<String>> {
+        let Paths { imported, named } = self;
+        let whole = |path: Vec<String>| match imported.iter().find(|it| it.last() == path.first()) {
+            Some(import) => [import, &path[1..]].concat(),
+            None => path,
+        };
+        let named: Vec<_> = named.into_iter().map(whole).collect();
+        [imported, named].concat()
     }
 }
 
@@ -44,8 +59,18 @@ impl<'a> Visit<'a> for Paths {
     fn visit_vis_restricted(&mut self, _: &'a syn::VisRestricted) {}
 
     fn visit_path(&mut self, path: &'a syn::Path) {
-        self.0.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        self.named.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
         visit::visit_path(self, path);
+    }
+
+    fn visit_attribute(&mut self, attribute: &'a Attribute) {
+        if let Meta::List(list) = &attribute.meta {
+            let text = list.tokens.to_string().replace(" :: ", "::");
+            let words =
+                text.split(|letter: char| !letter.is_alphanumeric() && !"_:".contains(letter));
+            let paths = words.filter(|word| word.contains("::"));
+            self.named.extend(paths.map(|path| path.split("::").map(str::to_owned).collect()));
+        }
     }
 }
 
@@ -123,7 +148,8 @@ fn imports(modules: &BTreeMap<Module, PathBuf>) -> Graph {
                 paths.visit_item(item);
             }
         }
-        let targets = paths.0.iter().filter_map(|path| target(modules, module, path));
+        let paths = paths.all();
+        let targets = paths.iter().filter_map(|path| target(modules, module, path));
         (module.clone(), targets.collect())
     });
     edges.collect()
@@ -167,6 +193,14 @@ fn no_crate_has_a_circle_of_imports() {
         found.insert(name.to_str().expect("UTF-8").to_owned(), names.join(" -> "));
     }
     assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn the_paths_of_attributes_count() {
+    let code = "use crate::handlers; #[openapi(paths(handlers::put::put, x))] struct Api;";
+    let mut paths = Paths::default();
+    paths.visit_file(&syn::parse_file(code).expect("Rust"));
+    assert!(paths.all().iter().any(|path| path.join("::") == "crate::handlers::put::put"));
 }
 
 #[test]

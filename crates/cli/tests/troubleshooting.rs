@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const PAGE: &str = "docs/troubleshooting.md";
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 11] = [
     "core",
     "cli",
     "store",
@@ -20,6 +20,7 @@ const CRATES: [&str; 10] = [
     "repository",
     "btrfs-host",
     "sendstream",
+    "stream-index",
 ];
 /// Stands for the parts of a message that vary.
 const VARIES: &str = "…";

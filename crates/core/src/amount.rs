@@ -3,9 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
 /// A count and what is counted, in the singular: `1 file`, `2 files`, `0 entries`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count(pub u64, pub &'static str);
+
+/// A `y` after one of them is kept: `days`, and `entries`.
+const VOWELS: [char; 5] = ['a', 'e', 'i', 'o', 'u'];
 
 impl Count {
     pub fn of(count: usize, noun: &'static str) -> Count {
@@ -16,10 +23,12 @@ impl Count {
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Count(count, noun) = self;
-        match (count, noun.strip_suffix('y')) {
+        match (count, noun.strip_suffix('y').filter(|stem| !stem.ends_with(VOWELS))) {
             (1, _) => write!(f, "1 {noun}"),
-            (_, Some(stem)) => write!(f, "{count} {stem}ies"),
-            (_, None) => write!(f, "{count} {noun}s"),
+            (_, Some(stem)) if !stem.ends_with(['a', 'e', 'o', 'u']) => {
+                write!(f, "{count} {stem}ies")
+            }
+            _ => write!(f, "{count} {noun}s"),
         }
     }
 }
@@ -43,6 +52,16 @@ impl fmt::Display for Elapsed {
     }
 }
 
+/// Returns a length of time in its largest unit of which it has at least two, rounded down.
+pub fn age_text(age: Duration) -> String {
+    let seconds = age.as_secs();
+    let units = [(DAY, "d"), (HOUR, "h"), (MINUTE, "min")];
+    match units.into_iter().find(|(unit, _)| seconds >= 2 * unit) {
+        Some((unit, name)) => format!("{} {name}", seconds / unit),
+        None => format!("{seconds} s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,10 +73,30 @@ mod tests {
             (0, "file",   "0 files"),
             (1, "entry",  "1 entry"),
             (2, "entry",  "2 entries"),
+            (2, "day",    "2 days"),
             (9, "backup", "9 backups"),
+            (9, "day",    "9 days"),
         ];
         for (count, noun, want) in cases {
             assert_eq!(Count::of(count, noun).to_string(), want);
+        }
+    }
+
+    #[test]
+    fn an_age_is_in_its_largest_unit() {
+        #[rustfmt::skip]
+        let cases = [
+            (90,          "90 s"),
+            (120,         "2 min"),
+            (30 * MINUTE, "30 min"),
+            (HOUR,        "60 min"),
+            (26 * HOUR,   "26 h"),
+            (DAY,         "24 h"),
+            (62 * DAY,    "62 d"),
+            (0,           "0 s"),
+        ];
+        for (seconds, want) in cases {
+            assert_eq!(age_text(Duration::from_secs(seconds)), want, "{seconds}");
         }
     }
 

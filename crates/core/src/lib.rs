@@ -27,7 +27,7 @@ mod token_bucket;
 pub mod url;
 pub mod wire;
 
-pub use amount::{Count, Elapsed};
+pub use amount::{Count, Elapsed, age_text};
 pub use client_name::{ClientName, ClientNameError};
 pub use clock::{Clock, Stopwatch};
 pub use digest::{Crc64Nvme, DigestError, Sha256, Sha256Digest};

@@ -37,7 +37,9 @@ pub use self::fleet::{
     Accepted, AgentFacts, Drill, FLEET_VERSION, FileTotals, HEARTBEAT_BYTES_MAX, Heartbeat,
     PROBLEMS_MAX, REPORT_BYTES_MAX, Report, ReportedProblem, Total, Watcher,
 };
-pub use self::proof::{Expiry, FileProof, PROOF_FILES_MAX, ProofQuery, Proofs, ProvenObject};
+pub use self::proof::{
+    Expiry, FileProof, OldVersions, PROOF_FILES_MAX, ProofQuery, Proofs, ProvenObject,
+};
 pub use self::ready::{Part, Readiness};
 use crate::Sha256Digest;
 

@@ -51,18 +51,21 @@ pub(crate) enum Topic {
     Certificate,
     /// The bucket does not keep versions any more.
     Versions,
+    /// A lifecycle rule of the bucket deletes files, or versions that were overwritten a short time ago.
+    Expiry,
     /// The database of a gateway does not answer.
     Database,
 }
 
 impl Topic {
-    pub(crate) const ALL: [Topic; 7] = [
+    pub(crate) const ALL: [Topic; 8] = [
         Topic::Quota,
         Topic::Changes,
         Topic::Drill,
         Topic::Authentication,
         Topic::Certificate,
         Topic::Versions,
+        Topic::Expiry,
         Topic::Database,
     ];
 
@@ -75,6 +78,7 @@ impl Topic {
             Topic::Authentication => "authentication",
             Topic::Certificate => "certificate",
             Topic::Versions => "versions",
+            Topic::Expiry => "expiry",
             Topic::Database => "database",
         }
     }
@@ -91,7 +95,7 @@ impl Topic {
 
 /// The change that an alert tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum About {
+pub(crate) enum AlertKind {
     State { state: ClientState, before: Option<ClientState> },
     Incident { topic: Topic, is_over: bool },
     DailyReport,
@@ -101,7 +105,7 @@ pub(crate) enum About {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Alert {
     pub id: String,
-    pub about: About,
+    pub kind: AlertKind,
     /// The client, gateway or bucket.
     pub subject: String,
     /// The reason of what happened, or the text of a daily report.
@@ -169,16 +173,16 @@ impl Alert {
     }
 
     pub(crate) fn body(&self) -> WebhookBody<'_> {
-        let (topic, client, state, before, is_over) = match &self.about {
-            About::State { state, before } => {
+        let (topic, client, state, before, is_over) = match &self.kind {
+            AlertKind::State { state, before } => {
                 let is_over = *state == ClientState::Ok;
                 ("state", Some(self.subject.as_str()), Some(*state), *before, is_over)
             }
-            About::Incident { topic, is_over } => {
+            AlertKind::Incident { topic, is_over } => {
                 let client = topic.is_of_client().then_some(self.subject.as_str());
                 (topic.as_str(), client, None, None, *is_over)
             }
-            About::DailyReport => ("report", None, None, None, false),
+            AlertKind::DailyReport => ("report", None, None, None, false),
         };
         let (id, reason, at) = (self.id.as_str(), self.reason.as_deref(), time_text(self.at));
         WebhookBody { id, topic, client, state, before, is_over, reason, at, text: self.text() }
@@ -186,15 +190,17 @@ impl Alert {
 
     /// Returns the subject of a mail. It is what a person sees on a phone.
     pub(crate) fn mail_subject(&self) -> String {
-        match &self.about {
-            About::State { state, .. } => format!("s3up: {} is {}", self.subject, state.as_str()),
-            About::Incident { topic, is_over: false } => {
+        match &self.kind {
+            AlertKind::State { state, .. } => {
+                format!("s3up: {} is {}", self.subject, state.as_str())
+            }
+            AlertKind::Incident { topic, is_over: false } => {
                 format!("s3up: {}: {}", self.subject, topic.as_str())
             }
-            About::Incident { topic, is_over: true } => {
+            AlertKind::Incident { topic, is_over: true } => {
                 format!("s3up: {}: {} is over", self.subject, topic.as_str())
             }
-            About::DailyReport => {
+            AlertKind::DailyReport => {
                 let text = self.text();
                 format!("s3up: {}", text.lines().next().unwrap_or("daily report"))
             }
@@ -204,25 +210,25 @@ impl Alert {
     /// Returns the text of a mail.
     pub(crate) fn mail_text(&self) -> String {
         let (text, at) = (self.text(), time_text(self.at));
-        let end = if self.about == About::DailyReport { "" } else { "." };
+        let end = if self.kind == AlertKind::DailyReport { "" } else { "." };
         format!("{text}{end}\n\nTime: {at}\n\ns3up-server fleet prints the state of all clients.\n")
     }
 
     fn text(&self) -> String {
         let (subject, reason) = (&self.subject, self.reason.as_deref().unwrap_or_default());
-        match &self.about {
-            About::State { state, before } => {
+        match &self.kind {
+            AlertKind::State { state, before } => {
                 let before = before.map_or("new", ClientState::as_str);
                 match &self.reason {
                     Some(reason) => format!("{subject} is {}: {reason}", state.as_str()),
                     None => format!("{subject} is {} again (it was {before})", state.as_str()),
                 }
             }
-            About::Incident { is_over: false, .. } => format!("{subject}: {reason}"),
-            About::Incident { topic, is_over: true } => {
+            AlertKind::Incident { is_over: false, .. } => format!("{subject}: {reason}"),
+            AlertKind::Incident { topic, is_over: true } => {
                 format!("{subject}: the incident `{}` is over", topic.as_str())
             }
-            About::DailyReport => reason.trim_end().to_owned(),
+            AlertKind::DailyReport => reason.trim_end().to_owned(),
         }
     }
 }

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use s3up_core::{ClientName, Code, Sha256Digest};
+use s3up_core::{ClientName, Code, Count, Sha256Digest};
 use s3up_store::Share;
 use subtle::ConstantTimeEq;
 use tokio::sync::SemaphorePermit;
@@ -46,8 +46,8 @@ impl Client {
         let limit = self.policy.uploads_max;
         self.resources.upload_slot(limit).ok_or_else(|| {
             let what = format!(
-                "this client has {limit} uploads in progress, the limit of `max_concurrent_uploads`; try \
-                 again later"
+                "this client has {} in progress, the limit of `max_concurrent_uploads`; try again later",
+                Count::of(limit, "upload")
             );
             Refusal::new(Code::RateLimited, what)
         })
@@ -91,14 +91,43 @@ impl Client {
 #[derive(Clone)]
 pub struct Clients {
     clients: Vec<(Arc<ClientPolicy>, Arc<Resources>)>,
-    keys: Vec<(Sha256Digest, usize)>,
+    keys: Vec<(Sha256Digest, KeyOwner)>,
+}
+
+/// The client to which a key belongs, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyOwner {
+    pub client: usize,
+    pub rights: KeyRights,
+}
+
+/// The rights of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyRights {
+    /// Those of its client (`allow`).
+    OfClient,
+    /// All that read. Such a key restores the files of a client that may only upload.
+    Restore,
+}
+
+impl KeyRights {
+    const RESTORE: [Right; 3] = [Right::Exists, Right::Download, Right::List];
+
+    fn apply_to(self, policy: &Arc<ClientPolicy>) -> Arc<ClientPolicy> {
+        match self {
+            KeyRights::OfClient => policy.clone(),
+            KeyRights::Restore => {
+                Arc::new(ClientPolicy { rights: KeyRights::RESTORE.to_vec(), ..(**policy).clone() })
+            }
+        }
+    }
 }
 
 impl Clients {
     /// Gives each client a share of the buffer budget of up to `share_bytes`.
     pub(crate) fn new(
         policies: Vec<ClientPolicy>,
-        by_key: BTreeMap<Sha256Digest, usize>,
+        by_key: BTreeMap<Sha256Digest, KeyOwner>,
         share_bytes: u64,
     ) -> Clients {
         let client = |policy| (Arc::new(policy), Arc::new(Resources::new(share_bytes)));
@@ -113,8 +142,10 @@ impl Clients {
     }
 
     /// Returns the name of the client of each key, with the digest of the key.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = (&ClientName, Sha256Digest)> {
-        self.keys.iter().filter_map(|(key, n)| Some((&self.clients.get(*n)?.0.name, *key)))
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (&ClientName, Sha256Digest, KeyRights)> {
+        self.keys.iter().filter_map(|(key, owner)| {
+            Some((&self.clients.get(owner.client)?.0.name, *key, owner.rights))
+        })
     }
 
     /// Returns the part of the buffer budget that a client may hold.
@@ -127,22 +158,27 @@ impl Clients {
     pub(crate) fn find(&self, api_key: &str) -> Option<Client> {
         let presented = Sha256Digest::of(api_key.as_bytes());
         let mut found = None;
-        for (known, n) in &self.keys {
+        for (known, owner) in &self.keys {
             if bool::from(known.0.ct_eq(&presented.0)) {
-                found = self.clients.get(*n);
+                found = Some(owner);
             }
         }
-        let (policy, resources) = found?.clone();
-        Some(Client { policy, key: presented, resources })
+        let owner = found?;
+        let (policy, resources) = self.clients.get(owner.client)?;
+        let policy = owner.rights.apply_to(policy);
+        Some(Client { policy, key: presented, resources: resources.clone() })
     }
 
     /// Refuses to complete an upload whose key was removed since it began, or whose client may not
     /// upload any more.
     pub(crate) fn check_commit(&self, client: &Client) -> Result<(), Refusal> {
         let mut known = self.keys.iter().filter(|(key, _)| *key == client.key);
-        let owner = known.next().and_then(|(_, n)| self.clients.get(*n));
-        match owner.filter(|(policy, _)| policy.name == client.policy.name) {
-            Some((policy, _)) => policy.require(Right::Upload),
+        let owner = known.next().and_then(|(_, owner)| {
+            let (policy, _) = self.clients.get(owner.client)?;
+            Some(owner.rights.apply_to(policy))
+        });
+        match owner.filter(|policy| policy.name == client.policy.name) {
+            Some(policy) => policy.require(Right::Upload),
             None => {
                 let what = "this client key was removed while the upload was in progress; nothing \
                             was stored";
@@ -168,7 +204,7 @@ impl Clients {
             clients.policies().map(|policy| policy.name.clone()).collect()
         };
         let keys = |clients: &Clients| -> BTreeSet<Sha256Digest> {
-            clients.keys().map(|(_, key)| key).collect()
+            clients.keys().map(|(_, key, _)| key).collect()
         };
         let (names_now, names_before) = (names(self), names(earlier));
         let (keys_now, keys_before) = (keys(self), keys(earlier));
@@ -234,6 +270,33 @@ mod tests {
     }
 
     #[test]
+    fn a_restore_key_reads_what_its_client_may_only_upload() {
+        let digest = |key: &str| Sha256Digest::of(key.as_bytes());
+        let owner = |rights| KeyOwner { client: 0, rights };
+        let by_key = [
+            (digest("client"), owner(KeyRights::OfClient)),
+            (digest("restore"), owner(KeyRights::Restore)),
+        ];
+        let clients = Clients::new(vec![policy("a", 1)], by_key.into(), 1 << 20);
+        let (client, restorer) =
+            (clients.find("client").unwrap(), clients.find("restore").unwrap());
+        #[rustfmt::skip]
+        let cases = [
+            (Right::Upload,   true,  false),
+            (Right::Exists,   false, true),
+            (Right::Download, false, true),
+            (Right::List,     false, true),
+        ];
+        for (right, of_client, of_restorer) in cases {
+            let may = (client.require(right).is_ok(), restorer.require(right).is_ok());
+            assert_eq!(may, (of_client, of_restorer), "{right}");
+        }
+        assert_eq!(client.policy.name, restorer.policy.name);
+        let refused = clients.check_commit(&restorer).err().map(|refusal| refusal.code);
+        assert_eq!(refused, Some(Code::Forbidden));
+    }
+
+    #[test]
     fn an_upload_completes_only_with_a_key_that_is_still_valid() {
         let before = clients(&[("a", 1, "a1"), ("b", 1, "b1")]);
         let (a, b) = (before.find("a1").unwrap(), before.find("b1").unwrap());
@@ -261,7 +324,9 @@ mod tests {
     }
 
     fn with_keys(policies: Vec<ClientPolicy>, keys: &[&str]) -> Clients {
-        let by_key = keys.iter().enumerate().map(|(n, key)| (Sha256Digest::of(key.as_bytes()), n));
+        let owner = |client| KeyOwner { client, rights: KeyRights::OfClient };
+        let keys = keys.iter().enumerate();
+        let by_key = keys.map(|(n, key)| (Sha256Digest::of(key.as_bytes()), owner(n)));
         Clients::new(policies, by_key.collect(), 1 << 20)
     }
 

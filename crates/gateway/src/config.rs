@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use s3up_cli::LogFormat;
 use s3up_cli::config::{ConfigError, EnvFile, LoadedConfig, Source};
 use s3up_core::KeyPrefix;
-use s3up_core::part::{MIB, PART_BYTES_MIN, PART_COUNT_MAX};
+use s3up_core::part::{MIB, PART_BYTES_MAX, PART_BYTES_MIN, PART_COUNT_MAX};
 use s3up_store::Settings;
 
 pub use self::database::PATH as DATABASE_PATH;
@@ -75,7 +75,8 @@ impl ConfigFiles {
         let env = self.env.as_deref().map(EnvFile::load).transpose()?.unwrap_or_default();
         let loaded: LoadedConfig<Raw> = s3up_cli::config::load_with_env_file(&self.config, &env)?;
         let source = loaded.source.clone();
-        let config = Config::check(loaded)?;
+        let mut config = Config::check(loaded)?;
+        config.database = config.database.with_state_dir(std::env::var_os("STATE_DIRECTORY"));
         if let Some(Err(err)) = config.tls.as_ref().map(tls::load) {
             return Err(source.invalid(err.key(), err));
         }
@@ -107,7 +108,7 @@ impl Config {
         Ok(Config {
             listen,
             tls: tls_files(&raw, &source)?,
-            connections_max: raw.server.max_connections.unwrap_or(CONNECTIONS_MAX),
+            connections_max: connections_max(&raw, &source)?,
             trusted_proxies: trusted_proxies(&raw, &source)?,
             store: s3::settings(&raw.s3, &source, buffer_budget_bytes)?,
             prefix,
@@ -121,6 +122,13 @@ impl Config {
             database: database::settings(&raw, &source)?,
             log_format: raw.log.format,
         })
+    }
+}
+
+fn connections_max(raw: &Raw, source: &Source) -> Result<usize, ConfigError> {
+    match raw.server.max_connections.unwrap_or(CONNECTIONS_MAX) {
+        0 => Err(source.invalid("server.max_connections", "expected at least 1, found 0")),
+        connections => Ok(connections),
     }
 }
 
@@ -168,6 +176,11 @@ fn buffers(raw: &Raw, source: &Source) -> Result<(u64, u64), ConfigError> {
     if part_bytes < PART_BYTES_MIN {
         let min = PART_BYTES_MIN / MIB;
         let what = format!("expected at least {min}, the minimum of S3, found {part_mb}");
+        return Err(source.invalid("s3.part_size_mb", what));
+    }
+    if part_bytes > PART_BYTES_MAX {
+        let max = PART_BYTES_MAX / MIB;
+        let what = format!("expected at most {max}, the maximum of S3, found {part_mb}");
         return Err(source.invalid("s3.part_size_mb", what));
     }
     if budget_bytes / BUFFERS_PER_UPLOAD_MIN < part_bytes {

@@ -18,7 +18,10 @@ mod connect;
 mod error;
 mod fleet;
 pub(crate) mod freezes;
+mod freezes_file;
+mod frozen_clients;
 pub(crate) mod incidents;
+mod many_rows;
 mod new_paths;
 mod order_clock;
 pub(crate) mod pages;
@@ -36,6 +39,7 @@ mod write;
 mod writer;
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -57,9 +61,9 @@ use self::unwritten::Unwritten;
 use self::usage::Usage;
 use self::writer::{QueuedRecord, Status, Writer};
 use crate::clock::{Millis, millis};
+use crate::counters::Counters;
 use crate::outage::Outage;
 use crate::refusal::Refusal;
-use crate::tally::Tally;
 
 /// Maximum memory of the records that wait for the next batch and of those that are being
 /// written: some minutes of a busy gateway.
@@ -82,6 +86,8 @@ pub struct DatabaseSettings {
     pub location: Location,
     /// Number of days for which uploads, activity and reports are kept.
     pub keep_days: u32,
+    /// File in which the gateway remembers which clients are frozen, for a start without the database.
+    pub freezes_file: Option<PathBuf>,
 }
 
 /// Records of this gateway since its start.
@@ -114,7 +120,7 @@ struct Shared {
     usage: Usage,
     unwritten: Unwritten,
     freezes: Freezes,
-    tally: Tally,
+    counters: Counters,
     turns: Turns,
     read_outage: Mutex<Outage>,
 }
@@ -127,7 +133,7 @@ impl Database {
         name: String,
         clock: Clock,
     ) -> Result<Database, DatabaseError> {
-        let DatabaseSettings { location, keep_days } = settings;
+        let DatabaseSettings { location, keep_days, freezes_file } = settings;
         let readers = location.readers()?;
         let running = clock.start();
         let turns = Turns::new(&location, running)?;
@@ -153,8 +159,8 @@ impl Database {
             key_uses: Mutex::default(),
             usage,
             unwritten,
-            freezes: Freezes::default(),
-            tally: Tally::default(),
+            freezes: Freezes::new(freezes_file),
+            counters: Counters::default(),
             turns,
             read_outage: Mutex::default(),
         })))
@@ -184,7 +190,7 @@ impl Database {
         let shared = &self.0;
         if let Record::Upload(upload) = &record {
             let (result, bytes) = upload.outcome.counted();
-            shared.tally.add_upload(&upload.client, result, bytes);
+            shared.counters.add_upload(&upload.client, result, bytes);
         }
         let bytes = u32::try_from(record.bytes()).unwrap_or(u32::MAX);
         let change = record.change();
@@ -328,8 +334,8 @@ impl Database {
     }
 
     /// Returns what this gateway has counted since its start.
-    pub(crate) fn tally(&self) -> &Tally {
-        &self.0.tally
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
     /// Returns the numbers of records that wait and that were dropped, and of writes that failed.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use s3up_core::wire::{Part, Readiness};
-use s3up_core::{Code, Key, KeyPrefix, RemotePath, error_chain};
+use s3up_core::{Code, Key, KeyPrefix, RemotePath};
 use s3up_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,12 +22,14 @@ use crate::freeze;
 use crate::live::{Live, LiveConfig};
 use crate::readiness::ReadinessCheck;
 use crate::refusal::Refusal;
+use crate::refusal::store::require_s3;
 use crate::reload::status::ReloadStatus;
 use crate::request::json_memory::JsonMemory;
 use crate::start::checks::START_RETRY_FOR;
 use crate::start::error::StartError;
 use crate::start::retry::{self, BucketChecked};
 use crate::sweep;
+use crate::temporary_files::TemporaryFiles;
 use crate::tls::Certificate;
 use crate::uploads::Uploads;
 use crate::uploads::admission::{
@@ -50,6 +52,7 @@ struct Shared {
     failed_keys: FailedKeys,
     dashboard: DashboardState,
     json_memory: JsonMemory,
+    temporary_files: TemporaryFiles,
     prefix: KeyPrefix,
     /// Tasks that end when the gateway stops.
     background: TaskTracker,
@@ -86,18 +89,13 @@ impl Gateway {
             failed_keys: FailedKeys::default(),
             dashboard: DashboardState::new(CLOCK),
             json_memory: JsonMemory::default(),
+            temporary_files: TemporaryFiles::default(),
             prefix,
             background: TaskTracker::new(),
             closing: CancellationToken::new(),
         }));
         gateway.record_keys();
-        if let Err(err) = gateway.database().read_freezes().await {
-            tracing::warn!(
-                event = "freezes_not_read",
-                error = error_chain(&err),
-                "the database does not say which clients are frozen; all may upload until it does"
-            );
-        }
+        freeze::read_first(gateway.database()).await;
         gateway.spawn(freeze::watch(gateway.database().clone()));
         let Shared { live, prefix, bucket_checked, .. } = &*gateway.0;
         if is_checked {
@@ -112,7 +110,7 @@ impl Gateway {
     /// Records all client keys of the configuration.
     pub(crate) fn record_keys(&self) {
         let at = self.0.database.now();
-        for (client, key) in self.live().clients.keys() {
+        for (client, key, _) in self.live().clients.keys() {
             self.0.database.record(Record::KeyKnown { client: client.clone(), key, at });
         }
     }
@@ -137,6 +135,14 @@ impl Gateway {
         self.live().store.clone()
     }
 
+    /// Returns the connection to S3 for a request that needs it, or refuses the request while S3 is
+    /// known to be away.
+    pub(crate) fn answering_store(&self) -> Result<Store, Refusal> {
+        let store = self.store();
+        require_s3(&store)?;
+        Ok(store)
+    }
+
     pub(crate) fn certificate(&self) -> &Arc<Certificate> {
         &self.0.certificate
     }
@@ -155,6 +161,10 @@ impl Gateway {
 
     pub(crate) fn json_memory(&self) -> &JsonMemory {
         &self.0.json_memory
+    }
+
+    pub(crate) fn temporary_files(&self) -> &TemporaryFiles {
+        &self.0.temporary_files
     }
 
     pub(crate) fn uploads(&self) -> &Uploads {
@@ -223,8 +233,9 @@ impl Gateway {
         announced: AnnouncedLength,
     ) -> Result<(Key, Admission), Refusal> {
         let is_checked = self.0.bucket_checked.require();
-        let may_upload =
-            is_checked.and_then(|()| freeze::check(&self.0.database, &client.policy.name));
+        let may_upload = is_checked
+            .and_then(|()| require_s3(&self.live().store))
+            .and_then(|()| freeze::check(&self.0.database, &client.policy.name));
         let admitted = may_upload.and_then(|()| self.try_admit(client, path, announced));
         if let Err(refusal) = &admitted {
             self.record_refused(client, path, refusal.code);
@@ -290,6 +301,7 @@ impl Gateway {
             s3: if is_checked { found.s3 } else { Part::Failing },
             config: reloads.part(),
             configs_refused: reloads.refusals(),
+            temporary_files: self.0.temporary_files.part().await,
             ..found
         }
     }

@@ -13,11 +13,13 @@
 //! (core).
 
 mod alert;
+mod api_document;
 mod buffer_wait;
 mod clients;
 mod clock;
 pub mod commands;
 pub mod config;
+mod counters;
 mod dashboard;
 mod database;
 mod failed_keys;
@@ -37,10 +39,11 @@ mod refusal;
 mod reload;
 mod renewal;
 mod request;
+mod s3_outage;
 mod server;
 mod start;
 mod sweep;
-mod tally;
+mod temporary_files;
 mod tls;
 mod uploads;
 mod webhook;

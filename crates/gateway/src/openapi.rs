@@ -1,130 +1,20 @@
-//! `GET /openapi.json`: the description of the API, generated from the handlers and from the types of
-//! their bodies.
-//!
-//! A test compares it with the routes, and another one asks a gateway for what it describes.
+//! The parts of the description of the API that handlers share: texts with their patterns, bodies, and the
+//! refusals of each kind of call. [`crate::api_document`] makes the document.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
-use s3up_core::wire::{BatchFile, PROBLEM_TYPE, Problem};
+use s3up_core::wire::PROBLEM_TYPE;
 use s3up_core::{Code, KEY_BYTES_MAX, Sha256Digest};
-use serde_json::Value;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, KnownFormat, Ref, RefOr, SchemaFormat};
-use utoipa::{IntoResponses, Modify, OpenApi, PartialSchema, ToSchema};
+use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
-use crate::handlers;
-
-/// Names of the security schemes.
-const CLIENT_KEY: &str = "client_key";
-const ADMIN_KEY: &str = "admin_key";
 /// The shortest name of a client and its slash are part of every key.
 const PATH_CHARS_MAX: usize = KEY_BYTES_MAX - 2;
 /// The rules of [`s3up_core::RemotePath`] for a segment, as a regular expression: it is not empty, `.` or
 /// `..`, and has no control character and no backslash.
 const SEGMENT: &str = r"(?:[^./\\\x00-\x1f\x7f-\x9f][^/\\\x00-\x1f\x7f-\x9f]*|\.[^./\\\x00-\x1f\x7f-\x9f][^/\\\x00-\x1f\x7f-\x9f]*|\.\.[^/\\\x00-\x1f\x7f-\x9f]+)";
-
-static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
-    let document = serde_json::to_value(Api::openapi());
-    let mut document = document.expect("the description has only texts as keys");
-    for path in children(&mut document, "paths") {
-        for operation in path.as_object_mut().into_iter().flat_map(|path| path.values_mut()) {
-            let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
-            let schemas = parameters.into_iter().flatten().filter_map(|it| it.get_mut("schema"));
-            schemas.for_each(without_null);
-        }
-    }
-    // An empty file has no body.
-    document["paths"]["/files/{path}"]["put"]["requestBody"]["required"] = Value::Bool(false);
-    document.to_string()
-});
-
-fn children<'v>(value: &'v mut Value, key: &str) -> impl Iterator<Item = &'v mut Value> {
-    let object = value.get_mut(key).and_then(Value::as_object_mut);
-    object.into_iter().flat_map(|object| object.values_mut())
-}
-
-/// Removes `null` from the schema of a header or a parameter, which can be absent and not null.
-fn without_null(schema: &mut Value) {
-    if let Some(types) = schema.get_mut("type").and_then(Value::as_array_mut) {
-        types.retain(|name| name != "null");
-    }
-    let Some(choices) = schema.get_mut("oneOf").and_then(Value::as_array_mut) else { return };
-    choices.retain(|choice| choice.get("type").is_none_or(|name| name != "null"));
-    if let [only] = choices.as_mut_slice() {
-        *schema = only.take();
-    }
-}
-
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "s3up-server",
-        description = "Stores files of clients in S3. No call deletes anything."
-    ),
-    paths(
-        handlers::put_file::put_file,
-        handlers::patch_file::patch_file,
-        handlers::post_form::post_form,
-        handlers::post_batch::post_batch,
-        handlers::exists_one::exists_one,
-        handlers::exists_many::exists_many,
-        handlers::proof::proof,
-        handlers::list::list,
-        handlers::versions::versions,
-        handlers::clients::clients,
-        handlers::clients::client,
-        handlers::clients::reports,
-        handlers::freeze::freeze,
-        handlers::freeze::release,
-        handlers::metrics::metrics,
-        handlers::download::download,
-        handlers::fleet::heartbeat,
-        handlers::fleet::report,
-        handlers::backup_report::backup_report,
-        handlers::ready::ready,
-        handlers::health::health,
-        openapi
-    ),
-    components(schemas(Problem, BatchFile)),
-    modifiers(&Security)
-)]
-struct Api;
-
-struct Security;
-
-impl Modify for Security {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
-        let bearer =
-            bearer.description(Some("The key of a client, as `s3up-server keygen` makes it."));
-        let components = openapi.components.get_or_insert_default();
-        components.add_security_scheme(CLIENT_KEY, SecurityScheme::Http(bearer.build()));
-        let admin = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
-        let admin = admin.description(Some("A key of `admin_keys` in server.yaml."));
-        components.add_security_scheme(ADMIN_KEY, SecurityScheme::Http(admin.build()));
-    }
-}
-
-/// Describes the API (OpenAPI 3.1)
-#[utoipa::path(
-    get, path = "/openapi.json",
-    responses((status = 200, description = "This document", body = serde_json::Value))
-)]
-pub(crate) async fn openapi() -> Response {
-    let json = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, json)], DOCUMENT.as_str()).into_response()
-}
-
-/// Returns the paths that the document describes.
-#[cfg(test)]
-pub(crate) fn paths() -> Vec<String> {
-    Api::openapi().paths.paths.into_keys().collect()
-}
 
 /// Returns the schema of a text.
 fn text(pattern: &str, chars_min: usize, chars_max: usize, description: &str) -> RefOr<Schema> {
@@ -335,34 +225,6 @@ mod tests {
     use s3up_core::RemotePath;
 
     use super::*;
-
-    #[test]
-    fn every_reference_of_the_document_is_defined() {
-        let document: serde_json::Value = serde_json::from_str(&DOCUMENT).unwrap();
-        let references: Vec<_> = DOCUMENT
-            .split("\"$ref\":\"#")
-            .skip(1)
-            .filter_map(|rest| rest.split('"').next())
-            .collect();
-        assert!(references.len() > 10, "{references:?}");
-        for reference in references {
-            assert!(document.pointer(reference).is_some(), "{reference}");
-        }
-    }
-
-    #[test]
-    fn no_parameter_may_be_null() {
-        let document: Value = serde_json::from_str(&DOCUMENT).unwrap();
-        let put = &document["paths"]["/files/{path}"]["put"]["parameters"];
-        let parameters = put.as_array().unwrap();
-        assert!(parameters.len() >= 5, "{parameters:?}");
-        assert!(!put.to_string().contains("null"), "{put}");
-        let hot = parameters.iter().find(|it| it["name"] == "X-Hot").unwrap();
-        assert_eq!((&hot["in"], &hot["required"]), (&"header".into(), &false.into()));
-        let body = &document["paths"]["/files/{path}"]["put"]["requestBody"];
-        assert_eq!(body["required"], false);
-        assert!(body["content"]["application/octet-stream"].is_object(), "{body}");
-    }
 
     proptest! {
         #[test]

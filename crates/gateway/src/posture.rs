@@ -1,8 +1,10 @@
 //! Findings about the bucket that `doctor` and the dashboard share. Pure.
 
 use s3up_cli::FindingLine;
-use s3up_core::Severity;
-use s3up_store::AbortRule;
+use s3up_core::{Count, KeyPrefix, Severity};
+use s3up_store::{AbortRule, ExpiryRules, VersionExpiry};
+
+use crate::fleet::incidents::OLD_VERSIONS_DAYS_MIN;
 
 /// Days after which a lifecycle rule may abort an upload. The longest upload, of 5 TiB, takes some days.
 const ABORT_DAYS_MIN: u32 = 2;
@@ -53,6 +55,43 @@ pub(crate) fn abort_rule(rule: AbortRule) -> FindingLine {
             subject,
             format!("not known: {reason}"),
             "the server did not say whether it aborts abandoned uploads",
+            None,
+        ),
+    }
+}
+
+/// Finds out whether lifecycle rules delete what clients have stored.
+pub(crate) fn expiry(rules: &ExpiryRules, prefix: &KeyPrefix) -> FindingLine {
+    let subject = "rules that delete files";
+    match rules.below(std::iter::once(prefix.as_str())) {
+        Ok(VersionExpiry { newest: Some(rule), .. }) => finding(
+            Severity::Problem,
+            subject,
+            format!("{rule} deletes files by their age"),
+            "files that agents take for protected are gone",
+            Some("remove the rule, or limit it to old versions"),
+        ),
+        Ok(VersionExpiry { old: Some((rule, days)), .. }) if days < OLD_VERSIONS_DAYS_MIN => {
+            finding(
+                Severity::Warning,
+                subject,
+                format!("{rule} deletes old versions after {}", Count(u64::from(days), "day")),
+                "what is overwritten by mistake can be brought back for that time only",
+                Some("set NoncurrentDays of NoncurrentVersionExpiration to 30"),
+            )
+        }
+        Ok(_) => finding(
+            Severity::Ok,
+            subject,
+            "none deletes a file, or an old version early",
+            "what is stored stays",
+            None,
+        ),
+        Err(reason) => finding(
+            Severity::Note,
+            subject,
+            format!("not known: {reason}"),
+            "the server did not say whether it deletes files by their age",
             None,
         ),
     }

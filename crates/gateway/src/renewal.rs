@@ -15,11 +15,11 @@ use s3up_core::error_chain;
 use crate::reload::{ReloadError, Reloader};
 use crate::tls;
 
-/// Pause between two looks. A renewed file is used within 15 s, also after one failure.
+/// Pause between two checks of the files. A renewed file is used within 15 s, also after one failure.
 const CHECK_EVERY: Duration = Duration::from_secs(4);
 /// Number of failures in a row with the same files after which they are reported.
 const FAILURES_SILENT: u32 = 1;
-/// Files that fail are tried again at the next look.
+/// Files that fail are tried again at the next check.
 const RENEWAL_RETRY_FOR: Duration = Duration::ZERO;
 
 /// The state of one file.
@@ -40,7 +40,7 @@ struct FileStates(Vec<Option<FileStamp>>);
 /// Decides when files are loaded, and which failures are reported. Pure.
 #[derive(Debug, Default)]
 struct FileRenewal {
-    /// `None`: the files that are in use are not known, so the first look loads them.
+    /// `None`: the files that are in use are not known, so the first check loads them.
     used: Option<FileStates>,
     failed: Option<(FileStates, u32)>,
 }
@@ -74,7 +74,7 @@ impl FileRenewal {
         *self = FileRenewal { used: Some(loaded), failed: None };
     }
 
-    /// Returns true if the failure has to be reported. Files that fail are tried again at each look.
+    /// Returns true if the failure has to be reported. Files that fail are tried again at each check.
     fn failed(&mut self, loaded: FileStates) -> bool {
         let before = self.failed.take().filter(|(states, _)| *states == loaded);
         let count = before.map_or(0, |(_, count)| count) + 1;

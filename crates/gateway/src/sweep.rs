@@ -1,7 +1,7 @@
 //! Aborts multipart uploads that a gateway which died left behind. S3 charges for their parts, and a
 //! listing does not show them.
 //!
-//! A sweep looks only where clients store files, and only at uploads older than a limit: a younger one may
+//! A sweep lists only the prefixes below which clients store files, and aborts only uploads older than a limit: a younger one may
 //! be running, on this gateway or on another one.
 
 use std::time::{Duration, SystemTime};
@@ -77,7 +77,7 @@ pub(crate) async fn sweep_at_start(store: Store, prefixes: Vec<String>) {
     }
 }
 
-/// Returns where clients store files. Without a prefix of its own, a gateway may share the bucket, so
+/// Returns the prefixes below which clients store files. Without a prefix of its own, a gateway may share the bucket, so
 /// only the prefixes of its clients are its own.
 pub(crate) fn prefixes(
     prefix: &KeyPrefix,

@@ -63,7 +63,7 @@ pub enum PublishError {
     )]
     Conflict { key: Key, source: Option<UploadError> },
     /// The pointer may have been written all the same.
-    #[error("pointer {key}: unknown whether it was written; the next run finds out")]
+    #[error("pointer {key}: S3 did not say whether it was written; the next run finds out")]
     Unknown { key: Key, source: UploadError },
 }
 

@@ -29,6 +29,7 @@ mod clock;
 mod documents;
 mod download;
 mod error;
+mod not_aborted;
 mod objects;
 mod open_uploads;
 mod overwrite;
@@ -54,7 +55,7 @@ pub use objects::proof::ObjectProof;
 pub use objects::replace_metadata::COPY_BYTES_MAX;
 pub use objects::versions::{ObjectVersion, VersionMarker, VersionPage};
 pub use overwrite::Overwrite;
-pub use probes::expiry::{ExpiryRule, ExpiryRules};
+pub use probes::expiry::{ExpiryRule, ExpiryRules, OldVersionRule, VersionExpiry};
 pub use probes::findings::{Finding, Subject, condition_findings, findings};
 pub use probes::lifecycle::AbortRule;
 pub use probes::upload::ProbeUpload;
@@ -62,12 +63,12 @@ pub use settings::timeouts::Timeouts;
 pub use settings::{
     Bandwidth, Credentials, EndpointError, Profile, Settings, Sse, SseError, parse_endpoint,
 };
+pub use transport::call_counters::{CallTotal, CallTotals};
 pub use transport::capabilities::{
     Archive, Capabilities, Condition, Conditions, ListingOrder, Reported, Verifications, Verified,
     Versioning,
 };
 pub use transport::connect::Store;
-pub use transport::tally::{CallTotal, CallTotals};
 pub use upload::chunk::{Chunk, PutChunks};
 pub use upload::part_splitter::Length;
 pub use upload::put::{Facts, Put, Stored};

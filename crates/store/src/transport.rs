@@ -3,12 +3,13 @@
 
 pub(crate) mod bandwidth;
 mod call;
+pub(crate) mod call_counters;
 pub(crate) mod capabilities;
 pub(crate) mod checksums;
 pub(crate) mod connect;
 pub(crate) mod credentials;
 pub(crate) mod pace;
+pub(crate) mod reachability;
 mod renewal;
 mod retry;
-pub(crate) mod tally;
 mod throttle;

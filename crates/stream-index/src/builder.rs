@@ -20,8 +20,9 @@ use btrfs_sendstream::{Attribute, Command, CommandKind, Snapshot, Uuid};
 
 use self::change::{change_of, device_type};
 pub use self::error::BuildError;
+pub use self::name_table::NameLimits;
 use self::name_table::{NameTable, Slot};
-use self::node::{Name, NodeState, Origin};
+use self::node::{Name, NodeSource, NodeState};
 use crate::operation::{Change, Operation};
 use crate::record::{Entry, FileType, NodeId, ROOT, base_key, content_key, entry_key};
 use crate::sort::Sorter;
@@ -47,10 +48,14 @@ pub struct IndexBuilder {
 impl IndexBuilder {
     /// Starts an index. Temporary files are made in `directory` and have no name there.
     pub fn new(directory: &Path) -> IndexBuilder {
+        IndexBuilder::with_limits(directory, NameLimits::default())
+    }
+
+    pub fn with_limits(directory: &Path, limits: NameLimits) -> IndexBuilder {
         IndexBuilder {
             directory: directory.to_owned(),
             sorter: Sorter::new(directory),
-            names: NameTable::new(),
+            names: NameTable::new(limits),
             snapshot: None,
             current: None,
             last: None,
@@ -289,13 +294,13 @@ impl IndexBuilder {
         }
         let record = node.record(id);
         let mut value = Vec::new();
-        if let Origin::Parent { path } = &node.origin {
+        if let NodeSource::Parent { path } = &node.source {
             record.put(&mut value);
             self.sorter.put(&base_key(path, id), &value)?;
         }
-        let entry = match &node.origin {
-            Origin::New => Entry::New(record),
-            Origin::Parent { path } => Entry::Moved { node: record, path: path.to_vec() },
+        let entry = match &node.source {
+            NodeSource::New => Entry::New(record),
+            NodeSource::Parent { path } => Entry::Moved { node: record, path: path.to_vec() },
         };
         let value = entry.encode();
         for name in node.names.iter_mut().filter(|name| !name.is_original) {

@@ -18,10 +18,10 @@ pub mod chain;
 mod codec;
 pub mod operation;
 pub mod record;
-mod sort;
+pub mod sort;
 pub mod table;
 
-pub use builder::{BuildError, IndexBuilder};
+pub use builder::{BuildError, IndexBuilder, NameLimits};
 pub use codec::Malformed;
 pub use record::{FileMetadata, FileType};
 pub use table::directory::StreamId;

@@ -28,14 +28,33 @@ pub const DIRECTORY_BYTES_MAX: u64 = 256 << 20;
 /// A record is never longer than this: an extended attribute has at most 64 KiB.
 pub const BLOCK_BYTES_MAX: u64 = 16 << 20;
 
+/// The reason why an index cannot be used. It names the index.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    #[error("read the index")]
-    Read(#[from] std::io::Error),
-    #[error("the index: expected {expected}, found {found}")]
-    Wrong { expected: String, found: String },
-    #[error("the index: expected version {VERSION}, found {0}; use a newer version of btrfs-to-s3")]
-    Version(u32),
-    #[error("the index is damaged")]
+    #[error("read the index {name}")]
+    Unreadable { name: String, source: std::io::Error },
+    #[error(
+        "the index {name} is damaged: expected {expected}, found {found}; build it again with \
+         `index --build`"
+    )]
+    Damaged { name: String, expected: String, found: String },
+    #[error(
+        "the index {name}: expected version {VERSION}, found version {found}; use a newer version \
+         of btrfs-to-s3"
+    )]
+    Version { name: String, found: u32 },
+    #[error(
+        "a record of an index is damaged; build the indexes of the chain again with `index --build`"
+    )]
     Malformed(#[from] crate::codec::Malformed),
+}
+
+impl TableError {
+    /// Returns true if the index was read and has to be built again.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            TableError::Damaged { .. } | TableError::Malformed(_) => true,
+            TableError::Unreadable { .. } | TableError::Version { .. } => false,
+        }
+    }
 }

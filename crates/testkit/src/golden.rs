@@ -17,5 +17,5 @@ mod redactions;
 
 pub use compare::assert_golden;
 pub use help::assert_help;
-pub use page::{Command, Page, examples, key_defaults, outputs, script};
+pub use page::{Command, KeyProbe, Page, examples, key_defaults, key_probes, outputs, script};
 pub use redactions::Redactions;

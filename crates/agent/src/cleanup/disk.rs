@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::error::CleanupError;
-use super::judge::Keep;
+use super::judge::NotDeleted;
 use super::remove::ProvenFile;
 use crate::files::confined_fs::Root;
 use crate::files::watch::Watch;
@@ -21,8 +21,8 @@ pub(super) async fn free_bytes(watch: Arc<Watch>) -> Result<u64, CleanupError> {
 pub(super) async fn on_files(
     watch: &Arc<Watch>,
     files: Vec<ProvenFile>,
-    work: impl FnOnce(&Root, &[ProvenFile]) -> Vec<Result<(), Keep>> + Send + 'static,
-) -> Result<Vec<Result<(), Keep>>, CleanupError> {
+    work: impl FnOnce(&Root, &[ProvenFile]) -> Vec<Result<(), NotDeleted>> + Send + 'static,
+) -> Result<Vec<Result<(), NotDeleted>>, CleanupError> {
     let path = watch.root.clone();
     let done = blocking(move || Root::open(&path).map(|root| work(&root, &files))).await?;
     let failed = |reason: String| CleanupError::Watch { root: watch.root.clone(), reason };

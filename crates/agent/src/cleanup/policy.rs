@@ -17,6 +17,9 @@ pub struct CleanupPolicy {
     pub min_age: Duration,
     /// If set, files are deleted only while their filesystem has less free space.
     pub min_free_bytes: Option<u64>,
+    /// Number of days for which the bucket has to keep a version that is replaced later; `None` if it
+    /// may never delete one.
+    pub min_old_version_days: Option<u32>,
     pub files_per_minute: u32,
     /// Time of day (UTC) at which the daemon runs it.
     pub time: Time,

@@ -16,7 +16,7 @@ use rustix::fs::Stat;
 use s3up_core::{Crc64Nvme, Sha256, Sha256Digest};
 use s3up_lease::{Exclude, LeasedFile};
 
-use super::judge::{Keep, OpenedFile, judge_content, judge_file};
+use super::judge::{NotDeleted, OpenedFile, judge_content, judge_file};
 use crate::files::confined_fs::{Dir, Root, is_gone, is_refused_type};
 use crate::files::identity::Identity;
 
@@ -57,7 +57,7 @@ pub struct DiskLimits {
 }
 
 /// Hashes the file and decides whether it may be deleted.
-pub fn examine(root: &Root, file: &ProvenFile, limits: DiskLimits) -> Result<(), Keep> {
+pub fn examine(root: &Root, file: &ProvenFile, limits: DiskLimits) -> Result<(), NotDeleted> {
     let directory = Dir::of(root, &file.path).map_err(|err| not_opened(&err))?;
     let lease = open(&directory, file, limits, Exclude::Writers)?;
     let found = hash(&lease)?;
@@ -65,7 +65,11 @@ pub fn examine(root: &Root, file: &ProvenFile, limits: DiskLimits) -> Result<(),
 }
 
 /// Removes files that were examined. Returns for each of them whether it is gone.
-pub fn remove(root: &Root, files: &[ProvenFile], limits: DiskLimits) -> Vec<Result<(), Keep>> {
+pub fn remove(
+    root: &Root,
+    files: &[ProvenFile],
+    limits: DiskLimits,
+) -> Vec<Result<(), NotDeleted>> {
     let renamed: Vec<_> = files.iter().map(|file| Renamed::new(root, file, limits)).collect();
     let mut directories: Vec<Arc<Dir>> = Vec::new();
     let mut ends = Vec::new();
@@ -78,7 +82,7 @@ pub fn remove(root: &Root, files: &[ProvenFile], limits: DiskLimits) -> Vec<Resu
     // The records that follow say that the names are gone, so they have to be gone for good.
     for directory in directories {
         if let Err(err) = directory.sync() {
-            let failed = || Err(Keep::Unsynced(err.to_string()));
+            let failed = || Err(NotDeleted::Unsynced(err.to_string()));
             ends.iter_mut().filter(|end| end.is_ok()).for_each(|end| *end = failed());
             break;
         }
@@ -95,18 +99,21 @@ struct Renamed {
 }
 
 impl Renamed {
-    fn new(root: &Root, file: &ProvenFile, limits: DiskLimits) -> Result<Renamed, Keep> {
+    fn new(root: &Root, file: &ProvenFile, limits: DiskLimits) -> Result<Renamed, NotDeleted> {
         let directory = Dir::of(root, &file.path).map_err(|err| not_opened(&err))?;
         let lease = open(&directory, file, limits, Exclude::All)?;
         let (name, removed_name) = (file.name().as_os_str().to_owned(), file.removed_name());
         let renamed = Renamed { directory: Arc::new(directory), lease, name, removed_name };
         let (from, to) = (Path::new(&renamed.name), Path::new(&renamed.removed_name));
-        renamed.directory.rename_new(from, to).map_err(|err| Keep::NotRemoved(err.to_string()))?;
+        renamed
+            .directory
+            .rename_new(from, to)
+            .map_err(|err| NotDeleted::NotRemoved(err.to_string()))?;
         // What was renamed may be another file than the one that is open.
         match renamed.is_the_open_file() {
             Ok(true) => Ok(renamed),
-            Ok(false) => Err(renamed.rename_back(Keep::Changed)),
-            Err(err) => Err(renamed.rename_back(Keep::Unreadable(err.to_string()))),
+            Ok(false) => Err(renamed.rename_back(NotDeleted::Changed)),
+            Err(err) => Err(renamed.rename_back(NotDeleted::Unreadable(err.to_string()))),
         }
     }
 
@@ -117,24 +124,24 @@ impl Renamed {
         Ok(id(&open) == id(&named))
     }
 
-    fn remove(self) -> Result<(), Keep> {
+    fn remove(self) -> Result<(), NotDeleted> {
         match self.lease.is_undisturbed() {
             Ok(true) => {}
-            Ok(false) => return Err(self.rename_back(Keep::InUse)),
-            Err(err) => return Err(self.rename_back(Keep::NoLease(err.to_string()))),
+            Ok(false) => return Err(self.rename_back(NotDeleted::InUse)),
+            Err(err) => return Err(self.rename_back(NotDeleted::NoLease(err.to_string()))),
         }
         match self.directory.unlink(Path::new(&self.removed_name)) {
             Ok(()) => Ok(()),
-            Err(err) => Err(self.rename_back(Keep::NotRemoved(err.to_string()))),
+            Err(err) => Err(self.rename_back(NotDeleted::NotRemoved(err.to_string()))),
         }
     }
 
     /// Gives the file its name back. Returns the reason, or why that is not possible.
-    fn rename_back(self, reason: Keep) -> Keep {
+    fn rename_back(self, reason: NotDeleted) -> NotDeleted {
         let (from, to) = (Path::new(&self.removed_name), Path::new(&self.name));
         match self.directory.rename_new(from, to) {
             Ok(()) => reason,
-            Err(err) => Keep::Stranded(format!(
+            Err(err) => NotDeleted::Stranded(format!(
                 "{reason}; it is in the same directory as {:?} and cannot be renamed back: {err}; \
                  the next run tries again",
                 self.removed_name
@@ -149,28 +156,29 @@ fn open(
     file: &ProvenFile,
     limits: DiskLimits,
     exclude: Exclude,
-) -> Result<LeasedFile, Keep> {
+) -> Result<LeasedFile, NotDeleted> {
     let (opened, _) = directory.file(file.name()).map_err(|err| not_opened(&err))?;
     let lease = LeasedFile::take(opened, exclude);
-    let lease = lease.map_err(|err| Keep::NoLease(err.to_string()))?.ok_or(Keep::InUse)?;
+    let lease =
+        lease.map_err(|err| NotDeleted::NoLease(err.to_string()))?.ok_or(NotDeleted::InUse)?;
     // Nothing can write it from now on.
     let stat = rustix::fs::fstat(lease.file());
-    let stat = stat.map_err(|err| Keep::Unreadable(err.to_string()))?;
+    let stat = stat.map_err(|err| NotDeleted::Unreadable(err.to_string()))?;
     let stamps = directory.filesystem().stamps;
     let opened = OpenedFile { identity: Identity::of(&stat), links: stat.st_nlink, stamps };
     judge_file(&file.identity, &opened, limits.min_age, limits.now_ns)?;
     Ok(lease)
 }
 
-fn hash(lease: &LeasedFile) -> Result<(Sha256Digest, Crc64Nvme), Keep> {
-    let unreadable = |err: io::Error| Keep::Unreadable(err.to_string());
+fn hash(lease: &LeasedFile) -> Result<(Sha256Digest, Crc64Nvme), NotDeleted> {
+    let unreadable = |err: io::Error| NotDeleted::Unreadable(err.to_string());
     let (mut sha256, mut crc) = (Sha256::default(), Digest::new(CrcAlgorithm::Crc64Nvme));
     let mut buffer = vec![0; HASH_BYTES];
     let mut file = lease.file();
     loop {
         // A process that waits to write the file must not wait for the whole of it.
         if !lease.is_undisturbed().map_err(unreadable)? {
-            return Err(Keep::InUse);
+            return Err(NotDeleted::InUse);
         }
         match file.read(&mut buffer).map_err(unreadable)? {
             0 => break,
@@ -183,12 +191,12 @@ fn hash(lease: &LeasedFile) -> Result<(Sha256Digest, Crc64Nvme), Keep> {
     Ok((sha256.finish(), Crc64Nvme(crc.finalize())))
 }
 
-fn not_opened(err: &io::Error) -> Keep {
+fn not_opened(err: &io::Error) -> NotDeleted {
     if is_gone(err) {
-        Keep::Gone
+        NotDeleted::Gone
     } else if is_refused_type(err) {
-        Keep::NotRegular
+        NotDeleted::NotRegular
     } else {
-        Keep::Unreadable(err.to_string())
+        NotDeleted::Unreadable(err.to_string())
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::disk::{blocking, free_bytes, on_files};
 use super::error::CleanupError;
-use super::judge::{Due, Keep, due, judge_proof};
+use super::judge::{CleanupStep, NotDeleted, judge_proof, next_step};
 use super::policy::CleanupPolicy;
 use super::recover::{Recovery, ScannedWatch, recover};
 use super::remove::{DiskLimits, ProvenFile, examine, remove};
@@ -172,29 +172,30 @@ impl Run<'_> {
         let mut asked = Vec::new();
         for row in page {
             let Some(path) = watch.path_of(&row.local_path) else { continue };
-            if let Some(keep) = self.excluded(watch, &path, &row) {
-                self.not_deleted(&row, keep);
+            if let Some(reason) = self.excluded(watch, &path, &row) {
+                self.not_deleted(&row, reason);
                 continue;
             }
-            match due(row.verified_at, self.cleanup.policy.after, now) {
-                Due::Wait => self.summary.waiting.add(row.identity.size),
-                due @ (Due::Verify | Due::Delete) => asked.push((row, path, due)),
+            match next_step(row.verified_at, self.cleanup.policy.after, now) {
+                CleanupStep::Wait => self.summary.waiting.add_file(row.identity.size),
+                step @ (CleanupStep::Verify | CleanupStep::Delete) => asked.push((row, path, step)),
             }
         }
         if asked.is_empty() {
             return Ok(());
         }
         let proofs = self.cleanup.prove(asked.iter().map(|(row, ..)| row)).await?;
+        let min_days = self.cleanup.policy.min_old_version_days;
         let (mut proven, mut changes) = (Vec::new(), Vec::new());
-        for ((row, path, due), proof) in asked.into_iter().zip(proofs.files) {
+        for ((row, path, step), proof) in asked.into_iter().zip(proofs.files) {
             let stored = proof.stored;
-            match judge_proof(&row, &proofs.versioning, stored.as_ref()) {
-                Err(keep) => {
+            match judge_proof(&row, &proofs.versioning, stored.as_ref(), min_days) {
+                Err(reason) => {
                     changes.push((row.local_path.clone(), CleanupChange::NotVerified));
-                    self.not_deleted(&row, keep);
+                    self.not_deleted(&row, reason);
                 }
-                Ok(version_id) if due == Due::Verify => {
-                    self.summary.verified.add(row.identity.size);
+                Ok(version_id) if step == CleanupStep::Verify => {
+                    self.summary.verified.add_file(row.identity.size);
                     let (sha256, identity) = (row.sha256, row.identity);
                     let change = CleanupChange::Verified { sha256, identity, version_id, at: now };
                     changes.push((row.local_path, change));
@@ -221,20 +222,20 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Returns why the settings keep a file.
-    fn excluded(&self, watch: &Watch, path: &Path, row: &CleanupRow) -> Option<Keep> {
+    /// Returns the reason for which the settings keep a file.
+    fn excluded(&self, watch: &Watch, path: &Path, row: &CleanupRow) -> Option<NotDeleted> {
         let excludes = &self.cleanup.policy.excludes;
         // The row of a file that was excluded later is still there.
         let is_nested = path.components().nth(1).is_some();
         if watch.excludes_beneath(path, EntryKind::Other) || (!watch.recursive && is_nested) {
-            return Some(Keep::Excluded);
+            return Some(NotDeleted::Excluded);
         }
         if excludes.matched_path_or_any_parents(path, false).is_ignore() {
-            return Some(Keep::Excluded);
+            return Some(NotDeleted::Excluded);
         }
         let remote_path = watch.remote_path(path).ok();
         let is_same = remote_path.is_some_and(|path| path.as_str() == row.remote_path);
-        (!is_same).then_some(Keep::OtherRemotePath)
+        (!is_same).then_some(NotDeleted::OtherRemotePath)
     }
 
     /// Deletes some files. Returns their number.
@@ -247,7 +248,9 @@ impl Run<'_> {
         if let Some(min_free_bytes) = policy.min_free_bytes {
             let free = free_bytes(watch.clone()).await?;
             if free >= min_free_bytes {
-                chunk.iter().for_each(|(_, row)| self.summary.not_needed.add(row.identity.size));
+                chunk
+                    .iter()
+                    .for_each(|(_, row)| self.summary.not_needed.add_file(row.identity.size));
                 return Ok(0);
             }
         }
@@ -260,9 +263,9 @@ impl Run<'_> {
         let (mut fit, mut rows) = (Vec::new(), Vec::new());
         for ((file, row), examined) in chunk.into_iter().zip(examined) {
             match examined {
-                Err(keep) => self.not_deleted(&row, keep),
+                Err(reason) => self.not_deleted(&row, reason),
                 Ok(()) if self.cleanup.requests.is_none() => {
-                    self.summary.would_delete.add(row.identity.size);
+                    self.summary.would_delete.add_file(row.identity.size);
                     (self.on_outcome)(&row, &FileOutcome::WouldDelete);
                 }
                 Ok(()) => {
@@ -287,20 +290,21 @@ impl Run<'_> {
         if rows.is_empty() {
             return Ok((files, rows));
         }
+        let min_days = self.cleanup.policy.min_old_version_days;
         let proofs = self.cleanup.prove(rows.iter()).await?;
         let (mut proven, mut changes) = ((Vec::new(), Vec::new()), Vec::new());
         for ((file, row), proof) in files.into_iter().zip(rows).zip(proofs.files) {
             let stored = proof.stored.as_ref();
             let is_same_crc = stored.is_some_and(|it| it.crc64nvme == file.stored_crc);
-            match judge_proof(&row, &proofs.versioning, stored) {
+            match judge_proof(&row, &proofs.versioning, stored, min_days) {
                 Ok(_) if is_same_crc => {
                     proven.0.push(file);
                     proven.1.push(row);
                 }
                 judged => {
-                    let keep = judged.err().unwrap_or(Keep::ChecksumDiffers);
+                    let reason = judged.err().unwrap_or(NotDeleted::ChecksumDiffers);
                     changes.push((row.local_path.clone(), CleanupChange::NotVerified));
-                    self.not_deleted(&row, keep);
+                    self.not_deleted(&row, reason);
                 }
             }
         }
@@ -329,17 +333,17 @@ impl Run<'_> {
             match removed {
                 Ok(()) => {
                     count += 1;
-                    self.summary.deleted.add(row.identity.size);
+                    self.summary.deleted.add_file(row.identity.size);
                     deleted_event(file);
                     (self.on_outcome)(row, &FileOutcome::Deleted);
                     changes.push((row.local_path.clone(), CleanupChange::Deleted));
                 }
-                Err(keep) => {
+                Err(reason) => {
                     // The row stays marked, so that the next run renames the file back or finds it gone.
-                    if !matches!(keep, Keep::Stranded(_) | Keep::Unsynced(_)) {
+                    if !matches!(reason, NotDeleted::Stranded(_) | NotDeleted::Unsynced(_)) {
                         changes.push((row.local_path.clone(), CleanupChange::NotDeleted));
                     }
-                    self.not_deleted(row, keep);
+                    self.not_deleted(row, reason);
                 }
             }
         }
@@ -347,13 +351,15 @@ impl Run<'_> {
         Ok(count)
     }
 
-    fn not_deleted(&mut self, row: &CleanupRow, keep: Keep) {
-        self.summary.kept.add(row.identity.size);
-        let (path, reason) = (&row.local_path, keep.to_string());
-        if keep.is_alarm() {
+    fn not_deleted(&mut self, row: &CleanupRow, cause: NotDeleted) {
+        self.summary.kept.add_file(row.identity.size);
+        let (path, reason) = (&row.local_path, cause.to_string());
+        if cause.is_alarm() {
             self.summary.alarms += 1;
             tracing::warn!(event = "local_file_not_deleted", path, reason);
-        } else if matches!(keep, Keep::NoLease(_) | Keep::NotRemoved(_)) && !self.has_warned {
+        } else if matches!(cause, NotDeleted::NoLease(_) | NotDeleted::NotRemoved(_))
+            && !self.has_warned
+        {
             self.has_warned = true;
             tracing::warn!(
                 event = "local_file_not_deleted",
@@ -364,7 +370,7 @@ impl Run<'_> {
         } else {
             tracing::debug!(event = "local_file_not_deleted", path, reason);
         }
-        (self.on_outcome)(row, &FileOutcome::Kept(keep));
+        (self.on_outcome)(row, &FileOutcome::Kept(cause));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The result of a cleanup.
 
-use super::judge::Keep;
-use crate::restore::summary::Tally;
+use super::judge::NotDeleted;
+use crate::states::counts::FileCount;
 
 /// The end of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,20 +9,20 @@ pub enum FileOutcome {
     Deleted,
     /// A dry run would delete it.
     WouldDelete,
-    Kept(Keep),
+    Kept(NotDeleted),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct CleanupSummary {
-    pub deleted: Tally,
-    pub would_delete: Tally,
+    pub deleted: FileCount,
+    pub would_delete: FileCount,
     /// Files that this run verified.
-    pub verified: Tally,
+    pub verified: FileCount,
     /// Files that were verified less than `cleanup.after_days` ago.
-    pub waiting: Tally,
+    pub waiting: FileCount,
     /// Files that stay because enough space is free.
-    pub not_needed: Tally,
-    pub kept: Tally,
+    pub not_needed: FileCount,
+    pub kept: FileCount,
     /// Files among `kept` that S3 does not have as they were acknowledged.
     pub alarms: u64,
     /// Errors of watches that were left out.

@@ -16,6 +16,7 @@ use super::get::{self, GetArgs};
 use super::headings::{GLOBAL_OPTIONS, OUTPUT};
 use super::init::{self, InitArgs};
 use super::list::{self, ListArgs};
+use super::output_args::OutputArgs;
 use super::restore::{self, RestoreArgs};
 use super::verify::{self, VerifyArgs};
 
@@ -50,7 +51,10 @@ pub enum Command {
     Run,
     /// Scan once, upload all pending files, then exit
     #[command(after_help = SCAN_EXAMPLES)]
-    Scan,
+    Scan {
+        #[command(flatten)]
+        output: OutputArgs,
+    },
     #[command(flatten)]
     Remote(RemoteCommand),
     /// Show how many files are protected, and list problems
@@ -84,6 +88,8 @@ pub enum Command {
         /// (default: all files with a problem)
         #[arg(verbatim_doc_comment)]
         path: Option<PathBuf>,
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Write a first configuration file and check it
     #[command(after_help = init::EXAMPLES)]
@@ -92,7 +98,10 @@ pub enum Command {
     ShellFiles(ShellFilesCommand),
     /// Check the configuration file and print the effective settings
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
-    CheckConfig,
+    CheckConfig {
+        #[command(flatten)]
+        output: OutputArgs,
+    },
 }
 
 /// Commands that need nothing of this host but a way to the gateway.
@@ -153,7 +162,7 @@ Examples:
   s3up scan
 
   # From cron, without a log of what went well
-  s3up scan --config client.yaml --log-level warning";
+  s3up scan --config client.yaml --log-level warning --json";
 
 const STATUS_EXAMPLES: &str = "\
 States: protected (stored in S3), pending (to be uploaded), baseline (existed

@@ -2,10 +2,10 @@
 
 use s3up_cli::Exit;
 
-use super::show;
+use super::output_args::OutputArgs;
 use crate::config::Raw;
 
-pub(super) fn run(raw: &Raw) -> anyhow::Result<Exit> {
-    show::print(&raw.to_yaml())?;
+pub(super) fn run(raw: &Raw, output: OutputArgs) -> anyhow::Result<Exit> {
+    output.print(raw, || raw.to_yaml())?;
     Ok(Exit::Done)
 }

@@ -14,7 +14,7 @@ use crate::cleanup::summary::{CleanupSummary, FileOutcome};
 use crate::config::Config;
 use crate::database::{self, CleanupRow, recorder};
 use crate::gateway::client::GatewayClient;
-use crate::restore::summary::Tally;
+use crate::states::counts::FileCount;
 
 pub(super) const EXAMPLES: &str = "\
 The first run verifies the files: S3 is asked for the size, the SHA-256, the
@@ -117,7 +117,7 @@ async fn clean(cleanup: &Cleanup, args: &CleanupArgs) -> anyhow::Result<Exit> {
     }
     let end = match args.json {
         true => output.json_line(&summary)?,
-        false => output.line(&summary_text(&summary))?,
+        false => output.line(&summary_text(&summary, if args.dry_run { DRY_RUN } else { RUN }))?,
     };
     match end {
         OutputReader::Closed => Ok(exit),
@@ -144,25 +144,32 @@ fn text(row: &CleanupRow, end: &FileOutcome) -> String {
     }
 }
 
-fn summary_text(summary: &CleanupSummary) -> String {
+/// The words for files that are deleted, and for those that are verified.
+type Verbs = [&'static str; 2];
+const RUN: Verbs = ["deleted", "verified"];
+const DRY_RUN: Verbs = ["would be deleted", "would be verified first"];
+
+fn summary_text(summary: &CleanupSummary, [delete, verify]: Verbs) -> String {
     let CleanupSummary {
         deleted, would_delete, verified, waiting, not_needed, kept, errors, ..
     } = summary;
-    let tally = |tally: &Tally, end: &str| {
-        format!("{} {end} ({})", Count(tally.files, "file"), Size(tally.bytes))
+    let count = |count: &FileCount, end: &str| {
+        format!("{} {end} ({})", Count(count.files, "file"), Size(count.bytes))
     };
-    let mut parts = vec![match would_delete.files {
-        0 => tally(deleted, "deleted"),
-        _ => tally(would_delete, "would be deleted"),
-    }];
+    // One of them is zero.
+    let deleted = FileCount {
+        files: deleted.files + would_delete.files,
+        bytes: deleted.bytes + would_delete.bytes,
+    };
+    let mut parts = vec![count(&deleted, delete)];
     let others = [
-        (verified, "verified"),
+        (verified, verify),
         (waiting, "verified less than cleanup.after_days ago"),
         (not_needed, "not needed"),
         (kept, "kept"),
     ];
-    let others = others.into_iter().filter(|(tally, _)| tally.files > 0);
-    parts.extend(others.map(|(tally, what)| format!("{} {what}", tally.files)));
+    let others = others.into_iter().filter(|(count, _)| count.files > 0);
+    parts.extend(others.map(|(count, what)| format!("{} {what}", count.files)));
     let mut text = parts.join(", ");
     errors.iter().for_each(|error| text.push_str(&format!("\nnot cleaned up: {error}")));
     text

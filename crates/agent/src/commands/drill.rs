@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
 use s3up_cli::{Exit, progress};
 
-use super::show;
+use super::output_args::OutputArgs;
 use crate::clock;
 use crate::config::Config;
 use crate::database::{self, DatabaseError, record_fact};
@@ -25,7 +24,8 @@ this host uploaded and removed. A file of this host that S3 does not have any
 more fails. s3up status shows when a drill last succeeded, and the agent reports
 it to the gateway. The client key needs the rights list and download.
 
-Exit codes: 0 every file was restored, 1 some were not, or failed.
+Exit codes: 0 every file was restored, 1 a file was not, or the drill
+failed.
 
 Examples:
   # 20 files, chosen at random; for a timer
@@ -42,12 +42,11 @@ pub struct DrillArgs {
     /// (default: 20 without a prefix, all with one)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), verbatim_doc_comment)]
     sample: Option<u32>,
-    /// Directory for the scratch directory
+    /// Make the scratch directory in DIR
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     scratch: PathBuf,
-    /// Print JSON
-    #[arg(long, help_heading = super::headings::OUTPUT)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 impl DrillArgs {
@@ -74,13 +73,7 @@ pub(super) async fn run(config: &Config, args: &DrillArgs) -> anyhow::Result<Exi
         host.reader.close().await;
     }
     let summary = result?;
-    match args.json {
-        true => {
-            let json = serde_json::to_string(&summary).context("format the result as JSON")?;
-            show::print(&format!("{json}\n"))?;
-        }
-        false => show::print(&summary.to_string())?,
-    }
+    args.output.print(&summary, || summary.to_string())?;
     Ok(if summary.failed.files == 0 { Exit::Done } else { Exit::Failed })
 }
 

@@ -7,9 +7,10 @@ use clap::Args;
 use s3up_cli::Exit;
 use s3up_cli::init::{Dialog, Question, write_new_file};
 use s3up_core::{Code, RemotePath};
+use serde::Serialize;
 
 use super::gateway_args::read_key;
-use super::show;
+use super::output_args::OutputArgs;
 use crate::config::first::{FirstConfig, proposed_prefix};
 use crate::config::{Config, Raw};
 use crate::gateway::client::GatewayClient;
@@ -20,9 +21,9 @@ const DATABASE: &str = "/var/lib/s3up/client.db";
 const NO_FILE: &str = ".s3up-init";
 
 pub(super) const EXAMPLES: &str = "\
-Asks on a terminal for what no option says, writes the file of --config with
-mode 0600, and checks that the gateway knows the key. A file that exists is not
-touched.
+Asks on a terminal for each value that no option gives, writes the file of
+--config with mode 0600, and checks that the gateway knows the key. A file that
+exists is not touched.
 
 Examples:
   s3up init
@@ -56,11 +57,22 @@ pub struct InitArgs {
     /// Write the file without contacting the gateway
     #[arg(long)]
     offline: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// The output with `--json`.
+#[derive(Debug, Serialize)]
+struct InitLine {
+    /// Name of the configuration file that was written; other bytes than UTF-8 are replaced.
+    file: String,
+    /// True if the gateway is ready and knows the key; false with `--offline`.
+    gateway_checked: bool,
 }
 
 /// Writes the file only if its content is valid. It stays if the gateway does not accept the key.
 pub(super) async fn run(args: InitArgs, file: &Path) -> anyhow::Result<Exit> {
-    let is_offline = args.offline;
+    let (is_offline, output) = (args.offline, args.output);
     let text = answers(args).map_err(|err| Exit::Usage.with(err))?.text();
     let loaded = s3up_cli::config::parse::<Raw>(file, &text, &|_| None);
     let config = loaded.and_then(Config::check).map_err(|err| Exit::Usage.with(err))?;
@@ -72,13 +84,14 @@ pub(super) async fn run(args: InitArgs, file: &Path) -> anyhow::Result<Exit> {
         }
     }
     write_new_file(file, &text)?;
-    show::print(&format!("wrote {}\n", file.display()))?;
+    output.print_step(&format!("wrote {}\n", file.display()))?;
     if !is_offline {
         let wrote = || format!("{} is written, but this check failed", file.display());
         check_gateway(&config).await.with_context(wrote)?;
-        show::print("the gateway is ready, and knows the key\n")?;
+        output.print_step("the gateway is ready, and knows the key\n")?;
     }
-    show::print(&format!("next:\n  s3up scan --config {}\n", file.display()))?;
+    let line = InitLine { file: file.display().to_string(), gateway_checked: !is_offline };
+    output.print(&line, || format!("next:\n  s3up scan --config {}\n", file.display()))?;
     Ok(Exit::Done)
 }
 
@@ -121,7 +134,7 @@ async fn check_gateway(config: &Config) -> anyhow::Result<()> {
             "the gateway is not ready: S3 or its database does not answer; see its log"
         ));
     }
-    let path = RemotePath::parse(NO_FILE).context("the path that is asked for")?;
+    let path = RemotePath::parse(NO_FILE).context("the path of the test request")?;
     match gateway.exists(&path).await {
         Ok(_) => Ok(()),
         // The key is known, and may not ask. The agent needs that right.

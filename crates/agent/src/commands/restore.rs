@@ -4,13 +4,12 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
 use s3up_cli::{Exit, ShutdownSignal, Signal, progress};
 use s3up_core::Count;
 
 use super::at_arg::moment;
 use super::gateway_args::GatewayArgs;
-use super::show;
+use super::output_args::OutputArgs;
 use crate::gateway::client::GatewayClient;
 use crate::remote_files::pages::Pages;
 use crate::remote_files::remote_file::RemoteFile;
@@ -27,7 +26,8 @@ time only after its SHA-256 was verified. The owner is the user who restores.
 A file that has the right content already is not fetched again, so the same
 command resumes a restore that was interrupted.
 
-Exit codes: 0 all files are there, 1 failed, 3 some files were not restored.
+Exit codes: 0 all files are there, 3 the files that are listed were not restored
+(or cannot be, with --dry-run), 1 the restore failed as a whole.
 
 Examples:
   # What would be restored
@@ -59,9 +59,8 @@ pub struct RestoreArgs {
     /// Print what would be restored, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Print JSON
-    #[arg(long, help_heading = super::headings::OUTPUT)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputArgs,
     #[command(flatten)]
     pub(super) gateway: GatewayArgs,
 }
@@ -95,10 +94,7 @@ async fn restore(
 ) -> anyhow::Result<Exit> {
     if args.dry_run {
         let plan = run::plan(gateway, request).await.map_err(with_exit)?;
-        match args.json {
-            true => print_json(&plan)?,
-            false => show::print(&plan.to_string())?,
-        }
+        args.output.print(&plan, || plan.to_string())?;
         return Ok(if plan.conflicts.files > 0 { Exit::Partial } else { Exit::Done });
     }
     let bar = Arc::new(progress::bytes("restore", None));
@@ -122,10 +118,7 @@ async fn restore(
     drop(counting);
     drop(bar);
     let summary = restored.map_err(with_exit)?;
-    match args.json {
-        true => print_json(&summary)?,
-        false => show::print(&summary.to_string())?,
-    }
+    args.output.print(&summary, || summary.to_string())?;
     Ok(exit(&summary))
 }
 
@@ -152,13 +145,9 @@ fn count_ahead(
     counting
 }
 
+/// A file that fails does not fail the restore, also if it is the only one: the summary lists it.
 fn exit(summary: &RestoreSummary) -> Exit {
-    let whole = summary.restored.files + summary.skipped.files;
-    match (summary.failed.files, whole) {
-        (0, _) => Exit::Done,
-        (_, 0) => Exit::Failed,
-        (_, _) => Exit::Partial,
-    }
+    if summary.failed.files == 0 { Exit::Done } else { Exit::Partial }
 }
 
 fn with_exit(err: RestoreError) -> anyhow::Error {
@@ -175,9 +164,4 @@ fn with_exit(err: RestoreError) -> anyhow::Error {
         | RestoreError::Sync { .. }
         | RestoreError::Panicked => err.into(),
     }
-}
-
-fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    let json = serde_json::to_string(value).context("format the result as JSON")?;
-    show::print(&format!("{json}\n"))
 }

@@ -5,12 +5,24 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use s3up_cli::Exit;
 use s3up_core::Count;
+use serde::Serialize;
 
-use super::show;
+use super::output_args::OutputArgs;
 use crate::config::Config;
 use crate::database::{Lock, RetryScope, request_retry};
 
-pub(super) async fn run(config: Config, path: Option<&Path>) -> anyhow::Result<Exit> {
+/// The output with `--json`.
+#[derive(Debug, Serialize)]
+struct RetryLine {
+    /// Number of files that the running agent retries.
+    retried: u64,
+}
+
+pub(super) async fn run(
+    config: Config,
+    path: Option<&Path>,
+    output: OutputArgs,
+) -> anyhow::Result<Exit> {
     let scope = match path {
         None => RetryScope::All,
         Some(path) => scope_of(&config, path)?,
@@ -30,7 +42,8 @@ pub(super) async fn run(config: Config, path: Option<&Path>) -> anyhow::Result<E
         )),
         Some(_) | None => {
             let are = if count == 1 { "is" } else { "are" };
-            show::print(&format!("{} {are} retried\n", Count(count, "file")))?;
+            let text = || format!("{} {are} retried\n", Count(count, "file"));
+            output.print(&RetryLine { retried: count }, text)?;
             Ok(Exit::Done)
         }
     }

@@ -4,16 +4,17 @@ use std::path::Path;
 
 use s3up_cli::{Exit, ShutdownSignal};
 
-use super::show;
+use super::output_args::OutputArgs;
+use super::show::scan_json::ScanLine;
 use super::start::start;
 use crate::config::Config;
 use crate::daemon::{self, Cause, RunEnd, Summary};
 
-pub(super) async fn run(config: Config, file: &Path) -> anyhow::Result<Exit> {
+pub(super) async fn run(config: Config, file: &Path, output: OutputArgs) -> anyhow::Result<Exit> {
     let shutdown = ShutdownSignal::listen();
     let agent = start(config, file).await?;
     let RunEnd { summary, cause } = daemon::scan_once(agent, shutdown.wait()).await;
-    show::print(&summary.to_string())?;
+    output.print(&ScanLine::of(&summary), || summary.to_string())?;
     match cause {
         Cause::Done => Ok(exit_of(&summary)),
         Cause::Stopped(signal) => Ok(signal.into()),

@@ -19,7 +19,7 @@ pub(super) async fn start(config: Config, file: &Path) -> anyhow::Result<Agent> 
              run chmod 600 on it",
         );
     }
-    open_files::warn_if_low();
+    open_files::raise_and_warn_if_low();
     Agent::start(config).await.map_err(|err| match err {
         StartError::Lock(LockError::Held { .. }) => Exit::Locked.with(err),
         StartError::Lock(_) | StartError::Database(_) | StartError::Client(_) => err.into(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use s3up_cli::Exit;
+use s3up_cli::{Exit, progress};
 use serde::Serialize;
 
 use super::show;
@@ -31,7 +31,10 @@ pub(super) async fn run(config: Config, request: Request) -> anyhow::Result<Exit
     if let Some(path) = &request.path {
         return one_path(config, path, request.json).await;
     }
-    let status = status::status(&config).await?;
+    let bar = progress::count("status: files");
+    let status = status::status_counted(&config, &|files| bar.inc(files)).await;
+    drop(bar);
+    let status = status?;
     if let Some(pending_max) = request.check {
         let limits = Limits::new(pending_max, config.scans.every);
         let problems = problems(&status, &limits, clock::wall_seconds());

@@ -16,7 +16,8 @@ pub(super) const EXAMPLES: &str = "\
 Each file that the database calls protected is hashed, and the gateway is asked
 whether it has this content. All files that are not protected are listed.
 
-Exit codes: 0 every file is protected or excluded, 1 some are not, or failed.
+Exit codes: 0 every file is protected or excluded, 1 a file is not, or the
+command failed.
 
 Examples:
   s3up verify

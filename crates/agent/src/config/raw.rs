@@ -98,6 +98,7 @@ pub struct RawCleanup {
     pub time: String,
     pub min_age_days: u64,
     pub min_free_gb: Option<u64>,
+    pub min_old_version_days: Option<u32>,
     pub files_per_minute: u32,
     pub exclude: Vec<String>,
 }
@@ -152,6 +153,7 @@ impl Default for RawCleanup {
             time: "03:00".to_owned(),
             min_age_days: 1,
             min_free_gb: None,
+            min_old_version_days: None,
             files_per_minute: 600,
             exclude: Vec::new(),
         }

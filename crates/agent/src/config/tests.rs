@@ -1,3 +1,5 @@
+use s3up_testkit::golden::KeyProbe;
+
 use super::*;
 
 const GOOD: &str = r#"
@@ -214,5 +216,23 @@ fn the_table_of_keys_has_the_defaults_of_the_code() {
             }
         };
         assert!(is_same, "{key}: expected {value}, found {default} in docs/configuration.md");
+    }
+}
+
+#[test]
+fn the_table_of_keys_has_the_limits_of_the_code() {
+    let good = serde_json::to_value(load(GOOD).unwrap().raw).unwrap();
+    let probes = s3up_testkit::golden::key_probes("## `client.yaml`");
+    assert!(probes.len() >= 25, "{probes:?}");
+    for KeyProbe { key, value, is_valid } in probes {
+        let mut raw = good.clone();
+        let mut place = &mut raw;
+        for name in key.split('.') {
+            place = &mut place[name];
+        }
+        *place = value.clone();
+
+        let found = parse(&raw.to_string());
+        assert_eq!(found.is_ok(), is_valid, "{key}: {value}: {:?}", found.err());
     }
 }

@@ -138,7 +138,7 @@ impl Engine {
         self.queue.send_batches(self.uploader.batches.is_on(now));
         while !self.stopping
             && !self.gave_up
-            && !self.waits_for_origin()
+            && !self.waits_for_history()
             && self.queue.recording_count() < RECORDING_MAX
             && self.breaker.allows(now)
         {

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use s3up_core::Size;
+use s3up_core::{Size, error_chain};
 
 use super::scan_job::ScanResult;
 use crate::files::watch::Watch;
@@ -13,7 +13,7 @@ use crate::scanning::live_databases::LiveDatabases;
 use crate::scanning::scan::ScanReport;
 use crate::states::decide::ListedProblem;
 use crate::states::problem::ProblemKind;
-use crate::watching::WatchGaps;
+use crate::watching::{WatchGaps, WatchStartError};
 
 /// Maximum number of problems logged after one scan; `status` lists all.
 const PROBLEMS_MAX: usize = 20;
@@ -52,36 +52,40 @@ pub(super) fn stopped(pending: u64) {
 pub(super) const NOT_STARTED: &str =
     "degraded: inotify is not available; scanning all watches once a minute instead";
 
-pub(super) fn watcher_not_started(err: &std::io::Error) {
+pub(super) fn watcher_not_started(err: &WatchStartError) {
     tracing::error!(
         event = "watch_degraded",
-        error = %err,
-        fix = "sysctl fs.inotify.max_user_instances=1024",
-        "{NOT_STARTED}",
+        error = error_chain(err),
+        fix = err.fix(),
+        "{NOT_STARTED}"
     );
 }
 
-/// Returns the state of a degraded watcher, with the command that repairs it.
+/// Returns the state of a degraded watcher, with the command or the setting that repairs it.
 pub(super) fn degraded_message(degraded: &WatchGaps) -> String {
-    let WatchGaps { needed, unwatched, not_entered, example } = degraded;
-    let mut message = "degraded: ".to_owned();
+    let WatchGaps { needed, unwatched, not_entered, example, changed_elsewhere } = degraded;
+    let mut gaps = Vec::new();
     if *unwatched > 0 {
         let watched = needed - unwatched;
         let advised = (needed * 2).next_power_of_two().max(WATCHES_ADVISED);
-        message += &format!(
+        gaps.push(format!(
             "expected {needed} inotify watches, found {watched}; scanning the other directories instead; \
              to watch all, run sysctl fs.inotify.max_user_watches={advised}"
-        );
+        ));
     }
     if let Some(example) = example {
-        let separator = if *unwatched > 0 { "; " } else { "" };
-        message += &format!(
-            "{separator}no right to enter {directories}, such as {example:?}; give the agent the right \
-             to read them",
+        gaps.push(format!(
+            "no right to enter {directories}, such as {example:?}; give the agent the right to read them",
             directories = directories(*not_entered)
-        );
+        ));
     }
-    message
+    for (root, filesystem) in changed_elsewhere {
+        gaps.push(format!(
+            "changes of {root:?} that are made past its mount ({filesystem}) raise no event; scans find \
+             them, each minute with poll: true in this watch"
+        ));
+    }
+    format!("degraded: {}", gaps.join("; "))
 }
 
 fn directories(count: usize) -> String {
@@ -90,15 +94,6 @@ fn directories(count: usize) -> String {
 
 pub(super) fn watch_degraded(message: &str) {
     tracing::warn!(event = "watch_degraded", "{message}");
-}
-
-pub(super) fn events_missed_elsewhere(watch: &Watch) {
-    tracing::warn!(
-        event = "watch_events_missed",
-        watch = %watch.root.display(),
-        "changes that are made past this mount raise no event; scans find them, each minute with \
-         poll: true in this watch"
-    );
 }
 
 pub(super) fn live_databases(watch: &Watch, found: &LiveDatabases) {

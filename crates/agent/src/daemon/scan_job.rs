@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
-use crate::daemon::log_origin::origin_decided;
-use crate::daemon::origin_query::{OriginQuery, QueryError};
+use crate::daemon::log_watch_history::watch_history_decided;
+use crate::daemon::watch_history_query::{QueryError, WatchHistoryQuery};
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::database::{Change, Reader};
 use crate::files::confined_fs::{Root, RootId};
@@ -24,9 +24,9 @@ use crate::scanning::scan::{Scan, ScanError, ScanReport};
 use crate::scanning::walk::RootError;
 use crate::states::decide::{FilePolicy, State, UploadExisting};
 use crate::states::existing_files::{
-    WatchState, confirm_before_ns, has_no_origin, upload_existing,
+    WatchState, confirm_before_ns, has_no_history, upload_existing,
 };
-use crate::states::origin::{LossEvidence, Origin, decide_origin};
+use crate::states::watch_history::{LossEvidence, WatchHistory, decide_watch_history};
 use crate::watching::{WatchGaps, WatcherHandle};
 use s3up_core::error_chain;
 
@@ -37,7 +37,7 @@ pub(super) struct PendingFiles {
     /// The root of the watch when the scan started; `None` if it is not open yet.
     pub(super) root: Option<RootId>,
     /// Decided by this scan.
-    pub(super) origin: Option<Origin>,
+    pub(super) history: Option<WatchHistory>,
     pub(super) files: Vec<(Name, Identity)>,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct ScanJob {
     /// `scan.upload_existing`.
     pub(super) upload_existing: bool,
     /// Number of tries so far to find out whether a database was lost.
-    pub(super) origin_tries: u32,
+    pub(super) history_tries: u32,
     pub(super) watcher: Option<WatcherHandle>,
     pub(super) gateway: GatewayClient,
     pub(super) reader: Reader,
@@ -78,7 +78,7 @@ impl ScanJob {
     pub(super) async fn run(mut self) -> Vec<ScanResult> {
         let mut watches = Vec::new();
         for mut to_scan in std::mem::take(&mut self.watches) {
-            let undecided = self.decide_origin(&mut to_scan).await.err();
+            let undecided = self.decide_watch_history(&mut to_scan).await.err();
             watches.push((to_scan, undecided));
         }
         let mut results = Vec::new();
@@ -111,17 +111,17 @@ impl ScanJob {
 
     /// Decides whether the database of the watch was lost, unless that is known. Fails if existing
     /// files could be baseline and the gateway does not answer.
-    async fn decide_origin(&self, to_scan: &mut WatchToScan) -> Result<(), QueryError> {
+    async fn decide_watch_history(&self, to_scan: &mut WatchToScan) -> Result<(), QueryError> {
         let WatchToScan { watch, policy, state } = to_scan;
-        if !has_no_origin(state) {
+        if !has_no_history(state) {
             return Ok(());
         }
-        let query = OriginQuery {
+        let query = WatchHistoryQuery {
             watch,
             policy: policy.clone(),
             reader: &self.reader,
             gateway: &self.gateway,
-            tries: self.origin_tries,
+            tries: self.history_tries,
         };
         let evidence = match query.ask().await {
             Ok(stored) => LossEvidence::Stored(stored),
@@ -130,16 +130,16 @@ impl ScanJob {
             }
             Err(err) => return Err(err),
         };
-        let origin = decide_origin(&evidence);
-        origin_decided(watch, &evidence);
-        let change = Change::WatchOrigin { root: watch.local_prefix(), origin };
+        let history = decide_watch_history(&evidence);
+        watch_history_decided(watch, &evidence);
+        let change = Change::WatchHistory { root: watch.local_prefix(), history };
         self.record(change, OnCommit::Ignore).await;
-        state.origin = Some(origin);
+        state.history = Some(history);
         policy.upload_existing = upload_existing(self.upload_existing, Some(state));
         policy.confirm_before_ns = confirm_before_ns(Some(state));
         // Uploads wait for it, and a scan waits for uploads once many files are found.
-        let (watch, origin) = (watch.index, Some(origin));
-        let found = PendingFiles { watch, root: None, origin, files: Vec::new() };
+        let (watch, history) = (watch.index, Some(history));
+        let found = PendingFiles { watch, root: None, history, files: Vec::new() };
         // Fails if the agent stops.
         self.pending_files.send(found).await.ok();
         Ok(())
@@ -163,8 +163,8 @@ impl ScanJob {
                     State::Baseline { recorded: true } | State::Protected | State::Problem(_) => {}
                 }
             }
-            let (root, origin) = (Some(root), None);
-            let found = PendingFiles { watch: watch.index, root, origin, files: pending };
+            let (root, history) = (Some(root), None);
+            let found = PendingFiles { watch: watch.index, root, history, files: pending };
             if !found.files.is_empty() && self.pending_files.send(found).await.is_err() {
                 return Err(ScanError::interrupted(watch));
             }

@@ -72,6 +72,12 @@ const DELETED: &str = "
        AND locally_deleted IS NOT NULL AND deleting_as IS NULL
      ORDER BY local_path LIMIT ?4";
 
+/// The agent counts them for each heartbeat, so the other rows must not cost anything.
+const DELETED_COUNT: &str = "
+    SELECT count(*) AS files, coalesce(sum(file_size), 0) AS bytes
+      FROM files
+     WHERE local_path >= ?1 AND local_path < ?2 AND locally_deleted IS NOT NULL";
+
 impl Reader {
     /// Returns up to [`LOOKUP_MAX`] files below `prefix` that follow `after` and have no problem.
     pub async fn cleanup_page(
@@ -96,15 +102,8 @@ impl Reader {
 
     /// Returns number and size of the files below `prefix` that a cleanup deleted.
     pub async fn deleted_count(&self, prefix: &str) -> Result<FileCount, DatabaseError> {
-        let row = sqlx::query(
-            "SELECT count(*) AS files, coalesce(sum(file_size), 0) AS bytes FROM files \
-             WHERE local_path >= ?1 AND local_path < ?2 AND locally_deleted IS NOT NULL",
-        )
-        .bind(prefix)
-        .bind(after_all(prefix))
-        .fetch_one(self.pool())
-        .await
-        .map_err(DatabaseError::Read)?;
+        let query = sqlx::query(DELETED_COUNT).bind(prefix).bind(after_all(prefix));
+        let row = query.fetch_one(self.pool()).await.map_err(DatabaseError::Read)?;
         let number = |column| get(&row, column).map(|n: i64| u64::try_from(n).unwrap_or(0));
         Ok(FileCount { files: number("files")?, bytes: number("bytes")? })
     }
@@ -214,4 +213,25 @@ fn deleted_row(row: &SqliteRow) -> Result<Option<DeletedRow>, DatabaseError> {
 fn digest(row: &SqliteRow) -> Result<Option<Sha256Digest>, DatabaseError> {
     let hex: Option<String> = get(row, "sha256")?;
     Ok(hex.and_then(|hex| Sha256Digest::parse_hex(&hex).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::AssertSqlSafe;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn deleted_files_are_counted_without_reading_the_rows_of_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("client.db");
+        let database = crate::database::open(&path).await.unwrap();
+
+        let query = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {DELETED_COUNT}"));
+        let plan = sqlx::query(query).bind("/").bind("0");
+        let plan = plan.fetch_one(database.reader.pool()).await.unwrap();
+
+        let detail: String = get(&plan, "detail").unwrap();
+        assert!(detail.contains("files_deleted"), "{detail}");
+    }
 }

@@ -10,8 +10,8 @@ use crate::states::agent_fact::AgentFact;
 use crate::states::counts::FileCount;
 use crate::states::decide::{FileRow, KnownFile, UploadedVersion};
 use crate::states::existing_files::WatchState;
-use crate::states::origin::Origin;
 use crate::states::problem::{ProblemKind, RecordedProblem};
+use crate::states::watch_history::WatchHistory;
 
 /// Maximum number of paths per query. A few hundred make the round trip cheap and
 /// keep the memory of a scan small.
@@ -118,10 +118,10 @@ impl Reader {
         .await
         .map_err(DatabaseError::Read)?;
         let Some(row) = row else { return Ok(None) };
-        let origin: Option<String> = get(&row, "origin")?;
+        let history: Option<String> = get(&row, "origin")?;
         Ok(Some(WatchState {
             known_since_ns: get(&row, "known_since_ns")?,
-            origin: origin.and_then(|text| Origin::parse(&text)),
+            history: history.and_then(|text| WatchHistory::parse(&text)),
             first_scan_at: get(&row, "first_scan_at")?,
             last_scan_at: get(&row, "last_scan_at")?,
             filesystem: get(&row, "filesystem")?,

@@ -18,8 +18,8 @@ use super::cleanup::{self, CleanupChange};
 use super::error::DatabaseError;
 use crate::files::identity::Identity;
 use crate::states::agent_fact::AgentFact;
-use crate::states::origin::Origin;
 use crate::states::problem::ProblemKind;
+use crate::states::watch_history::WatchHistory;
 
 /// Number of reports that are kept. The gateway takes none of a day that is longer ago.
 pub const REPORTS_MAX: usize = 31;
@@ -71,9 +71,9 @@ pub enum Change {
         known_since_ns: i64,
     },
     /// It is decided whether the database of the watch was lost.
-    WatchOrigin {
+    WatchHistory {
         root: String,
-        origin: Origin,
+        history: WatchHistory,
     },
     /// A scan of the watch completed.
     WatchScanned {
@@ -186,11 +186,7 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
             delete(transaction, &["problems"], &upload.local_path).await
         }
         Change::Baseline { local_path, identity } => {
-            let query = sqlx::query(
-                "INSERT OR REPLACE INTO baseline (file_size, mtime_ns, ctime_ns, inode, device, local_path) \
-                 VALUES (?, ?, ?, ?, ?, ?)",
-            );
-            execute(transaction, bind_identity(query, identity).bind(local_path)).await
+            baseline(transaction, local_path, identity).await
         }
         Change::Problem { local_path, kind, reason, identity, config, at } => {
             let query = bind_identity(sqlx::query(INSERT_PROBLEM), identity)
@@ -207,13 +203,7 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
         Change::RetryTaken { local_path } => {
             delete(transaction, &["retry_requests"], local_path).await
         }
-        Change::Forget { local_path } => {
-            // That a cleanup deleted a file is no news, and its row says where it is.
-            let query =
-                sqlx::query("DELETE FROM files WHERE local_path = ? AND locally_deleted IS NULL");
-            execute(transaction, query.bind(local_path)).await?;
-            delete(transaction, &["baseline", "problems"], local_path).await
-        }
+        Change::Forget { local_path } => forget(transaction, local_path).await,
         Change::WatchSeen { root, known_since_ns } => {
             let query = sqlx::query(
                 "INSERT INTO watch_state (local_path, known_since_ns) VALUES (?, ?) \
@@ -221,9 +211,9 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
             );
             execute(transaction, query.bind(root).bind(known_since_ns)).await
         }
-        Change::WatchOrigin { root, origin } => {
+        Change::WatchHistory { root, history } => {
             let query = sqlx::query("UPDATE watch_state SET origin = ? WHERE local_path = ?");
-            execute(transaction, query.bind(origin.as_str()).bind(root)).await
+            execute(transaction, query.bind(history.as_str()).bind(root)).await
         }
         Change::WatchScanned { root, at, filesystem } => {
             let query = sqlx::query(
@@ -247,6 +237,26 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
             cleanup::write(transaction, local_path, change).await
         }
     }
+}
+
+async fn baseline(
+    transaction: &mut Transaction<'_, Sqlite>,
+    local_path: &str,
+    identity: &Identity,
+) -> sqlx::Result<()> {
+    let query = sqlx::query(
+        "INSERT OR REPLACE INTO baseline (file_size, mtime_ns, ctime_ns, inode, device, local_path) \
+         VALUES (?, ?, ?, ?, ?, ?)",
+    );
+    execute(transaction, bind_identity(query, identity).bind(local_path)).await
+}
+
+/// Forgets a file that is gone from the host. The row of one that a cleanup deleted stays, because
+/// it says where the file is.
+async fn forget(transaction: &mut Transaction<'_, Sqlite>, local_path: &str) -> sqlx::Result<()> {
+    let query = sqlx::query("DELETE FROM files WHERE local_path = ? AND locally_deleted IS NULL");
+    execute(transaction, query.bind(local_path)).await?;
+    delete(transaction, &["baseline", "problems"], local_path).await
 }
 
 async fn report_created(

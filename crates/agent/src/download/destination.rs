@@ -34,7 +34,16 @@ pub enum Existing {
 pub(super) enum Destination {
     /// A pipe or a device.
     Stream(File),
-    File(Replacement),
+    File(FilePlace),
+}
+
+/// The place of a file that is not created yet.
+#[derive(Debug)]
+pub(super) struct FilePlace {
+    /// The target, with symlinks resolved.
+    path: PathBuf,
+    existing: Existing,
+    mode_before: Option<u32>,
 }
 
 /// A temporary file that becomes the target.
@@ -61,7 +70,10 @@ pub(super) fn open(path: &Path, existing: Existing) -> Result<Destination, Downl
         Err(err) if err.kind() == io::ErrorKind::NotFound => {
             // A symlink whose target is missing exists, too.
             let exists = path.symlink_metadata().is_ok();
-            return if exists { Err(failed(err)) } else { create(path, existing, None) };
+            return match exists {
+                true => Err(failed(err)),
+                false => Ok(place(path.to_owned(), existing, None)),
+            };
         }
         Err(err) => return Err(failed(err)),
     };
@@ -77,30 +89,36 @@ pub(super) fn open(path: &Path, existing: Existing) -> Result<Destination, Downl
         Existing::Keep => Err(DownloadError::Exists { path: path.to_owned() }),
         Existing::Overwrite => {
             let resolved = path.canonicalize().map_err(failed)?;
-            create(&resolved, existing, Some(&found))
+            Ok(place(resolved, existing, Some(&found)))
         }
     }
 }
 
-/// Creates a temporary file beside `path`. An error names `path`, which is what the
-/// user knows.
-fn create(
-    path: &Path,
-    existing: Existing,
-    found: Option<&Metadata>,
-) -> Result<Destination, DownloadError> {
-    let failed = |source| DownloadError::Write { path: path.to_owned(), source };
-    let unique = getrandom::u64().unwrap_or_default();
-    let partial = path.with_file_name(format!(".s3up-{unique:016x}"));
-    let mut options = File::options();
-    options.write(true).create_new(true);
+fn place(path: PathBuf, existing: Existing, found: Option<&Metadata>) -> Destination {
     let mode_before = found.map(|found| found.permissions().mode());
-    if mode_before.is_some() {
-        options.mode(PRIVATE);
+    Destination::File(FilePlace { path, existing, mode_before })
+}
+
+impl FilePlace {
+    /// Creates the temporary file for a file with this metadata. Other users cannot read it, unless
+    /// no mode is known that the file could get at its end.
+    pub(super) fn create(self, metadata: FileMetadata) -> Result<Replacement, DownloadError> {
+        let FilePlace { path, existing, mode_before } = self;
+        let unique = getrandom::u64().unwrap_or_default();
+        let partial = path.with_file_name(format!(".s3up-{unique:016x}"));
+        let mut options = File::options();
+        options.write(true).create_new(true);
+        if metadata.mode.or(mode_before).is_some() {
+            options.mode(PRIVATE);
+        }
+        match options.open(&partial) {
+            Ok(writer) => {
+                Ok(Replacement { writer, partial, path, existing, mode_before, kept: false })
+            }
+            // The error names the path that the user knows.
+            Err(source) => Err(DownloadError::Write { path, source }),
+        }
     }
-    let writer = options.open(&partial).map_err(failed)?;
-    let path = path.to_owned();
-    Ok(Destination::File(Replacement { writer, partial, path, existing, mode_before, kept: false }))
 }
 
 impl Replacement {

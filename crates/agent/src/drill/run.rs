@@ -24,8 +24,9 @@ use crate::restore::error::RestoreError;
 use crate::restore::fetch::Received;
 use crate::restore::observe;
 use crate::restore::run::fetch_files;
-use crate::restore::summary::{FAILURES_MAX, Failure, Tally};
+use crate::restore::summary::{FAILURES_MAX, Failure};
 use crate::sample::Sample;
+use crate::states::counts::FileCount;
 use crate::states::decide::KnownFile;
 
 #[derive(Clone, Debug)]
@@ -65,8 +66,8 @@ pub enum DrillError {
 /// The result of a drill.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct DrillSummary {
-    pub passed: Tally,
-    pub failed: Tally,
+    pub passed: FileCount,
+    pub failed: FileCount,
     /// Files among `passed` that were compared with the record of this host.
     pub compared_with_host: u64,
     pub failures: Vec<Failure>,
@@ -239,11 +240,11 @@ impl Drill<'_> {
     fn add(&mut self, file: &RemoteFile, expected: ExpectedDigests, result: Result<(), String>) {
         match result {
             Ok(()) => {
-                self.summary.passed.add(file.size);
+                self.summary.passed.add_file(file.size);
                 self.summary.compared_with_host += u64::from(expected.host.is_some());
             }
             Err(reason) => {
-                self.summary.failed.add(file.size);
+                self.summary.failed.add_file(file.size);
                 if self.summary.failures.len() < FAILURES_MAX {
                     self.summary.failures.push(Failure { path: file.path.to_string(), reason });
                 }

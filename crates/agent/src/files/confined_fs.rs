@@ -66,9 +66,9 @@ impl Root {
         Filesystem::may_lack_change_times(&self.fd)
     }
 
-    /// True if files of this filesystem may change without an event.
-    pub fn is_changed_elsewhere(&self) -> io::Result<bool> {
-        Filesystem::is_changed_elsewhere(&self.fd)
+    /// Returns the type of this filesystem if its files may change without an event.
+    pub fn changed_elsewhere(&self) -> io::Result<Option<&'static str>> {
+        Filesystem::changed_elsewhere(&self.fd)
     }
 
     pub fn id(&self) -> RootId {

@@ -34,15 +34,15 @@ const WRITES_PAGES: [i64; 2] = [0xEF53, 0x5846_5342];
 /// It is not in the other lists, and has change times.
 const OVERLAY: i64 = 0x794C_7630;
 /// Types whose files may change without an event here: through another host, or in the directory that
-/// a program serves.
-const CHANGED_ELSEWHERE: [i64; 7] = [
-    0x6573_5546, // FUSE
-    0x6969,      // NFS
-    0xFF53_4D42, // CIFS
-    0xFE53_4D42, // SMB 2
-    0x0102_1997, // 9p
-    0x00C3_6400, // Ceph
-    0x5346_414F, // AFS
+/// a program serves. The names are for people.
+const CHANGED_ELSEWHERE: [(i64, &str); 7] = [
+    (0x6573_5546, "FUSE"),
+    (0x6969, "NFS"),
+    (0xFF53_4D42, "SMB"),
+    (0xFE53_4D42, "SMB"),
+    (0x0102_1997, "9P"),
+    (0x00C3_6400, "Ceph"),
+    (0x5346_414F, "AFS"),
 ];
 
 /// The parts of a file's identity that count on a filesystem.
@@ -115,9 +115,9 @@ impl Filesystem {
         Ok(Filesystem::of_type(number) == Filesystem::UNKNOWN && number != OVERLAY)
     }
 
-    /// True if files may change without an event here.
-    pub fn is_changed_elsewhere(file: impl AsFd) -> io::Result<bool> {
-        Ok(CHANGED_ELSEWHERE.contains(&fstatfs(file)?.f_type))
+    /// Returns the name of the type if its files may change without an event here.
+    pub fn changed_elsewhere(file: impl AsFd) -> io::Result<Option<&'static str>> {
+        Ok(changed_elsewhere(fstatfs(file)?.f_type))
     }
 
     fn of_type(number: i64) -> Filesystem {
@@ -134,9 +134,32 @@ impl Filesystem {
     }
 }
 
+fn changed_elsewhere(number: i64) -> Option<&'static str> {
+    let found = CHANGED_ELSEWHERE.iter().find(|(listed, _)| *listed == number)?;
+    Some(found.1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_of_other_hosts_and_of_programs_change_elsewhere() {
+        #[rustfmt::skip]
+        let cases = [
+            (0xEF53,      None),
+            (0x9123_683E, None),
+            (0x0102_1994, None),
+            (0x794C_7630, None),
+            (0x6573_5546, Some("FUSE")),
+            (0x6969,      Some("NFS")),
+            (0xFF53_4D42, Some("SMB")),
+            (0xFE53_4D42, Some("SMB")),
+        ];
+        for (number, want) in cases {
+            assert_eq!(changed_elsewhere(number), want, "{number:x}");
+        }
+    }
 
     #[test]
     fn an_unlisted_type_is_trusted_least() {

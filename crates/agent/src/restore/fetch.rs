@@ -79,7 +79,7 @@ enum FetchError {
     Length { expected: u64, found: u64 },
     #[error("expected SHA-256 {expected}, found {found}")]
     Digest { expected: Sha256Digest, found: Sha256Digest },
-    #[error("write it: {}", explain(.0))]
+    #[error("write the file: {}", explain(.0))]
     Write(io::Error),
 }
 

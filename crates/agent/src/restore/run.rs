@@ -357,7 +357,7 @@ impl Executor<'_> {
         let failure = match fetched {
             Ok(Fetched { verified, metadata_error }) => {
                 self.failures_in_a_row = 0;
-                self.summary.restored.add(remote.size);
+                self.summary.restored.add_file(remote.size);
                 self.summary.without_digest += u64::from(!verified);
                 self.summary.metadata_refused += u64::from(metadata_error.is_some());
                 (self.ended)(remote, None);

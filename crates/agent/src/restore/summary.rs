@@ -4,22 +4,10 @@ use serde::Serialize;
 
 use super::plan::{MetadataStep, Step, WholeReason};
 use crate::remote_files::remote_file::RemoteFile;
+use crate::states::counts::FileCount;
 
 /// Maximum number of failures that are kept for the summary. Each is logged as well.
 pub const FAILURES_MAX: usize = 1000;
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
-    pub files: u64,
-    pub bytes: u64,
-}
-
-impl Tally {
-    pub fn add(&mut self, bytes: u64) {
-        self.files += 1;
-        self.bytes += bytes;
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
@@ -30,10 +18,10 @@ pub struct Failure {
 /// The result of a restore.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RestoreSummary {
-    pub restored: Tally,
+    pub restored: FileCount,
     /// Files that were whole already.
-    pub skipped: Tally,
-    pub failed: Tally,
+    pub skipped: FileCount,
+    pub failed: FileCount,
     /// Files among `restored` and `skipped` of which the gateway does not know the SHA-256.
     pub without_digest: u64,
     /// Files among `skipped` that got their mode and their time.
@@ -48,26 +36,26 @@ pub struct RestoreSummary {
 /// The plan of a restore, in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PlanSummary {
-    pub create: Tally,
-    pub replace: Tally,
+    pub create: FileCount,
+    pub replace: FileCount,
     /// Files that are whole already.
-    pub skip: Tally,
+    pub skip: FileCount,
     /// Files among `skip` whose mode or time differs; they are set with `--overwrite`.
     pub metadata_differs: u64,
     /// Files among `create` and `replace` that S3 returns only once they are thawed.
-    pub archived: Tally,
-    pub conflicts: Tally,
+    pub archived: FileCount,
+    pub conflicts: FileCount,
     pub failures: Vec<Failure>,
 }
 
 impl RestoreSummary {
     pub fn add_whole(&mut self, file: &RemoteFile, whole: WholeReason) {
-        self.skipped.add(file.size);
+        self.skipped.add_file(file.size);
         self.without_digest += u64::from(whole == WholeReason::SameSizeAndTime);
     }
 
     pub fn add_failure(&mut self, file: &RemoteFile, reason: String) {
-        self.failed.add(file.size);
+        self.failed.add_file(file.size);
         add_failure(&mut self.failures, file, reason);
     }
 }
@@ -76,26 +64,26 @@ impl PlanSummary {
     pub fn add(&mut self, file: &RemoteFile, step: &Step) {
         let is_fetched = match step {
             Step::Create => {
-                self.create.add(file.size);
+                self.create.add_file(file.size);
                 true
             }
             Step::Replace => {
-                self.replace.add(file.size);
+                self.replace.add_file(file.size);
                 true
             }
             Step::Skip(_, metadata) => {
-                self.skip.add(file.size);
+                self.skip.add_file(file.size);
                 self.metadata_differs += u64::from(*metadata != MetadataStep::Same);
                 false
             }
             Step::Refuse(conflict) => {
-                self.conflicts.add(file.size);
+                self.conflicts.add_file(file.size);
                 add_failure(&mut self.failures, file, conflict.to_string());
                 false
             }
         };
         if is_fetched && file.is_archived() {
-            self.archived.add(file.size);
+            self.archived.add_file(file.size);
         }
     }
 }

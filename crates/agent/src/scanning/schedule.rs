@@ -32,6 +32,11 @@ pub enum Discovery {
 }
 
 impl ScanIntervals {
+    /// True if every watch is scanned at least as often as a polled one.
+    pub fn are_polling(&self) -> bool {
+        self.every <= self.poll_every
+    }
+
     /// Returns the time until the next scan of a watch, whose last one took `took`. `random` is
     /// from 0 to 1.
     pub fn until_next(&self, discovery: Discovery, took: Duration, random: f64) -> Duration {
@@ -69,5 +74,6 @@ mod tests {
             let next = intervals.until_next(discovery, Duration::from_secs(took), random);
             assert_eq!(next, Duration::from_secs(want), "{situation}");
         }
+        assert_eq!((hour.are_polling(), minute.are_polling()), (false, true));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::ops::{Add, AddAssign};
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+use serde::Serialize;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FileCount {
     pub files: u64,
     pub bytes: u64,

@@ -115,7 +115,7 @@ pub enum PendingReason {
     /// lost. The gateway is asked first.
     Unconfirmed,
     /// It is not known yet whether the file is baseline.
-    OriginUnknown,
+    HistoryUnknown,
     /// The file had a problem that may have passed.
     Retried,
 }
@@ -251,7 +251,7 @@ fn decide_unknown_file(disk: &Identity, policy: &FilePolicy) -> State {
             State::Baseline { recorded: false }
         }
         UploadExisting::Undecided { wall_ns } if disk.ctime_ns < wall_ns => {
-            State::Pending(PendingReason::OriginUnknown)
+            State::Pending(PendingReason::HistoryUnknown)
         }
         UploadExisting::Yes
         | UploadExisting::BaselineIsComplete
@@ -296,9 +296,9 @@ impl fmt::Display for PendingReason {
             PendingReason::ChangedSinceBaseline => "changed since the baseline",
             PendingReason::UploadExisting => "scan.upload_existing is true",
             PendingReason::RemotePathChanged => "remote path changed",
-            PendingReason::BackAfterCleanup => "deleted by a cleanup, and there again",
+            PendingReason::BackAfterCleanup => "deleted by a cleanup, and created again",
             PendingReason::Unconfirmed => "not confirmed by the gateway yet",
-            PendingReason::OriginUnknown => {
+            PendingReason::HistoryUnknown => {
                 "the gateway has not said yet whether it knows the file"
             }
             PendingReason::Retried => "retried after a problem",

@@ -24,7 +24,7 @@ impl BatchSwitch {
                 event = "batches_paused",
                 reason,
                 retry_seconds = PAUSE.as_secs(),
-                "a batch did not reach the gateway as one; sending each file by itself for an hour"
+                "the gateway did not receive a batch as one request; sending each file by itself for an hour"
             );
         }
     }

@@ -25,8 +25,8 @@ pub(super) fn check_still_pending(
     };
     let observed = ObservedFile { identity, filesystem, evidence: task.writes.evidence };
     match (decide(&observed, &remote_path, known, &task.policy), remote_path) {
-        (State::Pending(PendingReason::OriginUnknown), _) => {
-            let reason = PendingReason::OriginUnknown.to_string();
+        (State::Pending(PendingReason::HistoryUnknown), _) => {
+            let reason = PendingReason::HistoryUnknown.to_string();
             Err(Outcome::NotObserved { reason })
         }
         (State::Pending(reason), Ok(remote_path)) => Ok((remote_path, reason)),

@@ -66,8 +66,8 @@ impl fmt::Display for Finding {
             Finding::GatewayDiffers => f.write_str("the gateway has other content"),
             Finding::DeletedAndLost(verdict) => write!(
                 f,
-                "deleted by cleanup, and the gateway does not have it as it was: expected Unchanged, \
-                 found {verdict:?}; check its older versions (s3up list PATH --versions)"
+                "deleted by cleanup: expected the deleted content at the gateway, found {verdict:?}; \
+                 check its older versions (s3up list PATH --versions)"
             ),
             Finding::NotCompared(verdict) => {
                 write!(f, "expected a verdict of the gateway, found {verdict:?}")

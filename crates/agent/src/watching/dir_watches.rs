@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::inotify::{self, ReadFlags, WatchFlags};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::kernel_events::KernelEvent;
@@ -51,6 +52,8 @@ pub(super) struct DirWatches {
     descriptors: BTreeMap<Name, i32>,
     /// Directories that are not watched, and why.
     unwatched: BTreeMap<Name, Obstacle>,
+    /// Filesystems of the watches whose files may change without an event.
+    changed_elsewhere: BTreeMap<WatchIndex, &'static str>,
     /// Number of the last pass over a whole watch. A directory with an older
     /// number was not found by that pass, so it no longer exists.
     pass: u64,
@@ -79,6 +82,21 @@ pub(super) fn lists_dirs(flags: ReadFlags) -> bool {
     flags.contains(ReadFlags::ISDIR) && flags.intersects(ENTERED)
 }
 
+/// Fails if no directory can be watched by its descriptor, as all of them are: there is no `/proc`.
+pub(super) fn probe(fd: &OwnedFd) -> io::Result<()> {
+    let root = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    match inotify::add_watch(fd, path_of(&root), EVENTS) {
+        Ok(descriptor) => Ok(inotify::remove_watch(fd, descriptor)?),
+        Err(err @ (Errno::NOENT | Errno::NOTDIR)) => Err(err.into()),
+        // A limit, which is reported with the directories that it concerns.
+        Err(_) => Ok(()),
+    }
+}
+
+fn path_of(directory: impl AsFd) -> String {
+    format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd())
+}
+
 impl DirWatches {
     pub(super) fn new(fd: Arc<OwnedFd>, watches: Vec<Arc<Watch>>) -> DirWatches {
         DirWatches {
@@ -87,6 +105,7 @@ impl DirWatches {
             dirs: HashMap::new(),
             descriptors: BTreeMap::new(),
             unwatched: BTreeMap::new(),
+            changed_elsewhere: BTreeMap::new(),
             pass: 0,
         }
     }
@@ -98,6 +117,7 @@ impl DirWatches {
         if watch.poll {
             return self.degraded();
         }
+        self.note_filesystem(&watch);
         self.unwatched.retain(|name, _| name.watch != index);
         self.pass += 1;
         // A missing root has no directories; the scan that follows reports it.
@@ -105,6 +125,20 @@ impl DirWatches {
         let pass = self.pass;
         self.remove_beneath_if(&watch.name(Path::new("")), |directory| directory.pass != pass);
         self.degraded()
+    }
+
+    /// Notes whether events can report every change of a watch. A root that cannot be opened may be
+    /// back under its filesystem, and a scan reports it.
+    fn note_filesystem(&mut self, watch: &Watch) {
+        match Root::open(&watch.root).and_then(|root| root.changed_elsewhere()) {
+            Ok(Some(filesystem)) => {
+                self.changed_elsewhere.insert(watch.index, filesystem);
+            }
+            Ok(None) => {
+                self.changed_elsewhere.remove(&watch.index);
+            }
+            Err(_) => {}
+        }
     }
 
     pub(super) fn apply(&mut self, events: Vec<KernelEvent>, report: &mut WatchEvents) {
@@ -206,8 +240,7 @@ impl DirWatches {
     }
 
     fn watch(&mut self, name: Name, directory: &Dir) {
-        let path = format!("/proc/self/fd/{}", directory.fd().as_fd().as_raw_fd());
-        match inotify::add_watch(&*self.fd, path, EVENTS) {
+        match inotify::add_watch(&*self.fd, path_of(directory.fd()), EVENTS) {
             Ok(descriptor) => {
                 self.forget(descriptor);
                 if let Some(old) = self.descriptors.insert(name.clone(), descriptor) {
@@ -289,12 +322,14 @@ impl DirWatches {
             Some(self.watches.get(usize::from(name.watch))?.root.join(&name.path))
         });
         let needed = self.dirs.len() + unwatched;
-        (!self.unwatched.is_empty()).then_some(WatchGaps {
-            needed,
-            unwatched,
-            not_entered,
-            example,
-        })
+        let root =
+            |index: WatchIndex| self.watches.get(usize::from(index)).map(|it| it.root.clone());
+        let elsewhere = self.changed_elsewhere.iter();
+        let changed_elsewhere: Vec<_> = elsewhere
+            .filter_map(|(index, filesystem)| Some((root(*index)?, *filesystem)))
+            .collect();
+        let gaps = WatchGaps { needed, unwatched, not_entered, example, changed_elsewhere };
+        (!gaps.is_empty()).then_some(gaps)
     }
 }
 

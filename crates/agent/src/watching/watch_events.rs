@@ -19,7 +19,7 @@ pub struct WatchEvents {
     pub degraded: Option<Option<WatchGaps>>,
 }
 
-/// Directories that are not watched.
+/// Directories that are not watched, and watches whose events are not all of their changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchGaps {
     pub needed: usize,
@@ -30,6 +30,14 @@ pub struct WatchGaps {
     pub not_entered: usize,
     /// One of them.
     pub example: Option<PathBuf>,
+    /// Roots of the watches whose files may change without an event, with their filesystems.
+    pub changed_elsewhere: Vec<(PathBuf, &'static str)>,
+}
+
+impl WatchGaps {
+    pub fn is_empty(&self) -> bool {
+        self.unwatched == 0 && self.not_entered == 0 && self.changed_elsewhere.is_empty()
+    }
 }
 
 /// Maximum number of files in one report. Watches of further files are scanned

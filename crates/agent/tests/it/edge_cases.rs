@@ -174,7 +174,7 @@ fn each_edge_case_of_watching_has_a_test_with_events_and_one_with_scans() {
 }
 
 /// Returns the names of all tests in the sources below a directory.
-fn tests_below(directory: &Path) -> BTreeSet<String> {
+pub fn tests_below(directory: &Path) -> BTreeSet<String> {
     let mut tests = BTreeSet::new();
     for entry in fs::read_dir(directory).expect("a directory") {
         let path = entry.expect("an entry").path();

@@ -64,6 +64,8 @@ async fn assert_documented(kinds: &[Kind]) {
 /// Results of all ways on one filesystem.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Row {
+    /// State of the watcher: `ok` or `degraded`.
+    watcher: String,
     /// The filesystem does not support them.
     not_possible: Vec<String>,
     /// Found by a scan, and not by an event.
@@ -84,6 +86,8 @@ async fn every_way(kind: Kind) -> Option<Row> {
     let mut ways = Ways::prepare(&watched, &mount, "watched");
     let agent = watched.started().await;
     until("all are protected", async || watched.status().await.total.pending.files == 0).await;
+    let watcher = watched.status().await.watcher.expect("a state of the watcher").to_string();
+    row.watcher = watcher.split(':').next().unwrap_or_default().to_owned();
     let results = ways.run();
     let start = s3up_testkit::CLOCK.start();
     let mut by_event = ways.stored(&watched).await;
@@ -121,7 +125,7 @@ async fn every_way(kind: Kind) -> Option<Row> {
 
 impl Row {
     fn line(&self, kind: Kind) -> String {
-        let mut line = format!("| {} ", kind.name());
+        let mut line = format!("| {} | {} ", kind.name(), self.watcher);
         for list in [&self.by_scan, &self.by_event_only, &self.not_found, &self.not_possible] {
             let names: Vec<_> = list.iter().map(|name| plain(name)).collect();
             write!(line, "| {} ", if names.is_empty() { "-".to_owned() } else { names.join(", ") })

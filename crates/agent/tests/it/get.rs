@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::fixture::{Host, World, noise};
+use crate::fixture::{Host, World, noise, until};
 use crate::process::Process;
 
 #[tokio::test]
@@ -113,6 +113,83 @@ async fn the_time_and_the_mode_that_the_file_had_on_its_host_are_set() {
     let fetched = fs::metadata(host.dir.path().join("file")).unwrap();
     assert_eq!(fetched.modified().unwrap(), date);
     assert_eq!(fetched.permissions().mode() & 0o7777, 0o640);
+}
+
+#[tokio::test]
+async fn a_key_that_may_only_list_and_download_gets_and_restores_files() {
+    let mut world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("file", "content");
+    host.scan().await;
+    world.restart_with("allow: [list, download]").await;
+    let target = host.dir.path().join("target");
+
+    let got = get(&host, &["uploads/file", "-o", "-"]).await;
+    let missing = get(&host, &["uploads/none", "-o", "-"]).await;
+    let restored = crate::restore::restore(&host, &["uploads"], &target).await;
+
+    assert_eq!((got.status.code(), got.stdout.as_slice()), (Some(0), &b"content"[..]), "{got:?}");
+    assert_eq!(missing.status.code(), Some(1));
+    let message = String::from_utf8_lossy(&missing.stderr).into_owned();
+    assert!(message.contains("the gateway has no such file"), "{message}");
+    assert_eq!(restored.code, Some(0), "{restored:?}");
+    assert_eq!(fs::read(target.join("file")).unwrap(), b"content");
+}
+
+#[tokio::test]
+async fn a_restore_key_restores_the_files_of_a_client_that_may_only_upload() {
+    const RESTORE_KEY: &str = "sk_restore_0123456789012345678901234567890123";
+    let mut world = World::start().await;
+    let client = format!("allow: [upload, exists], restore_keys: [{RESTORE_KEY}]");
+    world.restart_with(&client).await;
+    let mut host = Host::new(&world.url());
+    host.write("file", "content");
+    let uploaded = host.scan().await;
+    let target = host.dir.path().join("target");
+
+    let refused = crate::restore::restore(&host, &["uploads"], &target).await;
+    host.edit(crate::fixture::KEY, RESTORE_KEY);
+    let restored = crate::restore::restore(&host, &["uploads"], &target).await;
+    let drill = Process::output(&host, &["drill"]).await;
+    host.write("other", "not uploaded with this key");
+    let not_uploaded = Process::output(&host, &["scan"]).await;
+
+    assert!(uploaded.is_clean(), "{uploaded:?}");
+    assert!(refused.stderr.contains("403"), "{refused:?}");
+    assert_eq!(restored.code, Some(0), "{restored:?}");
+    assert_eq!(fs::read(target.join("file")).unwrap(), b"content");
+    assert_eq!(drill.code, Some(0), "{drill:?}");
+    assert!(not_uploaded.stdout.contains("0 files uploaded (0 B), 1 problem"), "{not_uploaded:?}");
+}
+
+#[tokio::test]
+async fn other_users_cannot_read_a_private_file_while_it_arrives() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("secret", noise(20 << 20));
+    let secret = host.up.join("secret");
+    fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+    host.scan().await;
+    world.slow(std::time::Duration::from_millis(100));
+    let into = host.dir.path().join("into");
+    fs::create_dir(&into).unwrap();
+    let target = into.join("secret");
+
+    let mut fetching =
+        Process::start(&host, &["get", "uploads/secret", "-o", target.to_str().unwrap()]);
+    let mut modes = std::collections::BTreeSet::new();
+    until("it is fetched", async || {
+        for entry in fs::read_dir(&into).unwrap() {
+            // It may get its name meanwhile.
+            modes.extend(entry.unwrap().metadata().map(|found| found.permissions().mode() & 0o777));
+        }
+        target.exists()
+    })
+    .await;
+
+    assert_eq!(fetching.wait().await, Some(0), "{}", fetching.log());
+    assert_eq!(modes, [0o600].into(), "the modes of the unfinished file");
+    assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Files that change more often than an upload takes.
 
+use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::fixture::{Host, MIB, World, noise, until};
+use crate::mounts::{Kind, Mount};
 
 /// Size of the file: an upload takes three seconds on the slow line.
 const BYTES: usize = 12 * MIB;
@@ -55,6 +58,112 @@ async fn a_long_file_that_keeps_changing_and_cannot_be_copied_is_a_problem() {
     assert!(problem.contains("expected at most 1.0 MiB (stability.spool_max_mb)"), "{problem}");
     writer.stop().await;
     agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_copy_shares_its_blocks_where_the_filesystem_can_and_is_spooled_up_to_a_limit_elsewhere()
+{
+    #[rustfmt::skip]
+    let cases = [
+        // filesystem  spool_max_mb  shares its blocks
+        (Kind::Btrfs,  1,            true),
+        (Kind::Xfs,    1,            true),
+        (Kind::Ext4,   20,           false),
+    ];
+    for (kind, spool_max_mb, is_shared) in cases {
+        let Some(mount) = Mount::new(kind) else { continue };
+        let world = World::start().await;
+        let line = SlowLine::start(&world.url()).await;
+        let mut host = Host::on(&line.url, &mount.path, kind.name());
+        let state = mount.path.join("state");
+        let database = host.dir.path().join("state/client.db");
+        host.edit(database.to_str().unwrap(), state.join("client.db").to_str().unwrap());
+        host.edit("max_attempts: 8", &format!("max_attempts: 8, spool_max_mb: {spool_max_mb}"));
+        host.write("image", noise(BYTES));
+        let agent = host.start().await;
+        let writer = Writer::start(host.up.join("image"));
+
+        let mut copy = None;
+        until("a copy is being uploaded", async || {
+            copy = extents_of_open_copy(&state.join("spool"));
+            copy.is_some()
+        })
+        .await;
+        let direct = Host::at(&host, &world.url());
+        until("a version is stored", async || direct.stored("image").await.is_some()).await;
+
+        let Extents { blocks, shared } = copy.expect("it was found");
+        // Blocks that the writer has changed since are shared no more.
+        let is_mostly_shared = shared * 10 > blocks * 9;
+        assert_eq!(is_mostly_shared, is_shared, "{kind:?}: {shared} of {blocks} blocks are shared");
+        assert!(is_shared || shared == 0, "{kind:?}: {shared} of {blocks} blocks are shared");
+        assert!(writer.wrote(&direct.content("image").await), "the stored content is of no moment");
+        writer.stop().await;
+        agent.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_keeps_changing_is_copied_no_more_often_than_configured() {
+    const EVERY: Duration = Duration::from_secs(6);
+    let world = World::start().await;
+    let line = SlowLine::start(&world.url()).await;
+    let mut host = Host::new(&line.url);
+    host.edit("max_attempts: 8", "max_attempts: 8, hot_interval_seconds: 6");
+    host.write("image", noise(BYTES));
+    let agent = host.start().await;
+    let writer = Writer::start(host.up.join("image"));
+    let direct = Host::at(&host, &world.url());
+    let start = s3up_testkit::CLOCK.start();
+
+    let (mut versions, mut stored_at) = (Vec::new(), Vec::new());
+    until("three versions are stored", async || {
+        let stored = direct.stored("image").await.and_then(|file| file.version_id);
+        if stored.is_some() && versions.last() != Some(&stored) {
+            versions.push(stored);
+            stored_at.push(start.elapsed());
+        }
+        versions.len() == 3
+    })
+    .await;
+
+    // The copy is made after the interval, and its upload takes three seconds.
+    let pauses: Vec<_> = stored_at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses.iter().all(|pause| *pause >= EVERY), "{pauses:?}");
+    let problem = host.status().await.watches[0].files.problems[0].problem.to_string();
+    assert!(problem.contains("changes more often than an upload takes"), "{problem}");
+    writer.stop().await;
+    agent.stop().await;
+}
+
+/// Blocks of a file.
+struct Extents {
+    blocks: u64,
+    /// Number of those that another file has, too.
+    shared: u64,
+}
+
+/// Returns the extents of a copy in the spool that this process has open. It has no name.
+fn extents_of_open_copy(spool: &Path) -> Option<Extents> {
+    let files = fs::read_dir("/proc/self/fd").expect("open files");
+    // A file may be closed meanwhile.
+    let is_copy = |file: &PathBuf| fs::read_link(file).is_ok_and(|name| name.starts_with(spool));
+    let copy = files.filter_map(|file| Some(file.ok()?.path())).find(is_copy)?;
+    let number = copy.file_name()?.to_str()?.to_owned();
+    let path = format!("/proc/{}/fd/{number}", std::process::id());
+    let output = Command::new("filefrag").args(["-v", "-s", &path]).output().expect("filefrag");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut extents = Extents { blocks: 0, shared: 0 };
+    for line in text.lines() {
+        // `0: 0.. 31: 3328.. 3359: 32: shared`
+        let fields: Vec<_> = line.split(':').map(str::trim).collect();
+        let [number, _, _, len, .., flags] = fields.as_slice() else { continue };
+        let (Ok(_), Ok(len)) = (number.parse::<u64>(), len.parse::<u64>()) else { continue };
+        extents.blocks += len;
+        extents.shared += if flags.contains("shared") { len } else { 0 };
+    }
+    // A copy that is not complete yet has no extents.
+    (extents.blocks * 4096 >= BYTES as u64).then_some(extents)
 }
 
 async fn until_hot(host: &Host) -> s3up::states::counts::StateCounts {

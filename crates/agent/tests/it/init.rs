@@ -71,6 +71,10 @@ async fn the_agent_that_init_configures_uploads_and_gets_a_file() {
     let got = run(&host, &["get", "uploads/hello.txt", "-o", "-"]).await;
     assert_eq!(text(&got.stdout), "hello\n");
 
+    fs::remove_file(&file).unwrap();
+    let json = init(&host, &[&options[..], &["--json"]].concat()).await;
+    assert_eq!(text(&json.stdout), format!("{{\"file\":\"{name}\",\"gateway_checked\":true}}\n"));
+
     let again = init(&host, &options).await;
 
     assert_eq!(again.status.code(), Some(1));

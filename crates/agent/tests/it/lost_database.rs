@@ -69,7 +69,7 @@ async fn a_key_that_may_not_ask_makes_no_baseline_and_says_so() {
     let mut scan = Process::start(&host, &["scan"]);
 
     assert_eq!(scan.wait().await, Some(0), "{}", scan.log());
-    assert!(scan.log().contains("event=origin_unknown"), "{}", scan.log());
+    assert!(scan.log().contains("event=watch_history_unknown"), "{}", scan.log());
     let total = host.status().await.total;
     assert_eq!((total.protected.files, total.baseline.files), (2, 0));
 }

@@ -30,6 +30,22 @@ async fn outputs_are_those_of_the_golden_files() {
     }
 }
 
+#[tokio::test]
+async fn json_outputs_are_those_of_the_golden_files() {
+    let mut world = World::start().await;
+    world.restart_with("max_file_size_mb: 1").await;
+    let host = Host::new(&world.url());
+    host.write("a.jpg", noise(300_000));
+    host.write("large.iso", noise(2 << 20));
+    prints(&host, &world.url(), "scan-json", &["scan", "--json"]).await;
+    prints(&host, &world.url(), "check-config-json", &["check-config", "--json"]).await;
+    let agent = host.started().await;
+
+    prints(&host, &world.url(), "retry-json", &["retry", "--json"]).await;
+
+    agent.stop().await;
+}
+
 async fn prints(host: &Host, url: &str, name: &str, arguments: &[&str]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_s3up"));
     command.arg("--config").arg(host.config_file()).args(arguments).stdin(Stdio::null());

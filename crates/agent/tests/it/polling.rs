@@ -10,7 +10,9 @@ use std::time::Duration;
 use s3up::states::watcher_state::WatcherState;
 
 use crate::fixture::{Host, World, until};
+use crate::mounts::{Kind, Mount};
 use crate::process::Process;
+use crate::reports::stored;
 
 const EACH_SECOND: Duration = Duration::from_secs(1);
 
@@ -85,6 +87,67 @@ async fn without_an_inotify_instance_files_are_stored_by_scans_and_status_says_s
     let watcher = host.status().await.watcher.expect("a state of the watcher").to_string();
     assert!(watcher.starts_with("degraded: inotify is not available"), "{watcher}");
     assert!(agent.log().contains("sysctl fs.inotify.max_user_instances="), "{}", agent.log());
+    agent.terminate();
+    assert_eq!(agent.wait().await, Some(0));
+}
+
+#[tokio::test]
+async fn where_files_change_without_an_event_the_watcher_is_degraded_unless_scans_cover_it() {
+    for kind in [Kind::Bindfs, Kind::Mergerfs, Kind::Sshfs] {
+        let Some(mount) = Mount::new(kind) else { continue };
+        let world = World::start().await;
+        let mut host = Host::on(&world.url(), &mount.path, kind.name());
+        let below = mount.below().expect("a directory that is served").join("up");
+        host.write("file", "content");
+        let agent = host.started().await;
+        let degraded = format!(
+            "degraded: changes of {:?} that are made past its mount (FUSE) raise no event; scans find \
+             them, each minute with poll: true in this watch",
+            host.up
+        );
+
+        assert_eq!(host.status().await.watcher, Some(WatcherState::Degraded(degraded.clone())));
+        let check = Process::output(&host, &["status", "--check"]).await;
+        assert_eq!(check.code, Some(1), "{check:?}");
+        assert!(check.stdout.contains(&degraded), "{check:?}");
+        let mut heard = serde_json::Value::Null;
+        until("the gateway hears of it", async || {
+            heard = stored(&world, "SELECT body FROM heartbeats").await["watcher"].clone();
+            !heard.is_null()
+        })
+        .await;
+        assert_eq!(heard, serde_json::json!({ "state": "degraded", "detail": degraded }));
+        agent.stop().await;
+
+        host.edit("/\" }", "/\", poll: true }");
+        let mut config = host.config();
+        config.scans.poll_every = EACH_SECOND;
+        let agent = host.start_with(config).await;
+        fs::write(below.join("below"), "written past the mount").expect("a written file");
+        host.until_stored("below", "written past the mount").await;
+        assert_eq!(host.status().await.watcher, Some(WatcherState::Off));
+        agent.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn without_proc_nothing_can_be_watched_and_status_says_so() {
+    if !s3up_testkit::root_or_skip() {
+        return;
+    }
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("file", "content");
+    let hidden = "mount -t tmpfs none /proc && exec \"$0\" \"$@\"";
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-m", "sh", "-c", hidden]);
+
+    let mut agent = Process::start_through(&host, unshare, &["run"]);
+
+    host.until_stored("file", "content").await;
+    let watcher = host.status().await.watcher.expect("a state of the watcher").to_string();
+    assert!(watcher.starts_with("degraded: inotify is not available"), "{watcher}");
+    assert!(agent.log().contains("fix=\"mount -t proc proc /proc\""), "{}", agent.log());
     agent.terminate();
     assert_eq!(agent.wait().await, Some(0));
 }

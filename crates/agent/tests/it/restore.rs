@@ -189,7 +189,7 @@ async fn nothing_is_written_through_a_planted_symlink_or_in_the_place_of_somethi
         "not restored: uploads/dir/a: its directory leads through a symlink, which a restore never follows",
         "not restored: uploads/file: expected a file or nothing at its place, found a symlink; move it away",
         "not restored: uploads/folder: expected a file or nothing at its place, found a directory; move it away",
-        "not restored: uploads/parent/b: write it: one of its directories is a file here",
+        "not restored: uploads/parent/b: write the file: one of its directories is a file here",
     ];
     let mut lines: Vec<_> = output.stdout.lines().take(4).collect();
     lines.sort_unstable();
@@ -197,6 +197,24 @@ async fn nothing_is_written_through_a_planted_symlink_or_in_the_place_of_somethi
     assert_eq!(fs::read(target.join("fine")).unwrap(), b"fine");
     assert_eq!(names(&outside), ["secret"]);
     assert_eq!(fs::read(outside.join("secret")).unwrap(), b"secret");
+}
+
+#[tokio::test]
+async fn a_restore_whose_files_all_fail_lists_them_and_exits_with_3() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("dir/a", "dir/a");
+    host.scan().await;
+    let target = host.dir.path().join("target");
+    fs::create_dir_all(target.join("a")).unwrap();
+
+    let preview = restore(&host, &["uploads/dir", "--dry-run"], &target).await;
+    let output = restore(&host, &["uploads/dir"], &target).await;
+
+    assert_eq!((preview.code, output.code), (Some(3), Some(3)), "{preview:?} {output:?}");
+    let counts = "restored           0       0 B\nfailed             1       5 B\n";
+    assert!(output.stdout.starts_with("not restored: uploads/dir/a: "), "{output:?}");
+    assert!(output.stdout.ends_with(counts), "{output:?}");
 }
 
 #[tokio::test]

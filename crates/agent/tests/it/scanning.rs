@@ -264,3 +264,23 @@ async fn a_directory_without_permission_is_a_problem_and_the_scan_goes_on() {
     assert!(host.scan().await.is_clean());
     assert_eq!(host.content("forbidden/file").await, b"x");
 }
+
+#[tokio::test]
+async fn a_scan_alone_stores_a_file_under_each_of_its_names_and_finds_changes_through_any() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("one", "first");
+    fs::hard_link(host.up.join("one"), host.up.join("two")).unwrap();
+    assert!(host.scan().await.is_clean());
+    let first = [host.content("one").await, host.content("two").await];
+
+    // Into the file that both names have.
+    host.write("two", "second, and longer");
+    let summary = host.scan().await;
+
+    assert_eq!(first, [b"first", b"first"]);
+    assert_eq!((summary.found, summary.uploaded), (2, 2), "{summary}");
+    for name in ["one", "two"] {
+        assert_eq!(host.content(name).await, b"second, and longer", "{name}");
+    }
+}

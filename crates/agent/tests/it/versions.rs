@@ -4,7 +4,6 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use crate::fixture::{Host, World, until};
 use crate::mounts::{Kind, Mount};
@@ -107,11 +106,6 @@ async fn content_replaced_with_size_and_times_kept_is_stored_where_there_is_no_c
         text.contains("\n  not provable: 2 of the protected, on a filesystem without"),
         "{text}"
     );
-    let mut daemon = Process::start(&host, &["run"]);
-    let is_named = || daemon.log().contains("event=watch_events_missed");
-    assert!(s3up_testkit::wait_until(Duration::from_secs(20), is_named), "{}", daemon.log());
-    daemon.terminate();
-    assert_eq!(daemon.wait().await, Some(0));
 }
 
 #[tokio::test]

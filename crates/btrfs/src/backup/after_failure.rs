@@ -31,6 +31,7 @@ pub fn after_failure(
             | StoreErrorKind::ExpiredCredentials
             | StoreErrorKind::Quota
             | StoreErrorKind::NoBucket
+            | StoreErrorKind::NoLifecycleRules
             | StoreErrorKind::BadCredentials
             | StoreErrorKind::NoCredentials
             | StoreErrorKind::Denied

@@ -117,7 +117,7 @@ pub(crate) async fn on_disk(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
     for pause in RETRY_PAUSES {
         match observe_once(btrfs, path).await {
             ParentOnDisk::Unreadable { reason } => tracing::warn!(
-                event = "parent_look_repeated",
+                event = "parent_read_repeated",
                 path = %path.display(),
                 "cannot read the state of a snapshot, trying again in {} s: {reason}",
                 pause.as_secs()

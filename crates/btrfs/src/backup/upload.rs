@@ -108,9 +108,14 @@ impl Backup {
         let snapshot = self.snapshot_dir().path_of(&job.backup);
         let (parent, parent_manifest) = parent_of(job);
         let parent = parent.map(|parent| self.snapshot_dir().path_of(parent));
+        let (tap, index) = self.start_index();
         let stream = SendStream::start(&self.btrfs, &snapshot, parent.as_deref(), self.form)?;
-        let is_again = sent > 1 || job.work != Resumption::Fresh;
-        let journal = self.open_journal(job, stream.named(), is_again).await;
+        let stream = stream.with_tap(tap);
+        let existing = match sent > 1 || job.work != Resumption::Fresh {
+            true => Documents::BegunBefore,
+            false => Documents::New,
+        };
+        let journal = self.open_journal(job, stream.named(), existing).await;
         let mut stream = BackupStream::new(stream, self.options.spool.as_ref());
         let uploaded = self.upload(job, &mut stream, journal).await;
         let facts = stream.stop().await;
@@ -139,16 +144,15 @@ impl Backup {
         };
         let documents = publish::documents(self.layout(), &described, &chunks);
         let publishing = async {
-            let mut existing = Documents::New;
-            if is_again {
+            if existing == Documents::BegunBefore {
                 // Objects that cannot be removed are no part of the backup, and
                 // `clear_others` has warned about them.
                 let kept = chunks.iter().map(|chunk| chunk.key.clone()).collect();
                 self.cleanup(job).clear_others(&job.backup, &job.run, &kept).await;
-                existing = Documents::BegunBefore;
             }
             let (bucket, layout) = (self.bucket_of(job), self.layout());
             let etag = job.observed.pointer_etag.as_deref();
+            self.store_index(job, index).await;
             publish::write_documents(&bucket, layout, &job.backup, &documents, existing).await?;
             publish::point(&bucket, layout, (&job.backup, &job.lineage), etag).await
         };
@@ -162,7 +166,12 @@ impl Backup {
 
     /// Continues the journal of the backup or creates one. Without a journal the backup
     /// is sent all the same.
-    async fn open_journal(&self, job: &BackupJob<'_>, named: Named, is_again: bool) -> OpenJournal {
+    async fn open_journal(
+        &self,
+        job: &BackupJob<'_>,
+        named: Named,
+        existing: Documents,
+    ) -> OpenJournal {
         let path = self.records.journal(&job.backup);
         let (known, writer) = match self.journal(job).await {
             Some(journal) => {
@@ -170,7 +179,7 @@ impl Backup {
                 (Some(journal.known), writer)
             }
             None => {
-                let known = is_again.then(AlreadyUploaded::new);
+                let known = (existing == Documents::BegunBefore).then(AlreadyUploaded::new);
                 (known, JournalWriter::begin(&path, &self.header(job), named).await)
             }
         };

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use btrfs_to_s3::plan::decide::Trigger;
 use btrfs_to_s3::prices::Dollars;
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use s3up_cli::{LogArgs, ShellFilesCommand};
@@ -37,18 +38,35 @@ pub struct Args {
     pub command: AnyCommand,
 }
 
+/// The options that make a backup before it is due.
+#[derive(clap::Args)]
+pub struct TriggerArgs {
+    /// Back up now, even if no backup is due
+    #[arg(long, help_heading = help::MODE)]
+    once: bool,
+    /// Make a full now, even if an incremental is possible
+    #[arg(long, help_heading = help::MODE)]
+    full: bool,
+}
+
+impl TriggerArgs {
+    pub fn trigger(&self) -> Trigger {
+        match self {
+            TriggerArgs { full: true, .. } => Trigger::Full,
+            TriggerArgs { once: true, full: false } => Trigger::Now,
+            TriggerArgs { once: false, full: false } => Trigger::Scheduled,
+        }
+    }
+}
+
 /// The commands that need a configuration and this host.
 #[derive(Subcommand)]
 pub enum Command {
     /// Snapshot, send and publish the subvolumes that are due
     #[command(after_help = help::BACKUP)]
     Backup {
-        /// Back up now, even if no backup is due
-        #[arg(long, help_heading = help::MODE)]
-        once: bool,
-        /// Make a full now, even if an incremental is possible
-        #[arg(long, help_heading = help::MODE)]
-        full: bool,
+        #[command(flatten)]
+        trigger: TriggerArgs,
         /// Only make local snapshots; do not contact S3
         #[arg(long, conflicts_with_all = ["full", "dry_run"], help_heading = help::MODE)]
         no_s3: bool,
@@ -197,7 +215,7 @@ pub enum Command {
         /// Prune only NAME; repeatable (default: all)
         #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
         subvolume: Vec<String>,
-        /// Delete orphans instead: chunks that no manifest
+        /// Delete orphans instead: objects that no manifest
         /// names
         #[arg(
             long,

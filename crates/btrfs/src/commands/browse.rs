@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow};
 use btrfs_stream_index::chain::IndexChain;
 use btrfs_to_s3::browse::{self, BackupFile};
+use btrfs_to_s3::path_pattern::PathPattern;
 use btrfs_to_s3::restore::select_backup::{BackupSelector, ChainReader};
 use clap::Args;
-use globset::GlobBuilder;
 use s3up_cli::{Exit, ShutdownSignal, at_time};
 use s3up_repository::chain::Chain;
 use s3up_repository::documents::Bucket;
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::stream_index::{self, IndexBuild, IndexError};
+use s3up_repository::stream_index::{self, IndexBuild};
 
 use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
@@ -27,7 +27,7 @@ use crate::commands::show::json;
 #[derive(Args)]
 pub struct LsArgs {
     /// A directory or file of the backup
-    /// (default: the whole subvolume's top)
+    /// (default: the top directory)
     #[arg(value_name = "PATH", verbatim_doc_comment)]
     path: Option<PathBuf>,
     #[command(flatten, next_help_heading = help::SELECTION)]
@@ -127,20 +127,13 @@ pub async fn ls(access: &BucketAccess, args: LsArgs) -> anyhow::Result<Exit> {
 }
 
 pub async fn find(access: &BucketAccess, args: FindArgs) -> anyhow::Result<Exit> {
-    let pattern = args.pattern.trim_start_matches('/');
-    let is_of_path = pattern.contains('/');
-    let glob = GlobBuilder::new(pattern).literal_separator(is_of_path).build();
-    let matcher = glob.map_err(|err| Exit::Usage.with(anyhow!(err).context("PATTERN")))?;
-    let matcher = matcher.compile_matcher();
+    let pattern = PathPattern::parse(&args.pattern)
+        .map_err(|err| Exit::Usage.with(anyhow!(err).context("PATTERN")))?;
     let chain = indexes(access, &args.which).await?;
     let found = browse::on_own_thread(move || {
         let mut found = Vec::new();
         browse::walk(&chain, |file| {
-            let name = match is_of_path {
-                true => &file.path[..],
-                false => file.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default(),
-            };
-            if matcher.is_match(std::ffi::OsStr::from_bytes(name)) {
+            if pattern.is_match(&file.path) {
                 found.push(file);
             }
             Ok(())
@@ -167,9 +160,9 @@ pub async fn diff(access: &BucketAccess, args: DiffArgs) -> anyhow::Result<Exit>
         let after = chain_of(access, &bucket, &subvolume, &after).await?;
         let is_one_chain = before.full().key == after.full().key;
         let indexes = (browse::open(&bucket, &before).await?, browse::open(&bucket, &after).await?);
-        let compared =
-            browse::on_own_thread(move || browse::compare(&indexes.0, &indexes.1, is_one_chain));
-        anyhow::Ok(compared.await?)
+        let changes =
+            browse::on_own_thread(move || browse::diff(&indexes.0, &indexes.1, is_one_chain));
+        anyhow::Ok(changes.await?)
     };
     let changes = tokio::select! {
         changes = work => changes?,
@@ -200,7 +193,7 @@ pub async fn index(access: &BucketAccess, args: IndexArgs) -> anyhow::Result<Exi
             };
             let found = match opened {
                 Ok(found) => Ok(found.map(|table| table.bytes())),
-                Err(err @ (IndexError::Table { .. } | IndexError::OtherStream { .. })) => Err(err),
+                Err(err) if err.is_damage() => Err(err),
                 Err(err) => return Err(err.into()),
             };
             let found = match found {

@@ -67,7 +67,7 @@ pub enum BucketCommand {
     /// Show what changed between two backups, from indexes
     #[command(after_help = help::DIFF)]
     Diff(DiffArgs),
-    /// Show or build the indexes that 'ls' and others read
+    /// Show or build the indexes that ls, find and diff read
     #[command(after_help = help::INDEX)]
     Index(IndexArgs),
 }

@@ -48,9 +48,9 @@ Examples:
   btrfs-to-s3 plan --subvolume data --json";
 
 pub const INIT: &str = "\
-Asks on a terminal for what no option says, writes the file of --config with
-mode 0600, and checks it as `doctor` does. A file that exists is not touched.
-The S3 credentials come from the environment.
+Asks on a terminal for each value that no option gives, writes the file of
+--config with mode 0600, and checks it as `doctor` does. A file that exists is
+not touched. The S3 credentials come from the environment.
 
 Examples:
   btrfs-to-s3 init
@@ -140,6 +140,9 @@ Examples:
 
   # Restore the state of a day
   btrfs-to-s3 restore --subvolume data --target /mnt/old --at 2026-01-31
+
+  # Restore a directory, to any filesystem
+  btrfs-to-s3 restore --subvolume data --path photos/2025 --target /tmp/photos
 
   # Show what would be downloaded and thawed
   btrfs-to-s3 restore --subvolume data --target /mnt/data --dry-run";

@@ -44,14 +44,14 @@ pub fn probe_of(config: &BucketConfig) -> ProbeUpload<'_> {
     }
 }
 
-/// Refuses chunks of more parts than the server takes of one upload.
+/// Refuses chunks of more parts than the server accepts in one upload.
 fn check_part_count(config: &BucketConfig, parts_max: Option<u32>) -> anyhow::Result<()> {
     let needed = config.chunk_bytes.div_ceil(config.part_bytes.max(1));
     let Some(parts_max) = parts_max.filter(|parts_max| u64::from(*parts_max) < needed) else {
         return Ok(());
     };
     Err(Exit::Usage.with(anyhow!(
-        "a chunk has {needed} parts: expected at most {parts_max}, which this server takes of one \
+        "a chunk has {needed} parts: expected at most {parts_max}, the limit of this server for one \
          upload; set `s3.parts_max` to {parts_max}, so that parts are longer"
     )))
 }

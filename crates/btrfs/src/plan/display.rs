@@ -95,7 +95,7 @@ impl fmt::Display for IncrementalReason {
             IncrementalReason::Requested => f.write_str("requested with --once"),
             IncrementalReason::Interrupted => f.write_str("an earlier run was interrupted"),
             IncrementalReason::AfterInterrupted => {
-                f.write_str("what changed since the backup that was interrupted")
+                f.write_str("the changes since the interrupted backup")
             }
             IncrementalReason::Due { last_at, since, days } => {
                 let (last_at, since) = (seconds(*last_at), seconds(*since));

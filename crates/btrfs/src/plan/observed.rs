@@ -104,7 +104,7 @@ pub enum UnusableJournal {
 }
 
 /// Returns the newest backup that was started and is not in the chain. One with a journal
-/// goes first: without one nothing of it is in the bucket.
+/// is preferred: without one nothing of it is in the bucket.
 pub fn newest_begun<'r>(
     records: &'r [(SnapshotName, SnapshotRecord)],
     chain: Option<&Chain>,

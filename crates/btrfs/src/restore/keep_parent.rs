@@ -11,7 +11,7 @@ use super::context::Restore;
 use super::error::RestoreError;
 use super::preflight;
 use super::request::RestoreRequest;
-use crate::restore::request::Keep;
+use crate::restore::request::KeepParent;
 use crate::restore::staging::{ReceivedBackup, Staging};
 use crate::snapshots::dir::SnapshotDir;
 use crate::snapshots::received_parent::{self, ConfiguredSubvolume, KeepLocation};
@@ -28,7 +28,7 @@ impl Restore<'_> {
         last: &ReceivedBackup,
     ) -> Option<PathBuf> {
         let name = self.name_if_useful(request, chain, last).await?;
-        if let Keep::ForBackups { base_dir, .. } = &request.keep
+        if let KeepParent::ForBackups { base_dir, .. } = &request.keep
             && base_dir.join(name.to_string()).symlink_metadata().is_ok()
         {
             tracing::info!(event = "received_parent_not_stored", snapshot = %name, "the snapshot directory has this snapshot already, which is the parent of the next incremental");
@@ -60,7 +60,7 @@ impl Restore<'_> {
         chain: &Chain,
         last: &ReceivedBackup,
     ) -> Option<SnapshotName> {
-        if matches!(request.keep, Keep::No) {
+        if matches!(request.keep, KeepParent::No) {
             return None;
         }
         let newest = chain.newest();
@@ -90,7 +90,7 @@ impl Restore<'_> {
         let configured = configured(&request.keep, &request.target);
         match (received_parent::keep_location(configured.as_ref(), &request.target), &request.keep)
         {
-            (KeepLocation::SnapshotDir(base_dir), Keep::ForBackups { records, .. }) => {
+            (KeepLocation::SnapshotDir(base_dir), KeepParent::ForBackups { records, .. }) => {
                 let snapshot_dir = SnapshotDir { btrfs: self.btrfs, base_dir: &base_dir, records };
                 snapshot_dir.adopt(received, name, &RunId::random()?).await?;
                 Ok(snapshot_dir.path_of(name))
@@ -103,8 +103,8 @@ impl Restore<'_> {
     }
 }
 
-fn configured(keep: &Keep, target: &Path) -> Option<ConfiguredSubvolume> {
-    let Keep::ForBackups { path, base_dir, .. } = keep else { return None };
+fn configured(keep: &KeepParent, target: &Path) -> Option<ConfiguredSubvolume> {
+    let KeepParent::ForBackups { path, base_dir, .. } = keep else { return None };
     let device = |path: &Path| filesystem::on_btrfs(path).ok().map(|found| found.mount.device);
     let (ours, theirs) = (device(preflight::dir_of(target)), device(base_dir));
     Some(ConfiguredSubvolume {

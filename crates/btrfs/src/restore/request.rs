@@ -11,11 +11,11 @@ pub struct RestoreRequest {
     pub subvolume: SubvolumeName,
     pub target: PathBuf,
     pub wanted: BackupSelector,
-    pub keep: Keep,
+    pub keep: KeepParent,
 }
 
 /// The place where the received snapshot is kept, if it is.
-pub enum Keep {
+pub enum KeepParent {
     No,
     /// Beside the target: no configuration of this subvolume exists yet.
     Beside,

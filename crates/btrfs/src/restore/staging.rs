@@ -136,7 +136,7 @@ impl Staging {
         let removed = self.clear(btrfs, keep.as_deref()).await?;
         if removed > 0 {
             let path = self.directory.display();
-            tracing::info!(event = "leftover_removed", %path, "left by an interrupted restore");
+            tracing::info!(event = "leftover_removed", %path, "removed the remains of an interrupted restore");
         }
         if newest.is_none() {
             self.progress = StagingProgress::none(UuidSalt::random()?);

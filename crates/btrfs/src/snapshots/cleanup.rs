@@ -1,20 +1,19 @@
-//! Cleanup: removes old snapshots, and what an interrupted or failed run left on disk
-//! and in the bucket.
+//! Cleanup: removes old snapshots and the leftovers of interrupted or failed runs, on disk and in
+//! the bucket.
 //!
-//! The [records](crate::snapshots::record) say what that may be, and the bucket decides
-//! ([`leftover`]): a backup that is whole there is never removed, whatever a record
-//! says. The bucket is cleaned up first, then the snapshot goes, its record last. In the
-//! bucket only objects that carry the run of the record are deleted. Nothing goes before
-//! a newer backup is published; the published snapshot never goes, for the next
-//! incremental needs it; and where the published chain cannot be read, nothing goes at
-//! all.
+//! The [records](crate::snapshots::record) name the leftovers, and the bucket decides whether they
+//! may be removed ([`leftover`]): a backup that is whole there stays, whatever a record says. Objects
+//! in the bucket are removed first, and only those that carry the run of the record; then the
+//! snapshot, then its record. Nothing is removed before a newer backup is published, nor while the
+//! published chain cannot be read. The published snapshot stays, because the next incremental needs
+//! it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use s3up_core::{Clock, Key, error_chain};
 use s3up_repository::documents::Bucket;
-use s3up_repository::layout::Layout;
+use s3up_repository::layout::{Layout, index_key};
 use s3up_repository::names::SnapshotName;
 use s3up_repository::published::Published;
 use s3up_repository::stamp::Stamp;
@@ -226,8 +225,8 @@ impl Removal<'_> {
         tracing::warn!(
             event = "cleanup_failed",
             %backup,
-            "cannot remove what an unfinished backup left in the bucket, a later run tries again: \
-             {reason}"
+            "cannot remove the objects of an unfinished backup from the bucket; a later run tries \
+             again: {reason}"
         );
         None
     }
@@ -254,14 +253,16 @@ impl Removal<'_> {
                 tracing::warn!(
                     event = "leftover_not_deleted",
                     %backup,
-                    "not removing what an unfinished backup seems to have left in the bucket: \
-                     {reason}; check it with `list`"
+                    "not removing objects that an unfinished backup seems to have left in the \
+                     bucket: {reason}; check them with `list`"
                 );
                 return Ok(RemovalOutcome::Incomplete);
             }
         }
         let mut removed = 0;
-        for key in [layout.manifest(self.backup), layout.parts(self.backup)] {
+        let manifest = layout.manifest(self.backup);
+        let index = index_key(&manifest);
+        for key in [manifest, layout.parts(self.backup), index] {
             removed += remove_if_ours(&bucket.store, &key, self.run, self.retry_for()).await?;
         }
         self.log(removed + self.chunks_but(&BTreeSet::new()).await?);

@@ -158,8 +158,8 @@ impl SnapshotDir<'_> {
         Ok(())
     }
 
-    /// Removes a snapshot and its record. A snapshot that somebody made writable may be
-    /// in use and stays.
+    /// Removes a snapshot and its record. A snapshot that was made writable may be in use and
+    /// stays.
     pub async fn remove(&self, snapshot: &SnapshotName) {
         if let Err(reason) = self.try_remove(snapshot).await {
             tracing::warn!(event = "snapshot_not_deleted", %snapshot, "{reason}");

@@ -3,7 +3,7 @@
 //!
 //! It is a snapshot of the received subvolume, made at its final place. It carries the
 //! received UUID and the send transid. Since it is made in one transaction, its
-//! ctransid never exceeds that transaction unless somebody changes it. (The received
+//! ctransid never exceeds that transaction unless the snapshot is changed. (The received
 //! subvolume cannot show that, because its data is still being written when the receive
 //! ends. And it cannot be moved: a read-only subvolume cannot be renamed into another
 //! directory.)

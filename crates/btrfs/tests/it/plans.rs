@@ -212,7 +212,7 @@ async fn a_look_that_fails_once_makes_no_full() {
 
     let ran = world.backup().await;
 
-    assert!(ran.stderr.contains("event=parent_look_repeated"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("event=parent_read_repeated"), "{}", ran.stderr);
     assert_eq!(world.newest("data").await.1["kind"], "incremental");
 }
 

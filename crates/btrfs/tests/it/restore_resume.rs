@@ -325,7 +325,11 @@ async fn a_restore_that_was_killed_after_it_created_the_target_is_finished() {
 
     let (ran, _) = resume(&world).await;
 
-    assert!(ran.stderr.contains("left by a restore that had created its target"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("removed the staging directory of a restore that had created"),
+        "{}",
+        ran.stderr
+    );
     let again = world.restore("data", &path).await;
     again.failed_with(2, &["exists"]);
 }

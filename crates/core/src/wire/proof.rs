@@ -49,6 +49,15 @@ pub struct ProvenObject {
     /// The lifecycle rule, or the reason why the gateway cannot tell; absent without an expiry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiry_reason: Option<String>,
+    /// Says what happens to this version once a newer one replaces it.
+    #[serde(default)]
+    pub old_versions: OldVersions,
+    /// Days after which the bucket deletes an old version; absent unless a rule does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_version_days: Option<u32>,
+    /// The lifecycle rule, or the reason why the gateway cannot tell; absent if they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_versions_reason: Option<String>,
 }
 
 /// Says whether a lifecycle rule of the bucket will delete an object.
@@ -60,6 +69,20 @@ pub enum Expiry {
     /// A rule deletes it, or may delete it.
     ByRule,
     /// The gateway cannot tell, or the value is one of a newer gateway.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Says whether a lifecycle rule of the bucket deletes versions that were replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum OldVersions {
+    Kept,
+    /// A rule deletes them, or may delete them.
+    DeletedByRule,
+    /// The gateway cannot tell or is too old to, or the value is one of a newer gateway.
+    #[default]
     #[serde(other)]
     Unknown,
 }

@@ -26,7 +26,7 @@ fn an_alert_is_a_change_for_the_worse_or_the_end_of_an_incident() {
 fn alert(attempts: u32) -> Alert {
     Alert {
         id: "web-5-silent".to_owned(),
-        about: About::State { state: ClientState::Silent, before: Some(ClientState::Ok) },
+        kind: AlertKind::State { state: ClientState::Silent, before: Some(ClientState::Ok) },
         subject: "web".to_owned(),
         reason: Some("no heartbeat for 26 h".to_owned()),
         at: 5,
@@ -50,15 +50,15 @@ fn the_text_says_what_happened() {
     let silent = alert(0);
     let before = Some(ClientState::Silent);
     let state = ClientState::Ok;
-    let ended = Alert { about: About::State { state, before }, reason: None, ..silent.clone() };
+    let ended = Alert { kind: AlertKind::State { state, before }, reason: None, ..silent.clone() };
     let incident = |subject: &str, topic, is_over| Alert {
-        about: About::Incident { topic, is_over },
+        kind: AlertKind::Incident { topic, is_over },
         subject: subject.to_owned(),
         reason: (!is_over).then(|| "a reason".to_owned()),
         ..silent.clone()
     };
     let report = Alert {
-        about: About::DailyReport,
+        kind: AlertKind::DailyReport,
         subject: String::new(),
         reason: Some("1 of 1 client is safe\n\nweb: ok\n".to_owned()),
         ..silent.clone()

@@ -67,10 +67,10 @@ Examples:
   s3up-server doctor --json";
 
 const INIT_EXAMPLES: &str = "\
-Asks on a terminal for what no option says, and writes the file of --config and
-NAME.key, the key of a first client, both with mode 0600. Then it checks the S3
-server as `check-config --online` does. A file that exists is not touched. The
-S3 credentials come from the variables S3_ACCESS_KEY_ID and
+Asks on a terminal for each value that no option gives. Writes the file of
+--config and NAME.key, the key of a first client, both with mode 0600. Then it
+checks the S3 server as `check-config --online` does. A file that exists is not
+touched. The S3 credentials come from the variables S3_ACCESS_KEY_ID and
 S3_SECRET_ACCESS_KEY, or from the file of --env-file.
 
 Examples:
@@ -122,7 +122,8 @@ Examples:
 const SWEEP_EXAMPLES: &str = "\
 A gateway that is killed leaves multipart uploads behind, for whose parts S3
 charges. A gateway aborts those older than 7 days when it starts; this command
-aborts them at once. It looks only where clients store files.
+aborts them at once. It lists only the prefixes below which clients store
+files.
 
 Examples:
   # See what would be aborted
@@ -215,11 +216,11 @@ pub enum Command {
         /// Name of the client in server.yaml
         #[arg(value_parser = ClientName::parse)]
         client: ClientName,
-        /// Words for the client and for other operators
+        /// Reason, shown to the client and to operators
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, value_parser = parse_reason)]
         reason: String,
     },
-    /// Take the uploads of a frozen client again
+    /// Accept the uploads of a frozen client again
     #[command(after_help = RELEASE_EXAMPLES)]
     Release {
         /// Name of the client in server.yaml

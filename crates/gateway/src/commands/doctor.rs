@@ -14,7 +14,7 @@ use super::{check_config, show};
 use crate::clock::CLOCK;
 use crate::config::{Config, ConfigFiles};
 use crate::database::Database;
-use crate::posture::{abort_rule, finding};
+use crate::posture::{abort_rule, expiry, finding};
 use crate::tls::{self, TlsFiles};
 
 /// Time for which a failing request is retried.
@@ -69,6 +69,7 @@ async fn examine(config: Config, file: &Path) -> (Vec<FindingLine>, Option<Uploa
     lines.push(s3(None));
     lines.extend(findings(&capabilities).iter().map(check_config::line));
     lines.push(abort_rule(store.abort_rule(&config.prefix, RETRY_FOR).await));
+    lines.push(expiry(&store.expiry_rules(RETRY_FOR).await, &config.prefix));
     lines.push(uploads(&store, &config.prefix).await);
     (lines, failed)
 }
@@ -197,14 +198,14 @@ async fn uploads(store: &Store, prefix: &KeyPrefix) -> FindingLine {
     let mut uploads = store.abandoned_uploads(prefix.as_str(), SystemTime::UNIX_EPOCH, RETRY_FOR);
     match uploads.next_page().await {
         Ok(_) => {
-            let means = "a gateway aborts at its start what an earlier run left behind";
+            let means = "a gateway that starts aborts those of earlier runs";
             finding(Severity::Ok, subject, "can be listed", means, None)
         }
         Err(err) => finding(
             Severity::Warning,
             subject,
             error_chain(&err),
-            "a gateway cannot abort what an earlier run left behind",
+            "a gateway cannot abort those of earlier runs",
             Some(
                 "allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, or rely on the rule",
             ),

@@ -14,6 +14,7 @@ use crate::fleet;
 use crate::gateway::Gateway;
 use crate::reload::Reloader;
 use crate::renewal;
+use crate::s3_outage;
 use crate::server::{SHUTDOWN_GRACE, ServeOptions, serve};
 
 /// Open files that are no connections: the database, temporary files of forms, certificates.
@@ -50,6 +51,7 @@ pub(super) async fn run(files: ConfigFiles, log: LogArgs) -> anyhow::Result<Exit
         signals.wait().await;
         s3up_cli::notify(ServiceState::Stopping);
     };
+    gateway.spawn(s3_outage::watch(gateway.clone()));
     gateway.sweep_in_background();
     fleet::run_in_background(&gateway);
     dashboard::run_in_background(&gateway);

@@ -38,7 +38,7 @@ pub(super) async fn run(
     let mut written = Ok(());
     let swept = sweeper.sweep(!dry_run, |upload| {
         if written.is_ok() {
-            let line = line(upload, dry_run, json);
+            let line = if json { json_line(upload, dry_run) } else { text_line(upload) };
             written = writeln!(output, "{line}").and_then(|()| output.flush());
         }
     });
@@ -51,16 +51,20 @@ pub(super) async fn run(
     Ok(Exit::Done)
 }
 
-fn line(upload: &AbandonedUpload, dry_run: bool, json: bool) -> String {
-    let started_at = Timestamp::try_from(upload.started_at).unwrap_or_default();
-    if json {
-        let line = serde_json::json!({
-            "key": upload.key,
-            "upload_id": upload.upload_id,
-            "started_at": started_at.to_string(),
-            "aborted": !dry_run,
-        });
-        return line.to_string();
-    }
-    format!("{started_at:.0}  {}", s3up_cli::one_line(&upload.key))
+fn json_line(upload: &AbandonedUpload, dry_run: bool) -> String {
+    let line = serde_json::json!({
+        "key": upload.key,
+        "upload_id": upload.upload_id,
+        "started_at": started_at(upload).to_string(),
+        "aborted": !dry_run,
+    });
+    line.to_string()
+}
+
+fn text_line(upload: &AbandonedUpload) -> String {
+    format!("{:.0}  {}", started_at(upload), s3up_cli::one_line(&upload.key))
+}
+
+fn started_at(upload: &AbandonedUpload) -> Timestamp {
+    Timestamp::try_from(upload.started_at).unwrap_or_default()
 }

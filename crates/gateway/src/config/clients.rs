@@ -9,7 +9,7 @@ use s3up_core::{ClientName, Sha256Digest};
 use super::fleet::{DefaultThresholds, changed_percent, optional_threshold, threshold};
 use super::keys::{digest_of, parse_digest};
 use super::raw;
-use crate::clients::{ClientPolicy, Clients, Overwrite, Right};
+use crate::clients::{ClientPolicy, Clients, KeyOwner, KeyRights, Overwrite, Right};
 
 const RIGHTS: [Right; 4] = [Right::Upload, Right::Exists, Right::Download, Right::List];
 const GIB: u64 = 1024 * MIB;
@@ -35,11 +35,15 @@ pub(super) fn clients(
             let what = format!("expected a name of its own, found {} twice", policy.name);
             return Err(source.invalid(&at("name"), what));
         }
-        for key in api_keys(raw, source, &at)? {
-            if let Some(other) = by_key.insert(key, n) {
-                let other = policies.get(other).map_or(&policy.name, |other| &other.name);
+        let api_keys = api_keys(raw, source, &at)?.into_iter();
+        let restore_keys = restore_keys(raw, source, &at)?.into_iter();
+        let keys = api_keys.map(|key| (key, KeyRights::OfClient, "api_key"));
+        let keys = keys.chain(restore_keys.map(|key| (key, KeyRights::Restore, "restore_keys")));
+        for (key, rights, name) in keys {
+            if let Some(other) = by_key.insert(key, KeyOwner { client: n, rights }) {
+                let other = policies.get(other.client).map_or(&policy.name, |other| &other.name);
                 let what = format!("expected a key of its own, found the key of client {other}");
-                return Err(source.invalid(&at("api_key"), what));
+                return Err(source.invalid(&at(name), what));
             }
         }
         policies.push(policy);
@@ -125,6 +129,22 @@ fn api_keys(
     if digests.is_empty() {
         let what = "expected one of `api_key`, `api_keys`, `api_key_sha256` or `api_keys_sha256`";
         return Err(source.invalid(&at("api_key"), what));
+    }
+    Ok(digests)
+}
+
+/// Returns the digests of all restore keys of one client.
+fn restore_keys(
+    raw: &raw::Client,
+    source: &Source,
+    at: &dyn Fn(&str) -> String,
+) -> Result<Vec<Sha256Digest>, ConfigError> {
+    let mut digests = Vec::new();
+    for (n, secret) in raw.restore_keys.iter().enumerate() {
+        digests.push(digest_of(secret, source, &at(&format!("restore_keys[{n}]")))?);
+    }
+    for (n, hex) in raw.restore_keys_sha256.iter().enumerate() {
+        digests.push(parse_digest(hex, source, &at(&format!("restore_keys_sha256[{n}]")))?);
     }
     Ok(digests)
 }

@@ -171,7 +171,7 @@ pub(super) fn admin_keys(
         digests.push((parse_digest(hex, source, &key)?, key));
     }
     for (digest, key) in &digests {
-        if let Some((client, _)) = clients.keys().find(|(_, known)| known == digest) {
+        if let Some((client, ..)) = clients.keys().find(|(_, known, _)| known == digest) {
             let what =
                 format!("expected another key than those of clients, found that of {client}");
             return Err(source.invalid(key, what));

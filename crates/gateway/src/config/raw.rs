@@ -86,6 +86,10 @@ pub struct Client {
     pub api_key_sha256: Option<String>,
     #[serde(default)]
     pub api_keys_sha256: Vec<String>,
+    #[serde(default)]
+    pub restore_keys: Vec<Secret>,
+    #[serde(default)]
+    pub restore_keys_sha256: Vec<String>,
     pub max_file_size_mb: Option<u64>,
     pub allow: Option<Vec<Right>>,
     pub overwrite: Option<Overwrite>,

@@ -1,5 +1,7 @@
 use s3up_core::Sha256Digest;
 use s3up_store::{Profile, Sse};
+use s3up_testkit::golden::KeyProbe;
+use serde_json::json;
 
 use super::*;
 
@@ -47,6 +49,25 @@ fn a_minimal_file_gets_the_defaults() {
 }
 
 #[test]
+fn freezes_are_remembered_beside_the_database_or_in_the_directory_of_the_service() {
+    let postgres = GOOD.replace("s3:", "database: { url: \"postgresql://h/d\" }\ns3:");
+    let beside = Some("/var/lib/s3up-server/gateway.db.freezes");
+    #[rustfmt::skip]
+    let cases = [
+        (GOOD,         None,                  beside),
+        (GOOD,         Some("/state"),        beside),
+        (&*postgres,   None,                  None),
+        (&*postgres,   Some("/state"),        Some("/state/freezes")),
+        (&*postgres,   Some("/state:/other"), Some("/state/freezes")),
+        (&*postgres,   Some(""),              None),
+    ];
+    for (text, state_dirs, want) in cases {
+        let database = parse(text).unwrap().database.with_state_dir(state_dirs.map(Into::into));
+        assert_eq!(database.freezes_file.as_deref(), want.map(Path::new), "{text} {state_dirs:?}");
+    }
+}
+
+#[test]
 fn the_table_of_keys_has_the_defaults_of_the_code() {
     let printed = crate::commands::effective_yaml(&parse(GOOD).unwrap());
     let loaded: LoadedConfig<serde_json::Value> =
@@ -66,6 +87,36 @@ fn the_table_of_keys_has_the_defaults_of_the_code() {
         let printed = value.to_string();
         let is_same = value.as_str() == Some(&default) || printed == default;
         assert!(is_same, "{key}: expected {value}, found {default} in docs/configuration.md");
+    }
+}
+
+#[test]
+fn the_table_of_keys_has_the_limits_of_the_code() {
+    let good: serde_json::Value =
+        s3up_cli::config::parse(Path::new("server.yaml"), GOOD, &|_| Some("a-secret".to_owned()))
+            .unwrap()
+            .raw;
+    let probes = s3up_testkit::golden::key_probes("## `server.yaml`");
+    assert!(probes.len() >= 40, "{probes:?}");
+    for KeyProbe { key, value, is_valid } in probes {
+        let mut raw = good.clone();
+        if key.starts_with("alerts.mail.") {
+            let (from, to) = ("a@example.org", ["b@example.org"]);
+            raw["alerts"]["mail"] = json!({ "host": "localhost", "from": from, "to": to });
+        }
+        let clients = key.strip_prefix("clients[].");
+        let section = if clients.is_some() { &mut raw["clients"][0] } else { &mut raw };
+        let mut place = section;
+        for name in clients.unwrap_or(&key).split('.') {
+            place = &mut place[name];
+        }
+        *place = value.clone();
+        if value == "aws:kms" {
+            raw["s3"]["kms_key_id"] = json!("a-key");
+        }
+
+        let found = parse(&raw.to_string());
+        assert_eq!(found.is_ok(), is_valid, "{key}: {value}: {:?}", found.err());
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn sample(gateway: Gateway) {
     let running = CLOCK.start();
     loop {
         let (at, calls) = (running.elapsed(), gateway.store().call_totals());
-        let clients = gateway.database().tally().by_client();
+        let clients = gateway.database().counters().by_client();
         gateway.dashboard().work.add(Sample { at, calls, clients });
         tokio::time::sleep(SAMPLED_EVERY).await;
     }

@@ -41,8 +41,8 @@ pub(super) async fn read(gateway: &Gateway, name: &str) -> Result<ClientFacts, R
     let configured: Vec<_> = live
         .clients
         .keys()
-        .filter(|(client, _)| *client == name)
-        .map(|(_, key)| key.to_string())
+        .filter(|(client, ..)| *client == name)
+        .map(|(_, key, _)| key.to_string())
         .collect();
     let keys = keys.into_iter().map(|key| {
         let is_configured = configured.contains(&key.sha256);

@@ -1,8 +1,8 @@
 //! The page of one client, from its facts. Pure.
 
 use maud::{Markup, html};
-use s3up_cli::age_text;
 use s3up_core::Size;
+use s3up_core::age_text;
 use s3up_core::wire::{ClientStatus, FileTotals, Total};
 
 use super::chart::segments;

@@ -199,7 +199,7 @@ fn host(client: &ClientStatus) -> Option<&str> {
 
 fn lag(oldest_pending_seconds: Option<u64>) -> Markup {
     let text = oldest_pending_seconds
-        .map(|seconds| s3up_cli::age_text(std::time::Duration::from_secs(seconds)));
+        .map(|seconds| s3up_core::age_text(std::time::Duration::from_secs(seconds)));
     text.map_or_else(|| none("no file is pending"), |text| html! { (text) })
 }
 

@@ -36,8 +36,8 @@ async fn read(gateway: &Gateway) -> GatewayFacts {
     let incidents = open.ok().map(|open| {
         let mut open: Vec<_> = open
             .into_iter()
-            .filter(|((topic, _), _)| !topic.is_of_client())
-            .map(|((topic, subject), (since, reason))| (topic, subject, since, reason))
+            .filter(|row| !row.topic.is_of_client())
+            .map(|row| (row.topic, row.subject, row.since, row.reason))
             .collect();
         open.sort_by_key(|(_, _, since, _)| *since);
         open
@@ -51,7 +51,7 @@ async fn read(gateway: &Gateway) -> GatewayFacts {
         config_accepted_at: gateway.reloads().accepted_at(),
         certificate_ends_at: gateway.certificate().ends_at().map(millis),
         serves_tls: gateway.certificate().is_present(),
-        requests: database.tally().requests(),
+        requests: database.counters().requests(),
         buffers: (pool.used_bytes(), pool.budget_bytes()),
         records: database.record_counts(),
         failed_keys: gateway.failed_keys().total(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maud::{Markup, html};
-use s3up_cli::age_text;
+use s3up_core::age_text;
 use s3up_core::wire::{Part, Readiness};
 use s3up_core::{Severity, Size, Throughput};
 use s3up_store::{CallTotal, CallTotals, Finding, Subject};

@@ -3,8 +3,8 @@
 use jiff::civil::Date;
 use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use s3up_cli::age_text;
 use s3up_core::ClientName;
+use s3up_core::age_text;
 use s3up_core::wire::{ClientState, Report};
 
 use super::text::{clipped, count, percent, shown};

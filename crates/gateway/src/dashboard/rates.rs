@@ -9,7 +9,7 @@ use std::time::Duration;
 use s3up_core::ClientName;
 use s3up_store::{CallTotal, CallTotals};
 
-use crate::tally::ClientCounts;
+use crate::counters::ClientCounts;
 
 /// Pause between two samples.
 pub(super) const SAMPLED_EVERY: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use s3up_cli::age_text;
+use s3up_core::age_text;
 
 use crate::clock::Millis;
 

@@ -7,7 +7,7 @@ use sqlx::{AnyPool, Row as _};
 
 use super::connect::{WRITE_WAIT_MAX, in_time};
 use super::error::DatabaseError;
-use crate::alert::{About, Alert, Channel, Topic};
+use crate::alert::{Alert, AlertKind, Channel, Topic};
 use crate::clock::Millis;
 
 /// Maximum number of alerts that one query returns, the oldest first.
@@ -41,10 +41,10 @@ fn alert(row: &AnyRow) -> sqlx::Result<Option<Alert>> {
     let (state, before): (String, String) = (row.try_get("state")?, row.try_get("before")?);
     let (reason, attempts): (String, i64) = (row.try_get("reason")?, row.try_get("attempts")?);
     let topic: String = row.try_get("topic")?;
-    let Some(about) = about(&topic, &state, &before) else { return Ok(None) };
+    let Some(kind) = kind(&topic, &state, &before) else { return Ok(None) };
     Ok(Some(Alert {
         id: row.try_get("id")?,
-        about,
+        kind,
         subject: row.try_get("client")?,
         reason: (!reason.is_empty()).then_some(reason),
         at: row.try_get("at")?,
@@ -53,14 +53,16 @@ fn alert(row: &AnyRow) -> sqlx::Result<Option<Alert>> {
     }))
 }
 
-fn about(topic: &str, state: &str, before: &str) -> Option<About> {
+fn kind(topic: &str, state: &str, before: &str) -> Option<AlertKind> {
     match topic {
         "state" => {
             let state = ClientState::parse(state)?;
-            Some(About::State { state, before: ClientState::parse(before) })
+            Some(AlertKind::State { state, before: ClientState::parse(before) })
         }
-        "report" => Some(About::DailyReport),
-        topic => Some(About::Incident { topic: Topic::parse(topic)?, is_over: state == "over" }),
+        "report" => Some(AlertKind::DailyReport),
+        topic => {
+            Some(AlertKind::Incident { topic: Topic::parse(topic)?, is_over: state == "over" })
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use s3up_store::{Listed, ObjectFacts};
 use tokio::sync::oneshot;
 
 use crate::clock::Millis;
-use crate::tally::UploadResult;
+use crate::counters::UploadResult;
 
 /// Memory of a record apart from its longest text.
 pub(super) const RECORD_BYTES: usize = 512;

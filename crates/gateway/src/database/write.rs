@@ -1,6 +1,6 @@
 //! The statements that write a batch, in one transaction and in a fixed order of tables and rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use s3up_core::wire::ClientState;
@@ -9,8 +9,9 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::{Any, AnyConnection, Connection, Executor, Row as _, Transaction};
 
 use super::backup_reports;
-use super::batch::{Activity, Batch, FileRow, FirstAndLastUse, UploadRow, signed};
+use super::batch::{Activity, Batch, FirstAndLastUse};
 use super::changes::{self, BatchChanges, HOUR};
+use super::many_rows;
 use super::order_clock::OrderClock;
 use super::record::RecordedState;
 use crate::alert::{alert_id, is_alert};
@@ -56,17 +57,23 @@ pub(super) async fn write(
     for (client, since) in &batch.complete {
         execute(&mut transaction, complete_row(client, *since)).await?;
     }
-    let mut changes = BTreeMap::<_, (i64, BatchChanges)>::new();
+    let mut files = BTreeMap::<_, Vec<_>>::new();
     for ((client, path), file) in &batch.files {
-        let at = clock.at(file.newest_at);
-        let row = transaction.fetch_optional(file_row(client, path, file, at)).await?;
-        let (bytes, counted) = changes.entry(client).or_default();
-        // Without a row, a newer version was there: nothing changed.
-        let Some(row) = row else { continue };
-        *bytes += count_change(&row, path, at, counted)?;
+        files.entry(client).or_default().push((path.as_str(), file));
     }
     let mut totals = Vec::new();
-    for (client, (bytes, counted)) in changes {
+    for (client, files) in files {
+        let (mut bytes, mut counted) = (0, BatchChanges::default());
+        let newest_at: HashMap<_, _> =
+            files.iter().map(|(path, file)| (*path, clock.at(file.newest_at))).collect();
+        for row in many_rows::upsert_files(&mut transaction, client, &files, clock).await? {
+            let path: String = row.try_get("path")?;
+            let at = newest_at.get(path.as_str()).copied();
+            let at = at.ok_or_else(|| {
+                sqlx::Error::Protocol(format!("a row of {path}, which was not written"))
+            })?;
+            bytes += count_change(&row, &path, at, &mut counted)?;
+        }
         changes::add(&mut transaction, client, &counted, clock.at(now)).await?;
         let files = counted.created;
         let row = transaction
@@ -74,20 +81,11 @@ pub(super) async fn write(
             .await?;
         totals.push((client.clone(), row.try_get("bytes")?));
     }
-    for row in &batch.uploads {
-        execute(&mut transaction, upload_row(row)).await?;
-    }
+    many_rows::insert_uploads(&mut transaction, &batch.uploads).await?;
     for ((client, day), activity) in &batch.activity {
         execute(&mut transaction, activity_row(client, day, activity)).await?;
     }
-    for (client, (before, state, reason)) in &batch.client_states {
-        let changed = transaction.fetch_optional(client_state_row(client, *state)).await?;
-        // Another gateway may have recorded the same change.
-        if changed.is_some() && is_alert(*before, state.state) {
-            let row = alert_row(client, *before, *state, reason.as_deref());
-            execute(&mut transaction, row).await?;
-        }
-    }
+    client_states(&mut transaction, batch).await?;
     for (client, (at, body)) in &batch.heartbeats {
         execute(&mut transaction, heartbeat_row(client, *at, body)).await?;
     }
@@ -99,6 +97,17 @@ pub(super) async fn write(
     }
     transaction.commit().await?;
     Ok(totals)
+}
+
+async fn client_states(transaction: &mut Transaction<'_, Any>, batch: &Batch) -> sqlx::Result<()> {
+    for (client, (before, state, reason)) in &batch.client_states {
+        let changed = transaction.fetch_optional(client_state_row(client, *state)).await?;
+        // Another gateway may have recorded the same change.
+        if changed.is_some() && is_alert(*before, state.state) {
+            execute(transaction, alert_row(client, *before, *state, reason.as_deref())).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn execute(transaction: &mut Transaction<'_, Any>, query: Query<'_>) -> sqlx::Result<()> {
@@ -139,41 +148,6 @@ fn key_row(key: &Sha256Digest, client: &ClientName, seen: FirstAndLastUse) -> Qu
     .bind(client.to_string())
     .bind(seen.known_at)
     .bind(seen.used_at)
-}
-
-/// Another gateway on this database may have written a newer version of the file before.
-fn file_row(
-    client: &ClientName,
-    path: &str,
-    file: &FileRow,
-    uploaded_at: Millis,
-) -> Query<'static> {
-    let entry = &file.entry;
-    sqlx::query(
-        "INSERT INTO files (client, path, size, sha256, mtime_ns, mode, etag, version_id, uploaded_at, \
-                            replaced_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-         ON CONFLICT (client, path) DO UPDATE SET \
-             previous_replaced_at = files.replaced_at, \
-             replaced_at = CASE WHEN files.sha256 = excluded.sha256 AND excluded.sha256 <> '' \
-                                THEN files.replaced_at \
-                                ELSE coalesce(excluded.replaced_at, files.replaced_at) END, \
-             previous_size = files.size, size = excluded.size, sha256 = excluded.sha256, mtime_ns = excluded.mtime_ns, \
-             mode = excluded.mode, etag = excluded.etag, version_id = excluded.version_id, \
-             uploaded_at = excluded.uploaded_at \
-         WHERE files.uploaded_at <= excluded.uploaded_at \
-         RETURNING size, previous_size, replaced_at, previous_replaced_at",
-    )
-    .bind(client.to_string())
-    .bind(path.to_owned())
-    .bind(signed(entry.size))
-    .bind(entry.sha256.map(|digest| digest.to_string()).unwrap_or_default())
-    .bind(entry.mtime_ns)
-    .bind(entry.mode.map(i64::from))
-    .bind(entry.etag.clone())
-    .bind(entry.version_id.clone())
-    .bind(uploaded_at)
-    .bind(file.is_stored.then_some(uploaded_at))
 }
 
 /// Counts the change that a row of `files` shows, which was written at `at`. Returns the change of the bytes.
@@ -254,19 +228,6 @@ fn client_state_row(client: &ClientName, recorded: RecordedState) -> Query<'stat
     .bind(client.to_string())
     .bind(recorded.state.as_str())
     .bind(recorded.since)
-}
-
-fn upload_row(row: &UploadRow) -> Query<'static> {
-    sqlx::query(
-        "INSERT INTO uploads (client, path, started_at, elapsed_ms, size, result) \
-         VALUES ($1, $2, $3, $4, $5, $6)",
-    )
-    .bind(row.client.to_string())
-    .bind(row.path.clone())
-    .bind(row.started_at)
-    .bind(row.elapsed_ms)
-    .bind(row.size.map(signed))
-    .bind(row.result.clone())
 }
 
 fn activity_row(client: &ClientName, day: &str, activity: &Activity) -> Query<'static> {

@@ -6,9 +6,8 @@
 
 use std::time::Duration;
 
-use s3up_cli::age_text;
-use s3up_core::Count;
 use s3up_core::wire::{BackupCheck, BackupReport, ClientState, RunOutcome, SubvolumeReport};
+use s3up_core::{Count, age_text};
 
 use super::complaint::{Complaint, exit_threshold};
 use crate::clock::Millis;
@@ -21,23 +20,23 @@ pub(super) fn backups(
     report_age: Duration,
     late_after: Option<Duration>,
     before: Option<ClientState>,
-) -> Complaint {
+) -> Option<Complaint> {
     let found: Vec<_> = report
         .subvolumes
         .iter()
         .filter_map(|subvolume| {
-            let (state, reason) = one(subvolume, report_age, late_after, before)?;
-            Some((state, format!("{}: {reason}", subvolume.name)))
+            let Complaint { state, reason } = one(subvolume, report_age, late_after, before)?;
+            Some(Complaint::new(state, format!("{}: {reason}", subvolume.name)))
         })
         .collect();
-    let worst = found.iter().map(|(state, _)| *state).max()?;
-    let mut reasons = found.into_iter().filter(|(state, _)| *state == worst);
-    let (_, first) = reasons.next()?;
+    let worst = found.iter().map(|it| it.state).max()?;
+    let mut reasons = found.into_iter().filter(|it| it.state == worst).map(|it| it.reason);
+    let first = reasons.next()?;
     let reason = match reasons.count() {
         0 => first,
         more => format!("{first} (and {})", Count::of(more, "other subvolume")),
     };
-    Some((worst, reason))
+    Some(Complaint::new(worst, reason))
 }
 
 fn one(
@@ -45,7 +44,7 @@ fn one(
     report_age: Duration,
     late_after: Option<Duration>,
     before: Option<ClientState>,
-) -> Complaint {
+) -> Option<Complaint> {
     failed_run(subvolume)
         .or_else(|| unrestorable(subvolume))
         .or_else(|| failed_verify(subvolume))
@@ -53,21 +52,21 @@ fn one(
         .or_else(|| degraded(subvolume))
 }
 
-fn failed_run(subvolume: &SubvolumeReport) -> Complaint {
+fn failed_run(subvolume: &SubvolumeReport) -> Option<Complaint> {
     let run = subvolume.last_run.as_ref().filter(|run| run.outcome == RunOutcome::Failed)?;
     let error = run.error.as_deref().unwrap_or("no reason is known");
-    Some((ClientState::Failing, format!("the backup of {} failed: {error}", run.at)))
+    Some(Complaint::new(ClientState::Failing, format!("the backup of {} failed: {error}", run.at)))
 }
 
-fn unrestorable(subvolume: &SubvolumeReport) -> Complaint {
+fn unrestorable(subvolume: &SubvolumeReport) -> Option<Complaint> {
     let problem = subvolume.problem.as_deref().unwrap_or("no reason is known");
     (subvolume.restorable == Some(false))
-        .then(|| (ClientState::Failing, format!("it cannot be restored: {problem}")))
+        .then(|| Complaint::new(ClientState::Failing, format!("it cannot be restored: {problem}")))
 }
 
-fn failed_verify(subvolume: &SubvolumeReport) -> Complaint {
+fn failed_verify(subvolume: &SubvolumeReport) -> Option<Complaint> {
     let (at, error) = failure(subvolume.last_verify.as_ref())?;
-    Some((ClientState::Failing, format!("the verify of {at} failed: {error}")))
+    Some(Complaint::new(ClientState::Failing, format!("the verify of {at} failed: {error}")))
 }
 
 fn late(
@@ -75,22 +74,22 @@ fn late(
     report_age: Duration,
     late_after: Option<Duration>,
     before: Option<ClientState>,
-) -> Complaint {
+) -> Option<Complaint> {
     let Some(age) = subvolume.newest_backup_age_seconds else {
         // Unless the host read the bucket, it is not known that there is none.
         subvolume.observed_at.as_ref()?;
-        return Some((ClientState::Late, "it has no backup yet".to_owned()));
+        return Some(Complaint::new(ClientState::Late, "it has no backup yet"));
     };
     let age = Duration::from_secs(age).saturating_add(report_age);
     let limit = late_after.or(subvolume.overdue_age_seconds.map(Duration::from_secs))?;
     (age > exit_threshold(limit, before == Some(ClientState::Late))).then(|| {
         let at = subvolume.newest_backup_at.as_deref().unwrap_or("an unknown time");
         let reason = format!("its newest backup is {} old, of {at}", age_text(age));
-        (ClientState::Late, reason)
+        Complaint::new(ClientState::Late, reason)
     })
 }
 
-fn degraded(subvolume: &SubvolumeReport) -> Complaint {
+fn degraded(subvolume: &SubvolumeReport) -> Option<Complaint> {
     let reason = if let Some(error) = &subvolume.unreadable {
         format!("the host could not read its backups: {error}")
     } else if let Some((at, error)) = failure(subvolume.last_drill.as_ref()) {
@@ -98,7 +97,7 @@ fn degraded(subvolume: &SubvolumeReport) -> Complaint {
     } else {
         subvolume.problem.clone()?
     };
-    Some((ClientState::Degraded, reason))
+    Some(Complaint::new(ClientState::Degraded, reason))
 }
 
 fn failure(check: Option<&BackupCheck>) -> Option<(&str, &str)> {
@@ -220,7 +219,7 @@ mod tests {
             (edited(|it| it.problem = Some("overdue".to_owned())), Some((Degraded, "overdue"))),
         ];
         for (subvolume, want) in cases {
-            let want = want.map(|(state, reason)| (state, format!("data: {reason}")));
+            let want = want.map(|(state, reason)| Complaint::new(state, format!("data: {reason}")));
             let found =
                 backups(&report(vec![subvolume.clone()]), Duration::from_secs(HOUR), None, None);
             assert_eq!(found, want, "{subvolume:?}");
@@ -263,7 +262,7 @@ mod tests {
         let found = backups(&report(all), Duration::ZERO, None, None);
 
         let want = "b: the backup of T0 failed: no space (and 2 other subvolumes)";
-        assert_eq!(found.map(|(_, reason)| reason).as_deref(), Some(want));
+        assert_eq!(found.map(|it| it.reason).as_deref(), Some(want));
         assert_eq!(backups(&report(Vec::new()), Duration::ZERO, None, None), None);
     }
 

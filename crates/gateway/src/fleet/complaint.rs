@@ -4,8 +4,18 @@ use std::time::Duration;
 
 use s3up_core::wire::ClientState;
 
-/// A state that is not well, with its reason; `None` if all is well.
-pub(super) type Complaint = Option<(ClientState, String)>;
+/// A state that is not well, with its reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Complaint {
+    pub(super) state: ClientState,
+    pub(super) reason: String,
+}
+
+impl Complaint {
+    pub(super) fn new(state: ClientState, reason: impl Into<String>) -> Complaint {
+        Complaint { state, reason: reason.into() }
+    }
+}
 
 /// Returns the threshold that ends a state: three quarters of the one that begins it.
 pub(super) fn exit_threshold(threshold: Duration, is_in_state: bool) -> Duration {

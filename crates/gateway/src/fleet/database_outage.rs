@@ -1,6 +1,6 @@
 //! Decides when the operator is alerted that the database fails. Such an alert cannot wait in the database. Pure.
 
-use crate::alert::{About, Alert, Topic, incident_id};
+use crate::alert::{Alert, AlertKind, Topic, incident_id};
 use crate::clock::Millis;
 
 /// Time after which an outage is an alert. A restart of PostgreSQL takes less.
@@ -31,7 +31,7 @@ impl DatabaseOutage {
 
     /// Notes that the receiver has taken `alert`.
     pub(super) fn delivered(&mut self, alert: &Alert) {
-        self.is_delivered = matches!(alert.about, About::Incident { is_over: false, .. });
+        self.is_delivered = matches!(alert.kind, AlertKind::Incident { is_over: false, .. });
         if !self.is_delivered {
             self.since = None;
         }
@@ -43,7 +43,7 @@ fn alert(is_over: bool, since: Millis, now: Millis) -> Alert {
                   (event `database_write_failed`)";
     Alert {
         id: incident_id(Topic::Database, "database", is_over, since),
-        about: About::Incident { topic: Topic::Database, is_over },
+        kind: AlertKind::Incident { topic: Topic::Database, is_over },
         subject: "database of the gateway".to_owned(),
         reason: (!is_over).then(|| reason.to_owned()),
         at: now,
@@ -70,7 +70,7 @@ mod tests {
         outage.delivered(&begun);
         assert_eq!(outage.alert(false, 10 * minute), None);
         let over = outage.alert(true, 11 * minute).unwrap();
-        assert_eq!(over.about, About::Incident { topic: Topic::Database, is_over: true });
+        assert_eq!(over.kind, AlertKind::Incident { topic: Topic::Database, is_over: true });
         assert!(outage.alert(true, 12 * minute).is_some(), "it was not taken");
         outage.delivered(&over);
         assert_eq!(outage.alert(true, 13 * minute), None);

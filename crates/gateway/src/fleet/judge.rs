@@ -5,20 +5,19 @@
 
 use std::time::Duration;
 
-use jiff::civil::{Date, DateTime};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp, ToSpan};
-use s3up_cli::age_text;
+use s3up_core::age_text;
 use s3up_core::wire::{ClientState, Heartbeat};
 
 use super::backups::backups;
 use super::complaint::{Complaint, exit_threshold};
 use crate::clock::{Millis, time_text};
-use crate::database::client_facts::ClientFacts;
+use crate::database::client_facts::{ClientFacts, ReceivedHeartbeat};
 
-/// A report of a day may arrive until the end of the next one, by `report.time` of the agent.
-/// After one more day it is missed.
-const REPORT_DAYS: i64 = 3;
+/// An agent sends a report each day. One may wait for a gateway that is away.
+const REPORT_WAIT_MAX: Duration = Duration::from_secs(50 * 3600);
 
 /// The thresholds of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,10 +54,10 @@ pub(crate) fn judge(facts: &ClientFacts, thresholds: Thresholds, now: Millis) ->
             .or_else(|| not_scanned(&received.body))
             .or_else(|| failing(&received.body))
             .or_else(|| lag(&received.body, thresholds, before))
-            .or_else(|| old_scan(&received.body, thresholds, now))
+            .or_else(|| old_scan(received, thresholds))
             .or_else(|| degraded(&received.body))
-            .or_else(|| failed_drill(&received.body))
-            .or_else(|| missed_report(facts, now)),
+            .or_else(|| failed_drill(received))
+            .or_else(|| missed_report(facts, received, now)),
     };
     let of_backups = facts.backup_report.as_ref().and_then(|received| {
         let age = age(received.at, now);
@@ -66,20 +65,20 @@ pub(crate) fn judge(facts: &ClientFacts, thresholds: Thresholds, now: Millis) ->
             .or_else(|| backups(&received.body, age, thresholds.backup_late_after, before))
     });
     // Of two with the same state, that of the files is named.
-    let found = [of_backups, of_files].into_iter().flatten().max_by_key(|(state, _)| *state);
-    match found {
-        Some((state, reason)) => Judgement { state, reason: Some(reason) },
+    let worst = [of_backups, of_files].into_iter().flatten().max_by_key(|it| it.state);
+    match worst {
+        Some(Complaint { state, reason }) => Judgement { state, reason: Some(reason) },
         None => Judgement { state: ClientState::Ok, reason: None },
     }
 }
 
 /// A client that was configured just now is no incident. Later its agent was never started, or cannot
 /// reach the gateway, or was lost together with the database that knew it.
-fn never_seen(created_at: Millis, thresholds: Thresholds, now: Millis) -> (ClientState, String) {
+fn never_seen(created_at: Millis, thresholds: Thresholds, now: Millis) -> Complaint {
     let reason = format!("no request since it was configured on {}", day_of(created_at));
     match age(created_at, now) > thresholds.silent_after {
-        true => (ClientState::Silent, reason),
-        false => (ClientState::Never, reason),
+        true => Complaint::new(ClientState::Silent, reason),
+        false => Complaint::new(ClientState::Never, reason),
     }
 }
 
@@ -89,87 +88,98 @@ fn silence(
     thresholds: Thresholds,
     before: Option<ClientState>,
     now: Millis,
-) -> Complaint {
+) -> Option<Complaint> {
     let age = age(last_at, now);
     let limit = exit_threshold(thresholds.silent_after, before == Some(ClientState::Silent));
     (age > limit).then(|| {
         let reason = format!("no {what} for {}, since {}", age_text(age), time_text(last_at));
-        (ClientState::Silent, reason)
+        Complaint::new(ClientState::Silent, reason)
     })
 }
 
 /// Nothing of the client is stored until it is released.
-fn frozen(facts: &ClientFacts) -> Complaint {
+fn frozen(facts: &ClientFacts) -> Option<Complaint> {
     let freeze = facts.frozen.as_ref()?;
-    Some((ClientState::Failing, freeze.sentence()))
+    Some(Complaint::new(ClientState::Failing, freeze.sentence()))
 }
 
-fn not_scanned(heartbeat: &Heartbeat) -> Complaint {
+fn not_scanned(heartbeat: &Heartbeat) -> Option<Complaint> {
     let error = heartbeat.watch_error.as_deref()?;
-    Some((ClientState::Failing, format!("a watch cannot be scanned: {error}")))
+    Some(Complaint::new(ClientState::Failing, format!("a watch cannot be scanned: {error}")))
 }
 
-fn failing(heartbeat: &Heartbeat) -> Complaint {
+fn failing(heartbeat: &Heartbeat) -> Option<Complaint> {
     let reason = match heartbeat.files.problems.files {
         0 => return None,
         1 => "1 file cannot be uploaded; its report names it".to_owned(),
         count => format!("{count} files cannot be uploaded; its report names them"),
     };
-    Some((ClientState::Failing, reason))
+    Some(Complaint::new(ClientState::Failing, reason))
 }
 
-fn lag(heartbeat: &Heartbeat, thresholds: Thresholds, before: Option<ClientState>) -> Complaint {
+fn lag(
+    heartbeat: &Heartbeat,
+    thresholds: Thresholds,
+    before: Option<ClientState>,
+) -> Option<Complaint> {
     let wait = Duration::from_secs(heartbeat.oldest_pending_seconds?);
     let limit = exit_threshold(thresholds.lag_after, before == Some(ClientState::Late));
     (wait > limit).then(|| {
         let files = heartbeat.files.pending.files;
         let reason = format!("{files} pending, the oldest for {}", age_text(wait));
-        (ClientState::Late, reason)
+        Complaint::new(ClientState::Late, reason)
     })
 }
 
-/// A time of the client's clock that is ahead counts as now.
-fn old_scan(heartbeat: &Heartbeat, thresholds: Thresholds, now: Millis) -> Complaint {
-    let parse = |text: &str| text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond);
-    let (since, reason) = match heartbeat.last_scan_at.as_deref().and_then(parse) {
-        Some(at) => (at, format!("no complete scan since {}", time_text(at))),
+/// The age counts that the scan had when the heartbeat was sent: after that, the client is silent at most.
+fn old_scan(received: &ReceivedHeartbeat, thresholds: Thresholds) -> Option<Complaint> {
+    let body = &received.body;
+    let (seconds, what) = match body.last_scan_age_seconds {
+        Some(seconds) => (seconds, "no complete scan since"),
         // Without one, the scan of the start is still running.
-        None => {
-            let started_at = parse(&heartbeat.agent.started_at)?;
-            (started_at, format!("no complete scan since its start on {}", time_text(started_at)))
-        }
+        None => (body.running_seconds?, "no complete scan since its start on"),
     };
-    (age(since, now) > thresholds.silent_after).then_some((ClientState::Late, reason))
+    (Duration::from_secs(seconds) > thresholds.silent_after).then(|| {
+        let since = received.time_of(Some(seconds)).map(time_text).unwrap_or_default();
+        Complaint::new(ClientState::Late, format!("{what} {since}"))
+    })
 }
 
-fn degraded(heartbeat: &Heartbeat) -> Complaint {
+fn degraded(heartbeat: &Heartbeat) -> Option<Complaint> {
     let watcher = &heartbeat.watcher;
     // It is off for `s3up scan`, which needs none.
     (!matches!(watcher.state.as_str(), "ok" | "off")).then(|| {
         let detail = watcher.detail.as_deref().map(|detail| format!(": {detail}"));
         let reason = format!("the watcher is {}{}", watcher.state, detail.unwrap_or_default());
-        (ClientState::Degraded, reason)
+        Complaint::new(ClientState::Degraded, reason)
     })
 }
 
 /// The files are in the bucket, but some of them could not be restored.
-fn failed_drill(heartbeat: &Heartbeat) -> Complaint {
-    let drill = heartbeat.last_drill.as_ref().filter(|drill| drill.failed > 0)?;
+fn failed_drill(received: &ReceivedHeartbeat) -> Option<Complaint> {
+    let drill = received.body.last_drill.as_ref().filter(|drill| drill.failed > 0)?;
     let files =
         if drill.failed == 1 { "1 file".to_owned() } else { format!("{} files", drill.failed) };
-    let reason = format!("the drill of {} could not restore {files}", drill.at);
-    Some((ClientState::Degraded, reason))
+    let at = received.time_of(drill.age_seconds).map_or_else(|| drill.at.clone(), time_text);
+    let reason = format!("the drill of {at} could not restore {files}");
+    Some(Complaint::new(ClientState::Degraded, reason))
 }
 
-fn missed_report(facts: &ClientFacts, now: Millis) -> Complaint {
-    let oldest = date_of(now).checked_sub(REPORT_DAYS.days()).unwrap_or(Date::MIN);
-    let newest = match &facts.last_report_day {
-        Some(day) => day.parse().ok()?,
-        None => date_of(facts.created_at),
+fn missed_report(
+    facts: &ClientFacts,
+    received: &ReceivedHeartbeat,
+    now: Millis,
+) -> Option<Complaint> {
+    let since = match facts.last_report_at {
+        Some(at) => at,
+        // The first report comes a day after the first start of the agent.
+        None => {
+            let started_at = received.time_of(received.body.running_seconds);
+            started_at.map_or(facts.created_at, |at| at.max(facts.created_at))
+        }
     };
-    (newest < oldest).then(|| {
-        let next = newest.checked_add(Span::new().days(1)).unwrap_or(newest);
-        (ClientState::Degraded, format!("no report of {next} or a later day"))
+    (age(since, now) > REPORT_WAIT_MAX).then(|| {
+        Complaint::new(ClientState::Degraded, format!("no report since {}", time_text(since)))
     })
 }
 
@@ -179,11 +189,7 @@ pub(super) fn age(at: Millis, now: Millis) -> Duration {
 }
 
 fn day_of(at: Millis) -> String {
-    date_of(at).to_string()
-}
-
-fn date_of(at: Millis) -> Date {
-    datetime_of(at).date()
+    datetime_of(at).date().to_string()
 }
 
 pub(super) fn datetime_of(at: Millis) -> DateTime {

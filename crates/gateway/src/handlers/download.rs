@@ -131,7 +131,7 @@ async fn facts(
     path: &RemotePath,
     version_id: Option<&str>,
 ) -> Result<ObjectFacts, Refusal> {
-    let store = gateway.store();
+    let store = gateway.answering_store()?;
     match (store.head(key, version_id, RETRY_FOR).await, version_id) {
         (Err(err), Some(_)) if err.kind == StoreErrorKind::Permanent => {
             store.head(key, None, RETRY_FOR).await?;

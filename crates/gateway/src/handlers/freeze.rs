@@ -18,7 +18,7 @@ use crate::request::query;
     post, path = "/clients/{name}/freeze",
     params(
         ("name" = String, Path, description = "The name of a client"),
-        ("reason" = inline(Option<ReasonText>), Query, description = "Words for the client and for other operators"),
+        ("reason" = inline(Option<ReasonText>), Query, description = "Reason, shown to the client and to operators"),
     ),
     responses(
         (status = 200, description = "The client is frozen", body = ClientStatus),
@@ -37,7 +37,7 @@ pub(crate) async fn freeze(
         .map_err(|what| Refusal::new(Code::BadRequest, format!("`reason`: {what}")))?;
     let frozen = gateway.database().freeze(&name, reason.clone()).await;
     frozen.map_err(|err| unanswered(&err))?;
-    tracing::warn!(event = "client_frozen", client = %name, reason, "its uploads are refused");
+    tracing::warn!(event = "client_frozen", client = %name, reason, "the uploads of this client are refused");
     Ok(Json(find_client(&gateway, name.as_str()).await?))
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn release(
     let name = client_of(&gateway, &request, "/release")?;
     let released = gateway.database().release(&name).await.map_err(|err| unanswered(&err))?;
     if released {
-        tracing::info!(event = "client_released", client = %name, "it may upload again");
+        tracing::info!(event = "client_released", client = %name, "this client may upload again");
     }
     Ok(Json(find_client(&gateway, name.as_str()).await?))
 }

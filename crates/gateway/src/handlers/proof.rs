@@ -6,11 +6,13 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use futures::{StreamExt, TryStreamExt, stream};
-use s3up_core::wire::{Expiry, FileProof, PROOF_FILES_MAX, ProofQuery, Proofs, ProvenObject};
-use s3up_core::{Code, RemotePath};
+use s3up_core::wire::{
+    Expiry, FileProof, OldVersions, PROOF_FILES_MAX, ProofQuery, Proofs, ProvenObject,
+};
+use s3up_core::{Code, Key, RemotePath};
 use s3up_store::ExpiryRules;
 
-use crate::clients::{Client, Right};
+use crate::clients::Right;
 use crate::gateway::Gateway;
 use crate::openapi::ProofRefusals;
 use crate::refusal::Refusal;
@@ -47,11 +49,16 @@ pub(crate) async fn proof(
         let what = format!("`paths`: expected at most {PROOF_FILES_MAX}, found {found}");
         return Err(Refusal::new(Code::BadRequest, what));
     }
-    let (versioning, rules) = tokio::join!(gateway.readiness(), expiry_rules(&gateway));
-    let files = stream::iter(query.paths).map(|path| {
-        let (gateway, client, rules) = (&gateway, &client, &rules);
-        async move { prove(gateway, client, rules, path).await }
+    // All of them, before the first request to S3.
+    let checked = query.paths.into_iter().map(|path| {
+        let parsed = RemotePath::parse(&path)
+            .map_err(|rule| Refusal::new(Code::BadPath, format!("{path:?}: {rule}")))?;
+        Ok((gateway.key(&client, &parsed)?, path))
     });
+    let checked = checked.collect::<Result<Vec<_>, Refusal>>()?;
+    gateway.answering_store()?;
+    let (versioning, rules) = tokio::join!(gateway.readiness(), expiry_rules(&gateway));
+    let files = stream::iter(checked).map(|(key, path)| prove(&gateway, &rules, key, path));
     let files = files.buffered(HEADS_IN_FLIGHT).try_collect().await?;
     Ok(Json(Proofs { versioning: versioning.versioning, files }))
 }
@@ -71,14 +78,11 @@ async fn expiry_rules(gateway: &Gateway) -> ExpiryRules {
 
 async fn prove(
     gateway: &Gateway,
-    client: &Client,
     rules: &ExpiryRules,
+    key: Key,
     path: String,
 ) -> Result<FileProof, Refusal> {
-    let parsed = RemotePath::parse(&path)
-        .map_err(|rule| Refusal::new(Code::BadPath, format!("{path:?}: {rule}")))?;
-    let key = gateway.key(client, &parsed)?;
-    let Some(found) = gateway.store().prove(&key, RETRY_FOR).await? else {
+    let Some(found) = gateway.answering_store()?.prove(&key, RETRY_FOR).await? else {
         return Ok(FileProof { path, stored: None });
     };
     let facts = found.facts;
@@ -88,6 +92,15 @@ async fn prove(
         (None, Ok(None)) => (Expiry::Never, None),
         (None, Err(_)) => (Expiry::Unknown, Some(RULES_UNKNOWN.to_owned())),
     };
+    let (old_versions, old_version_days, old_versions_reason) =
+        match rules.old_version_rule_for(&key, facts.size) {
+            Ok(None) => (OldVersions::Kept, None, None),
+            Ok(Some(rule)) => {
+                let reason = format!("lifecycle rule {}", rule.id);
+                (OldVersions::DeletedByRule, Some(rule.days), Some(reason))
+            }
+            Err(_) => (OldVersions::Unknown, None, Some(RULES_UNKNOWN.to_owned())),
+        };
     let stored = ProvenObject {
         size: facts.size,
         sha256: facts.sha256,
@@ -97,6 +110,9 @@ async fn prove(
         is_archived: found.is_archived,
         expiry,
         expiry_reason,
+        old_versions,
+        old_version_days,
+        old_versions_reason,
     };
     Ok(FileProof { path, stored: Some(stored) })
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
@@ -12,7 +13,10 @@ use s3up_core::Code;
 
 use super::client_address::client_address;
 use super::early_answer::answer;
+use super::idle_connections::{Connection, ResponseBody};
 use super::lingering::UnreadBytes;
+use super::unparsed::Exchange;
+use crate::api_document::openapi;
 use crate::clock::CLOCK;
 use crate::dashboard::{self, Peer};
 use crate::gateway::Gateway;
@@ -33,7 +37,6 @@ use crate::handlers::proof::proof;
 use crate::handlers::put_file::put_file;
 use crate::handlers::ready::ready;
 use crate::handlers::versions::versions;
-use crate::openapi::openapi;
 use crate::refusal::{Refusal, RefusalRecord, RefusedRequest};
 
 /// Returns every path of the API with its methods.
@@ -64,8 +67,17 @@ fn routes() -> [(&'static str, MethodRouter<Gateway>); 21] {
     ]
 }
 
-/// Returns the routes for one connection, which comes from `peer`.
-pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Router {
+/// The facts of one connection.
+pub(super) struct ConnectionState {
+    pub peer: IpAddr,
+    pub unread: UnreadBytes,
+    pub connection: Connection,
+    pub exchange: Exchange,
+}
+
+/// Returns the routes for one connection.
+pub(super) fn router(gateway: &Gateway, of: ConnectionState) -> Router {
+    let ConnectionState { peer, unread, connection, exchange } = of;
     let (logged, limited) = (gateway.clone(), gateway.clone());
     let mut router = Router::new();
     for (path, methods) in routes() {
@@ -86,7 +98,22 @@ pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Ro
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             log(logged.clone(), peer, request, next)
         }))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            let exchange = exchange.clone();
+            exchange.begin();
+            async move { exchange.until_the_end_of(next.run(request).await) }
+        }))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            keep_open(connection.clone(), request, next)
+        }))
         .with_state(gateway.clone())
+}
+
+/// Keeps the connection from being closed as an idle one until its response was handed over.
+async fn keep_open(connection: Connection, request: Request, next: Next) -> Response {
+    let open = connection.begin_request();
+    let response = next.run(request).await;
+    response.map(|body| Body::new(ResponseBody { body, _request: open }))
 }
 
 async fn unknown_url(request: Request) -> Refusal {
@@ -130,7 +157,7 @@ async fn limit_failed_keys(
 /// at level debug.
 async fn log(gateway: Gateway, peer: IpAddr, request: Request, next: Next) -> Response {
     let began = CLOCK.start();
-    let _open = gateway.database().tally().begin_request();
+    let _open = gateway.database().counters().begin_request();
     let method = request.method().clone();
     let authorization: Option<HeaderValue> = request.headers().get(header::AUTHORIZATION).cloned();
     let url_path = request.uri().path().to_owned();
@@ -164,7 +191,7 @@ mod tests {
     #[test]
     fn the_description_has_exactly_the_paths_of_the_routes() {
         let routes: BTreeSet<_> = routes().iter().map(|(path, _)| path.replace('*', "")).collect();
-        let described: BTreeSet<_> = crate::openapi::paths().into_iter().collect();
+        let described: BTreeSet<_> = crate::api_document::paths().into_iter().collect();
         let only_in_routes: Vec<_> = routes.difference(&described).collect();
         assert_eq!(only_in_routes, ["/files/"]);
         assert_eq!(described.difference(&routes).count(), 0, "{described:?}");

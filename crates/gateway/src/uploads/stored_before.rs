@@ -3,6 +3,7 @@
 //! The catalogue may save a request. It never decides that content is stored already, nor that a file
 //! may be overwritten: S3 says so.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use s3up_core::{ClientName, Sha256Digest};
@@ -11,7 +12,7 @@ use s3up_store::{Length, ObjectFacts};
 use super::existing::{Decision, decide};
 use super::stage::IncomingFile;
 use super::{RETRY_FOR, Uploads};
-use crate::clients::Overwrite;
+use crate::clients::{Client, Overwrite};
 use crate::database::record::{CatalogueEntry, Record};
 use crate::refusal::Refusal;
 
@@ -53,7 +54,10 @@ impl Uploads {
     /// depends on the answer.
     pub(super) async fn find(&self, file: &IncomingFile) -> Result<StoredBefore, Refusal> {
         match (file.client.policy.overwrite, file.metadata.sha256) {
-            (Overwrite::Versioned, None) => return Ok(StoredBefore::NotAsked),
+            (Overwrite::Versioned, None) => {
+                self.start_completeness_check(file);
+                return Ok(StoredBefore::NotAsked);
+            }
             // If the catalogue is wrong, the same content is stored once more, as another version.
             (Overwrite::Versioned, Some(_)) if self.is_new(file).await => {
                 return Ok(StoredBefore::Nothing);
@@ -79,20 +83,35 @@ impl Uploads {
 
     /// Returns true if the catalogue has every file of the client and none under this path.
     async fn is_new(&self, file: &IncomingFile) -> bool {
-        let (client, resources) = (&file.client.policy.name, &file.client.resources);
+        let client = &file.client.policy.name;
         let Some(path) = self.recorder.path(client, &file.key) else { return false };
-        if let Some(is_complete) = resources.is_catalogue_complete.get() {
-            return *is_complete && self.database.is_new(client, &path).await;
+        let is_complete = match file.client.resources.is_catalogue_complete.get() {
+            Some(is_complete) => *is_complete,
+            None => self.check_completeness(&file.client).await,
+        };
+        is_complete && self.database.is_new(client, &path).await
+    }
+
+    /// Starts the check beside an upload that needs no answer. Later ones do, and by then S3 may list
+    /// more files than one page has.
+    fn start_completeness_check(&self, file: &IncomingFile) {
+        let resources = &file.client.resources;
+        let is_checked = resources.is_catalogue_complete.get().is_some();
+        if is_checked || resources.completeness_check.available_permits() == 0 {
+            return;
         }
-        // The others check their path meanwhile.
+        let (uploads, client) = (self.clone(), Arc::clone(&file.client));
+        tokio::spawn(async move { uploads.check_completeness(&client).await });
+    }
+
+    /// Returns whether the catalogue has every file of a client, and remembers the answer. While
+    /// another upload asks, and without an answer, it returns false: the next upload tries again.
+    async fn check_completeness(&self, client: &Client) -> bool {
+        let resources = &client.resources;
         let Ok(_turn) = resources.completeness_check.try_acquire() else { return false };
-        let found = tokio::time::timeout(COMPLETENESS_WAIT_MAX, self.is_complete(client)).await;
-        match found {
-            Ok(Some(is_complete)) => {
-                let is_complete = *resources.is_catalogue_complete.get_or_init(|| is_complete);
-                is_complete && self.database.is_new(client, &path).await
-            }
-            // The next upload tries again.
+        let answer = self.is_complete(&client.policy.name);
+        match tokio::time::timeout(COMPLETENESS_WAIT_MAX, answer).await {
+            Ok(Some(is_complete)) => *resources.is_catalogue_complete.get_or_init(|| is_complete),
             Ok(None) | Err(_) => false,
         }
     }

@@ -166,6 +166,7 @@ fn obstacle(kind: StoreErrorKind) -> Option<Obstacle> {
         StoreErrorKind::NotFound
         | StoreErrorKind::NoUpload
         | StoreErrorKind::NoBucket
+        | StoreErrorKind::NoLifecycleRules
         | StoreErrorKind::BadCredentials
         | StoreErrorKind::ExpiredCredentials
         | StoreErrorKind::NoCredentials

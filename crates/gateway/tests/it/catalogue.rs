@@ -1,5 +1,7 @@
 //! Answers that the catalogue completes: it knows the SHA-256 of files whose object does not.
 
+use std::time::Duration;
+
 use s3up_core::Sha256Digest;
 use s3up_devstore::{Behaviours, Checksums, Fault, Op, Versioning};
 
@@ -82,6 +84,29 @@ async fn a_path_that_the_catalogue_knows_to_be_new_costs_no_request() {
     // It is not new any more, also before its record is written.
     assert!(stored(put("third", b"third")).await.unchanged);
     assert_eq!(world.calls(Op::HeadObject), heads + 1);
+    world.stop().await;
+}
+
+/// An upload without a digest asks S3 nothing. It still finds out that the prefix is empty, before
+/// it has more files than S3 lists at once.
+#[tokio::test]
+async fn an_upload_without_a_digest_saves_the_requests_of_those_that_follow() {
+    let world = World::start().await;
+    stored(world.put("plain", b"plain".to_vec())).await;
+    let complete = "SELECT client FROM clients WHERE complete_since IS NOT NULL";
+    for _ in 0..100 {
+        world.commit_records().await;
+        if !world.rows(complete).await.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    let digest = Sha256Digest::of(b"new").to_repr_digest();
+    stored(world.put("new", b"new".to_vec()).header("repr-digest", digest)).await;
+
+    assert_eq!(world.rows(complete).await, ["webapp"]);
+    assert_eq!((world.calls(Op::HeadObject), world.calls(Op::ListObjectsV2)), (0, 1));
     world.stop().await;
 }
 

@@ -1,9 +1,11 @@
 //! A fleet of a thousand clients with ten million rows. It takes minutes, and so it has to be asked for:
 //! `S3UP_TEST_SCALE=yes cargo nextest run --workspace -E 'test(/^scale::/)' --success-output immediate`, and with
-//! `S3UP_TEST_DATABASE=postgres` on PostgreSQL. It prints what it measured.
+//! `S3UP_TEST_DATABASE=postgres` on PostgreSQL. It prints what it measured. With `S3UP_PROGRAMS=DIR` it measures the
+//! `s3up-server` of that directory, such as an optimized one.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
@@ -16,7 +18,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::dashboard::Browser;
 use crate::fixture::{config, with_database};
-use crate::process::{program, s3};
+use crate::process::s3;
 use crate::running::Running;
 
 const ADMIN_KEY: &str = "s3up_admin_0123456789012345678901234567890123";
@@ -105,6 +107,12 @@ fn percentiles(mut times: Vec<Duration>) -> (Duration, Duration) {
     (times[times.len() / 2], times[times.len() * 99 / 100])
 }
 
+fn gateway_program() -> Command {
+    let dir = std::env::var_os("S3UP_PROGRAMS").map(PathBuf::from);
+    let built = || PathBuf::from(env!("CARGO_BIN_EXE_s3up-server"));
+    Command::new(dir.map_or_else(built, |dir| dir.join("s3up-server")))
+}
+
 /// The pages of the dashboard.
 const PAGES: [&str; 8] = [
     "/",
@@ -144,7 +152,7 @@ struct Measured {
 }
 
 async fn measure(config: &Path, clients: u64) -> Measured {
-    let gateway = Running::start(config, &[]);
+    let gateway = Running::start_by(gateway_program(), config, &[]);
     let http = Client::new();
     let agent = json!({"version": "0.1.0", "host": "web", "started_at": "2026-01-01T00:00:00Z"});
     let none = json!({"files": 0, "bytes": 0});
@@ -197,7 +205,7 @@ async fn a_thousand_clients_with_ten_million_rows_are_listed_as_fast_as_ten() {
     let (mut results, mut slow) = (String::new(), Vec::new());
     for clients in [10, 1000] {
         std::fs::write(&config, fleet(&text, clients)).expect("a file");
-        let made = program().arg("fleet").arg("--config").arg(&config).output();
+        let made = gateway_program().arg("fleet").arg("--config").arg(&config).output();
         assert!(made.expect("a program that runs").status.success());
         if clients == 1000 {
             let before = database.bytes().await;

@@ -1,8 +1,8 @@
 //! `prune --orphans`: decides which objects that no manifest names may be deleted.
 //! Pure.
 //!
-//! Only objects that have the form of a chunk or of a part index and are old enough may
-//! be deleted: a younger one may belong to a backup in progress. If a manifest cannot
+//! Only objects that have the form of a chunk, a part index or an index and are old enough
+//! may be deleted: a younger one may belong to a backup in progress. If a manifest cannot
 //! be read, its chunks look like orphans, so nothing is deleted.
 
 use jiff::{SignedDuration, Timestamp};
@@ -64,12 +64,13 @@ mod tests {
     use crate::catalogue::tests::{TestListing, chunk_key, layout, now};
 
     #[test]
-    fn only_old_chunks_and_part_indexes_without_a_manifest_are_orphans() {
+    fn only_old_objects_of_backups_without_a_manifest_are_orphans() {
         let mut listed = TestListing::default();
         listed.full(0).incremental(1, 0).points_to(1);
         let lost = chunk_key(2, 0);
         listed.put(&lost, 5, 2, None);
         listed.put("nas/subvol/data/full/manifest-20260103T000000Z-parts.json", 6, 2, None);
+        listed.put("nas/subvol/data/full/manifest-20260103T000000Z-index.bin", 4, 2, None);
         listed.put(&chunk_key(9, 0), 5, 9, None);
         listed.put("nas/subvol/data/notes.txt", 5, 2, None);
         let of =
@@ -80,9 +81,13 @@ mod tests {
         let keys: Vec<_> = found.keys.iter().map(Key::as_str).collect();
         assert_eq!(
             keys,
-            ["nas/subvol/data/full/manifest-20260103T000000Z-parts.json", lost.as_str()]
+            [
+                "nas/subvol/data/full/manifest-20260103T000000Z-index.bin",
+                "nas/subvol/data/full/manifest-20260103T000000Z-parts.json",
+                lost.as_str()
+            ]
         );
-        assert_eq!((found.bytes, found.young), (11, 1));
+        assert_eq!((found.bytes, found.young), (15, 1));
         assert_eq!(of(&listed, 8).unwrap().keys, [], "an object of exactly that age is not older");
         listed.damage(1);
         assert!(of(&listed, 7).unwrap_err().to_string().contains("was not read"));

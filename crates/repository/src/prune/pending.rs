@@ -37,7 +37,7 @@ impl PendingDeletions {
         PendingDeletions(StateFile::open_or_warn(path, location, FORMAT))
     }
 
-    /// Returns the pending keys that are chunks or part indexes of this subvolume.
+    /// Returns the pending keys that are chunks, part indexes or indexes of this subvolume.
     pub fn keys(&self, subvolume: &SubvolumeName, layout: &Layout) -> Vec<Key> {
         let keys = self.0.get(subvolume).into_iter().flatten();
         let keys = keys.filter_map(|key| Key::parse(key).ok());

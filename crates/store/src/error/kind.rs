@@ -8,6 +8,8 @@ pub enum StoreErrorKind {
     /// The multipart upload was completed or aborted, by us or by others.
     NoUpload,
     NoBucket,
+    /// The bucket has no lifecycle rules.
+    NoLifecycleRules,
     /// S3 does not know the access key ID, or the signature is wrong.
     BadCredentials,
     /// The session token of temporary credentials has expired.
@@ -48,6 +50,7 @@ impl fmt::Display for StoreErrorKind {
             StoreErrorKind::NoBucket => {
                 "no such bucket; check `bucket`, `region` and `endpoint`, or create it"
             }
+            StoreErrorKind::NoLifecycleRules => "the bucket has no lifecycle rules",
             StoreErrorKind::BadCredentials => {
                 "S3 does not accept these credentials; check the access key ID and its secret"
             }

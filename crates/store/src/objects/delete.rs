@@ -42,6 +42,7 @@ fn verdict(kind: StoreErrorKind) -> DeleteResult {
             DeleteResult::RetryAlone
         }
         StoreErrorKind::NoBucket
+        | StoreErrorKind::NoLifecycleRules
         | StoreErrorKind::NoUpload
         | StoreErrorKind::ExpiredCredentials
         | StoreErrorKind::Quota

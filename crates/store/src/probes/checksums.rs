@@ -101,6 +101,7 @@ impl Store {
                 | StoreErrorKind::ExpiredCredentials
                 | StoreErrorKind::Quota
                 | StoreErrorKind::NoBucket
+                | StoreErrorKind::NoLifecycleRules
                 | StoreErrorKind::BadCredentials
                 | StoreErrorKind::NoCredentials
                 | StoreErrorKind::Denied

@@ -1,7 +1,7 @@
-//! The lifecycle rules of the bucket that delete the newest version of an object.
+//! The lifecycle rules of the bucket that delete versions of objects: the newest ones, or those that were
+//! overwritten.
 //!
-//! A rule for versions that were overwritten deletes none of these. A rule for objects with a tag may
-//! cover any object, because others may tag it.
+//! A rule for objects with a tag may cover any object, because others may tag it.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html>
 
@@ -13,7 +13,7 @@ use s3up_core::{Key, error_chain};
 use crate::probes::lifecycle::old_prefix;
 use crate::transport::connect::Store;
 
-/// The rules that delete objects, or why they are not known.
+/// The rules that delete versions, or why they are not known.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExpiryRules {
     Known(Vec<ExpiryRule>),
@@ -29,10 +29,29 @@ pub struct ExpiryRule {
     prefix: String,
     larger_than: Option<u64>,
     smaller_than: Option<u64>,
+    deletes_newest: bool,
+    /// Days after which the rule deletes a version that was overwritten.
+    old_version_days: Option<u32>,
+}
+
+/// The rule that deletes the old versions of an object first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OldVersionRule<'r> {
+    pub id: &'r str,
+    pub days: u32,
+}
+
+/// The lifecycle rules that delete the most below some prefixes, each by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionExpiry {
+    /// One that deletes newest versions.
+    pub newest: Option<String>,
+    /// The one that deletes overwritten versions first, and after how many days.
+    pub old: Option<(String, u32)>,
 }
 
 impl Store {
-    /// Returns the enabled lifecycle rules of the bucket that delete objects.
+    /// Returns the enabled lifecycle rules of the bucket that delete versions.
     pub async fn expiry_rules(&self, retry_for: Duration) -> ExpiryRules {
         match self.lifecycle_rules(retry_for).await {
             Ok(rules) => ExpiryRules::of(&rules),
@@ -46,23 +65,61 @@ impl ExpiryRules {
         ExpiryRules::Known(rules.iter().filter_map(ExpiryRule::of).collect())
     }
 
-    /// Returns the name of a rule that deletes the object, or may delete it.
+    /// Returns the rules that delete the most below any of `prefixes`.
+    pub fn below<'p>(
+        &self,
+        prefixes: impl Iterator<Item = &'p str> + Clone,
+    ) -> Result<VersionExpiry, &str> {
+        let rules = match self {
+            ExpiryRules::Unknown { reason } => return Err(reason),
+            ExpiryRules::Known(rules) => rules,
+        };
+        let covers = |rule: &&ExpiryRule| prefixes.clone().any(|prefix| rule.touches(prefix));
+        let rules = || rules.iter().filter(covers);
+        let newest = rules().find(|rule| rule.deletes_newest).map(|rule| rule.id.clone());
+        let old = rules().filter_map(|rule| Some((rule.id.clone(), rule.old_version_days?)));
+        Ok(VersionExpiry { newest, old: old.min_by_key(|(_, days)| *days) })
+    }
+
+    /// Returns the name of a rule that deletes the newest version of the object, or may delete it.
     pub fn rule_for(&self, key: &Key, size: u64) -> Result<Option<&str>, &str> {
+        let mut rules = self.covering(key, size)?;
+        Ok(rules.find(|rule| rule.deletes_newest).map(|rule| rule.id.as_str()))
+    }
+
+    /// Returns the rule that deletes the object first once it is an old version, or may delete it.
+    pub fn old_version_rule_for(
+        &self,
+        key: &Key,
+        size: u64,
+    ) -> Result<Option<OldVersionRule<'_>>, &str> {
+        let rules = self.covering(key, size)?.filter_map(|rule| {
+            let days = rule.old_version_days?;
+            Some(OldVersionRule { id: &rule.id, days })
+        });
+        Ok(rules.min_by_key(|rule| rule.days))
+    }
+
+    fn covering(&self, key: &Key, size: u64) -> Result<impl Iterator<Item = &ExpiryRule>, &str> {
         match self {
             ExpiryRules::Unknown { reason } => Err(reason),
             ExpiryRules::Known(rules) => {
-                let rule = rules.iter().find(|rule| rule.covers(key.as_str(), size));
-                Ok(rule.map(|rule| rule.id.as_str()))
+                Ok(rules.iter().filter(move |rule| rule.covers(key.as_str(), size)))
             }
         }
     }
 }
 
 impl ExpiryRule {
-    /// Returns `None` for a rule that deletes no object.
+    /// Returns `None` for a rule that deletes no version.
     fn of(rule: &LifecycleRule) -> Option<ExpiryRule> {
-        let expiration = rule.expiration()?;
-        let deletes = expiration.days().is_some() || expiration.date().is_some();
+        let deletes_newest =
+            rule.expiration().is_some_and(|it| it.days().is_some() || it.date().is_some());
+        let old_versions = rule.noncurrent_version_expiration();
+        // Without a number of days it may delete them at once.
+        let old_version_days = old_versions
+            .map(|it| it.noncurrent_days().and_then(|days| u32::try_from(days).ok()).unwrap_or(0));
+        let deletes = deletes_newest || old_version_days.is_some();
         if !deletes || *rule.status() == ExpirationStatus::Disabled {
             return None;
         }
@@ -78,7 +135,14 @@ impl ExpiryRule {
             prefix: prefix.to_owned(),
             larger_than: bytes(larger_than.or_else(|| and?.object_size_greater_than())),
             smaller_than: bytes(smaller_than.or_else(|| and?.object_size_less_than())),
+            deletes_newest,
+            old_version_days,
         })
+    }
+
+    /// Returns true if the rule covers some key below `prefix`.
+    fn touches(&self, prefix: &str) -> bool {
+        prefix.starts_with(&self.prefix) || self.prefix.starts_with(prefix)
     }
 
     fn covers(&self, key: &str, size: u64) -> bool {
@@ -136,8 +200,74 @@ mod tests {
     }
 
     #[test]
+    fn the_rule_that_deletes_an_old_version_first_is_found() {
+        let rule = |id: &str, prefix: &str, days: Option<i32>, status: ExpirationStatus| {
+            let filter = LifecycleRuleFilter::builder().prefix(prefix).build();
+            let old = NoncurrentVersionExpiration::builder().set_noncurrent_days(days).build();
+            let rule = LifecycleRule::builder().id(id).status(status).filter(filter);
+            rule.noncurrent_version_expiration(old).build().unwrap()
+        };
+        let (on, off) = (ExpirationStatus::Enabled, ExpirationStatus::Disabled);
+        let newest = LifecycleExpiration::builder().days(1).build();
+        let newest =
+            LifecycleRule::builder().id("n").status(on.clone()).expiration(newest).build().unwrap();
+        let all = || rule("all", "", Some(90), on.clone());
+        #[rustfmt::skip]
+        let cases = [
+            ("no rule",            vec![],                                             None),
+            ("all objects",        vec![all()],                                        Some(("all", 90))),
+            ("its prefix, sooner", vec![all(), rule("p", "w/up", Some(7), on.clone())], Some(("p", 7))),
+            ("another prefix",     vec![all(), rule("p", "x/", Some(7), on.clone())],   Some(("all", 90))),
+            ("not enabled",        vec![rule("p", "", Some(7), off)],                  None),
+            ("no number of days",  vec![rule("p", "", None, on.clone())],              Some(("p", 0))),
+            ("of the newest",      vec![newest],                                       None),
+        ];
+        let key = Key::parse("w/uploads/a").unwrap();
+        for (name, rules, want) in cases {
+            let rules = ExpiryRules::of(&rules);
+            let found = rules.old_version_rule_for(&key, 10).unwrap();
+            assert_eq!(found.map(|rule| (rule.id, rule.days)), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_rules_that_delete_the_most_below_a_prefix_are_found() {
+        let rule = |id: &str, prefix: &str, newest: Option<i32>, old: Option<i32>| {
+            let filter = LifecycleRuleFilter::builder().prefix(prefix).build();
+            let newest = newest.map(|days| LifecycleExpiration::builder().days(days).build());
+            let old = old
+                .map(|days| NoncurrentVersionExpiration::builder().noncurrent_days(days).build());
+            let rule = LifecycleRule::builder().id(id).filter(filter);
+            let rule = rule.status(ExpirationStatus::Enabled).set_expiration(newest);
+            rule.set_noncurrent_version_expiration(old).build().unwrap()
+        };
+        let found = |newest: Option<&str>, old: Option<(&str, u32)>| VersionExpiry {
+            newest: newest.map(str::to_owned),
+            old: old.map(|(id, days)| (id.to_owned(), days)),
+        };
+        #[rustfmt::skip]
+        let cases = [
+            (vec![],                                                              found(None, None)),
+            (vec![rule("a", "", None, Some(30))],                                 found(None, Some(("a", 30)))),
+            (vec![rule("a", "", None, Some(30)), rule("b", "w/", None, Some(3))], found(None, Some(("b", 3)))),
+            (vec![rule("a", "w/up", Some(9), None)],                              found(Some("a"), None)),
+            (vec![rule("a", "x/", Some(9), Some(1))],                             found(None, None)),
+            (vec![rule("a", "we/", Some(9), Some(1))],                            found(None, None)),
+            (vec![rule("a", "v/", Some(9), Some(1))],                             found(Some("a"), Some(("a", 1)))),
+        ];
+        for (rules, want) in cases {
+            let prefixes = ["v/", "w/"].into_iter();
+            assert_eq!(ExpiryRules::of(&rules).below(prefixes), Ok(want), "{rules:?}");
+        }
+        let unknown = ExpiryRules::Unknown { reason: "denied".to_owned() };
+        assert_eq!(unknown.below(std::iter::empty()), Err("denied"));
+    }
+
+    #[test]
     fn rules_that_are_not_known_are_no_absence_of_rules() {
         let rules = ExpiryRules::Unknown { reason: "denied".to_owned() };
-        assert_eq!(rules.rule_for(&Key::parse("a").unwrap(), 1), Err("denied"));
+        let key = Key::parse("a").unwrap();
+        assert_eq!(rules.rule_for(&key, 1), Err("denied"));
+        assert_eq!(rules.old_version_rule_for(&key, 1), Err("denied"));
     }
 }

@@ -41,8 +41,9 @@ impl Store {
         });
         match asked.await {
             Ok(answer) => Ok(answer.rules.unwrap_or_default()),
-            // S3 answers 404 if the bucket has no rules at all.
-            Err(err) if err.kind == StoreErrorKind::NotFound => Ok(Vec::new()),
+            // S3 has an error of its own for it. Any other 404 says nothing of the rules: it may be that
+            // of a proxy, or of a server that does not know the call.
+            Err(err) if err.kind == StoreErrorKind::NoLifecycleRules => Ok(Vec::new()),
             Err(err) => Err(err),
         }
     }

@@ -51,7 +51,9 @@ impl Store {
             let began = clock::now();
             let answer = tokio::time::timeout(limit, send).await.ok();
             self.count(began, &answer);
-            self.learn_from(answer.ok_or(limit), op, subject)
+            let answer = self.learn_from(answer.ok_or(limit), op, subject);
+            self.reachability.record(began, answer.as_ref().err().map(|err| err.kind));
+            answer
         }
     }
 
@@ -77,13 +79,15 @@ impl Store {
                 Some(pacer) => pacer.while_progressing(limit, send).await,
             };
             self.count(began, &answer);
-            self.learn_from(answer.ok_or(limit), op, subject)
+            let answer = self.learn_from(answer.ok_or(limit), op, subject);
+            self.reachability.record(began, answer.as_ref().err().map(|err| err.kind));
+            answer
         }
     }
 
     fn count<T, E>(&self, began: Instant, answer: &Option<Result<T, E>>) {
         let elapsed = clock::now().duration_since(began);
-        self.tally.add(matches!(answer, Some(Ok(_))), elapsed);
+        self.call_counters.add(matches!(answer, Some(Ok(_))), elapsed);
     }
 
     /// Converts an answer, or a timeout, and tells the throttle about it.

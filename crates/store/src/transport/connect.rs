@@ -1,6 +1,7 @@
 //! The [`Store`]: made from its settings, and shared by all calls.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::identity::IdentityCache;
 use aws_sdk_s3::Client;
@@ -18,13 +19,15 @@ use tokio_util::task::TaskTracker;
 use crate::buffers::paired_hasher::PairedHasher;
 use crate::buffers::pool::Pool;
 use crate::error::ConnectError;
+use crate::not_aborted::NotAborted;
 use crate::open_uploads::OpenUploads;
 use crate::settings::{Profile, Settings};
 use crate::transport::bandwidth::BandwidthLimit;
+use crate::transport::call_counters::{CallCounters, CallTotals};
 use crate::transport::capabilities::Learned;
 use crate::transport::checksums::Checksums;
 use crate::transport::credentials::RenewableCredentials;
-use crate::transport::tally::{CallTally, CallTotals};
+use crate::transport::reachability::Reachability;
 use crate::transport::throttle::Throttle;
 
 /// A bucket and everything that is needed to upload to it and download from it.
@@ -40,13 +43,15 @@ pub struct Store {
     pub(crate) learned: Arc<Learned>,
     pub(crate) probed: Arc<ProbeState>,
     pub(crate) throttle: Throttle,
-    pub(crate) tally: CallTally,
+    pub(crate) call_counters: CallCounters,
+    pub(crate) reachability: Reachability,
     pub(crate) upload_limit: BandwidthLimit,
     pub(crate) download_limit: BandwidthLimit,
     pub(crate) open_uploads: OpenUploads,
     pub(crate) hasher: PairedHasher,
     /// Detached tasks that abort dropped uploads.
     pub(crate) aborts: TaskTracker,
+    pub(crate) not_aborted: NotAborted,
 }
 
 /// The probes that were made; each is made until it succeeds.
@@ -72,10 +77,12 @@ impl Store {
             download_limit: BandwidthLimit::new(settings.bandwidth.download_bytes_per_second),
             settings: Arc::new(settings),
             throttle: Throttle::default(),
-            tally: CallTally::default(),
+            call_counters: CallCounters::default(),
+            reachability: Reachability::default(),
             open_uploads: OpenUploads::default(),
             hasher: PairedHasher::new(),
             aborts: TaskTracker::new(),
+            not_aborted: NotAborted::default(),
         })
     }
 
@@ -121,7 +128,12 @@ impl Store {
 
     /// Returns the numbers of the calls to S3 since the start.
     pub fn call_totals(&self) -> CallTotals {
-        self.tally.totals()
+        self.call_counters.totals()
+    }
+
+    /// Returns the time for which no call to S3 was answered, if S3 is known to be away.
+    pub fn away_for(&self) -> Option<Duration> {
+        self.reachability.away_for()
     }
 
     /// Returns the buffer pool of this store.

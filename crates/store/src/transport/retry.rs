@@ -53,6 +53,7 @@ fn is_retryable(kind: StoreErrorKind, failed: u32, in_a_row: u32) -> bool {
         StoreErrorKind::NotFound
         | StoreErrorKind::NoUpload
         | StoreErrorKind::NoBucket
+        | StoreErrorKind::NoLifecycleRules
         | StoreErrorKind::ExpiredCredentials
         | StoreErrorKind::Quota
         | StoreErrorKind::BadCredentials

@@ -34,6 +34,7 @@ fn uncertainty_after(kind: StoreErrorKind, attempts: u32) -> Uncertainty {
         | StoreErrorKind::NoUpload
         | StoreErrorKind::Precondition
         | StoreErrorKind::NoBucket
+        | StoreErrorKind::NoLifecycleRules
         | StoreErrorKind::ExpiredCredentials
         | StoreErrorKind::Quota
         | StoreErrorKind::BadCredentials

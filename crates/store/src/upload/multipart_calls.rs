@@ -117,7 +117,7 @@ impl UploadHandle {
         self.store.learned.learn(|known| known.parts_max = Some(limit));
         let said = err.source.as_ref().map(ToString::to_string).unwrap_or_default();
         err.with_cause(format!(
-            "this server seems to take at most {limit} parts of one upload: set `parts_max` to \
+            "this server seems to accept at most {limit} parts in one upload: set `parts_max` to \
              {limit} ({said})"
         ))
     }
@@ -221,9 +221,11 @@ impl UploadHandle {
     pub(super) async fn abort(&self) {
         let key = self.key.as_str();
         let outcome = self.store.abort_upload(key, &self.upload_id, ABORT_RETRY_FOR).await;
-        if let Err(err) = outcome {
-            warn_not_aborted(&self.key, &err);
+        let Err(err) = outcome else { return };
+        if err.kind == StoreErrorKind::Transient {
+            self.store.not_aborted.add(&self.key, &self.upload_id);
         }
+        warn_not_aborted(&self.key, &err);
     }
 }
 

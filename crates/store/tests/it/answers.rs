@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use s3up_core::Key;
-use s3up_store::{ArchiveState, Settings, Store, StoreErrorKind, ThawRequest, Tier};
+use s3up_core::{Key, KeyPrefix};
+use s3up_store::{
+    AbortRule, ArchiveState, ExpiryRules, Settings, Store, StoreErrorKind, ThawRequest, Tier,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -117,4 +119,27 @@ async fn an_object_that_left_its_archive_tier_needs_no_thaw() {
 
     let states: Vec<_> = thawed.into_iter().map(|thawed| thawed.outcome.unwrap()).collect();
     assert_eq!(states, [ArchiveState::NotArchived]);
+}
+
+#[tokio::test]
+async fn only_the_answer_that_there_are_no_lifecycle_rules_says_so() {
+    #[rustfmt::skip]
+    let cases: [(fn(&str) -> String, bool); 5] = [
+        (|_| error("404 Not Found", "NoSuchLifecycleConfiguration"), true),
+        (|_| error("404 Not Found", "NoSuchBucket"),                 false),
+        (|_| error("404 Not Found", "NoSuchKey"),                    false),
+        (|_| response("404 Not Found", "", ""),                      false),
+        (|_| error("501 Not Implemented", "NotImplemented"),         false),
+    ];
+    for (n, (answer, is_none)) in cases.into_iter().enumerate() {
+        let store = store(answer).await;
+
+        let abort = store.abort_rule(&KeyPrefix::parse("p").unwrap(), RETRY_FOR).await;
+        let expiry = store.expiry_rules(RETRY_FOR).await;
+
+        assert_eq!(abort == AbortRule::Missing, is_none, "case {n}: {abort:?}");
+        assert_eq!(expiry == ExpiryRules::Known(Vec::new()), is_none, "case {n}: {expiry:?}");
+        assert_eq!(matches!(abort, AbortRule::Unknown { .. }), !is_none, "case {n}: {abort:?}");
+        assert_eq!(matches!(expiry, ExpiryRules::Unknown { .. }), !is_none, "case {n}: {expiry:?}");
+    }
 }

@@ -8,21 +8,43 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::error::BuildError;
-use super::node::{Name, NodeState, Origin};
+use super::node::{Name, NodeSource, NodeState};
 use crate::operation::CloneSource;
 use crate::record::{NodeId, ROOT};
 
-/// Number of files that are remembered besides directories.
-const RECENT_MAX: usize = 1 << 16;
+/// Number of names that are remembered besides those of directories. An older one is forgotten.
+const RECENT_NAMES_MAX: usize = 1 << 16;
 /// Number of moved files of the parent that are remembered to the end, since they may be
 /// directories.
-const MOVED_MAX: usize = 200_000;
-/// Number of forgotten names of directories of the parent, at 8 to 16 bytes each.
-const FORGOTTEN_MAX: usize = 8_000_000;
-/// Number of names that clones refer to after they were forgotten.
-const LATE_MAX: usize = 500_000;
+const MOVED_FILES_MAX: usize = 200_000;
+/// Number of forgotten names in directories of the parent, at 8 to 16 bytes each. A stream that
+/// needs more has no index.
+const FORGOTTEN_NAMES_MAX: usize = 8_000_000;
+/// Number of forgotten names that clones refer to. A stream that needs more has no index.
+const CLONE_SOURCES_MAX: usize = 500_000;
 /// Number of nodes, which have 31 bits.
 const NODES_MAX: NodeId = NodeId::MAX >> 1;
+
+/// Limits on the names that are kept in memory while an index is built. The default bounds the
+/// memory; smaller limits let a test reach them with a small tree.
+#[derive(Clone, Copy, Debug)]
+pub struct NameLimits {
+    pub recent_names: usize,
+    pub moved_files: usize,
+    pub forgotten_names: usize,
+    pub clone_sources: usize,
+}
+
+impl Default for NameLimits {
+    fn default() -> NameLimits {
+        NameLimits {
+            recent_names: RECENT_NAMES_MAX,
+            moved_files: MOVED_FILES_MAX,
+            forgotten_names: FORGOTTEN_NAMES_MAX,
+            clone_sources: CLONE_SOURCES_MAX,
+        }
+    }
+}
 
 /// Present target of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,16 +55,18 @@ pub(super) enum Slot {
 }
 
 pub(super) struct NameTable {
+    limits: NameLimits,
     is_incremental: bool,
     next: NodeId,
     slots: HashMap<Box<[u8]>, Slot>,
     nodes: HashMap<NodeId, NodeState>,
     /// Keys of slots that are not of directories, in the order in which they were used.
-    recent: VecDeque<Box<[u8]>>,
-    moved: usize,
-    forgotten: HashSet<u64>,
-    /// Names that clones refer to although their nodes are forgotten.
-    late: HashSet<Box<[u8]>>,
+    recent_names: VecDeque<Box<[u8]>>,
+    moved_files: usize,
+    /// Hashes of the keys of forgotten slots.
+    forgotten_names: HashSet<u64>,
+    /// Keys of forgotten slots that clones refer to.
+    clone_sources: HashSet<Box<[u8]>>,
     removed_directories: HashSet<NodeId>,
     /// The key that is looked up, kept to save an allocation.
     key: Vec<u8>,
@@ -84,16 +108,17 @@ fn text(path: &[u8]) -> String {
 }
 
 impl NameTable {
-    pub(super) fn new() -> NameTable {
+    pub(super) fn new(limits: NameLimits) -> NameTable {
         NameTable {
+            limits,
             is_incremental: false,
             next: ROOT + 1,
             slots: HashMap::new(),
             nodes: HashMap::new(),
-            recent: VecDeque::new(),
-            moved: 0,
-            forgotten: HashSet::new(),
-            late: HashSet::new(),
+            recent_names: VecDeque::new(),
+            moved_files: 0,
+            forgotten_names: HashSet::new(),
+            clone_sources: HashSet::new(),
             removed_directories: HashSet::new(),
             key: Vec::new(),
         }
@@ -102,7 +127,7 @@ impl NameTable {
     pub(super) fn begin(&mut self, is_incremental: bool) {
         self.is_incremental = is_incremental;
         let mut root = match is_incremental {
-            true => NodeState::of(Origin::Parent { path: Box::default() }),
+            true => NodeState::of(NodeSource::Parent { path: Box::default() }),
             false => NodeState::new(crate::record::FileType::Directory),
         };
         root.is_directory = true;
@@ -170,15 +195,15 @@ impl NameTable {
             Some(Slot::Removed) => return Err(lost()),
             None => {}
         }
-        if self.forgotten.contains(&hash(&self.key)) {
+        if self.forgotten_names.contains(&hash(&self.key)) {
             return Err(lost());
         }
-        let Origin::Parent { path: base } = &self.node(parent)?.origin else {
+        let NodeSource::Parent { path: base } = &self.node(parent)?.source else {
             return Err(lost());
         };
-        let origin = Origin::Parent { path: below(base, name) };
+        let source = NodeSource::Parent { path: below(base, name) };
         let original = Name { is_original: true, ..Name::new(parent, name) };
-        let id = self.add(NodeState { names: vec![original], ..NodeState::of(origin) })?;
+        let id = self.add(NodeState { names: vec![original], ..NodeState::of(source) })?;
         self.insert(parent, name, Slot::Node(id))?;
         Ok(id)
     }
@@ -186,22 +211,22 @@ impl NameTable {
     fn make_directory(&mut self, id: NodeId) -> Result<(), BuildError> {
         let node = self.node(id)?;
         node.is_directory = true;
-        node.is_dirty |= matches!(node.origin, Origin::Parent { .. });
+        node.is_dirty |= matches!(node.source, NodeSource::Parent { .. });
         Ok(())
     }
 
     fn insert(&mut self, parent: NodeId, name: &[u8], slot: Slot) -> Result<(), BuildError> {
         self.set_key(parent, name);
         let key: Box<[u8]> = self.key[..].into();
-        if self.late.contains(&key) {
+        if self.clone_sources.contains(&key) {
             return Err(BuildError::Forgotten { path: text(name) });
         }
-        if !self.forgotten.is_empty() {
-            self.forgotten.remove(&hash(&key));
+        if !self.forgotten_names.is_empty() {
+            self.forgotten_names.remove(&hash(&key));
         }
-        self.recent.push_back(key.clone());
+        self.recent_names.push_back(key.clone());
         self.slots.insert(key, slot);
-        if self.recent.len() > RECENT_MAX { self.forget() } else { Ok(()) }
+        if self.recent_names.len() > self.limits.recent_names { self.forget() } else { Ok(()) }
     }
 
     pub(super) fn bind(
@@ -221,7 +246,7 @@ impl NameTable {
 
     /// Notes that a name leads nowhere.
     pub(super) fn unbind(&mut self, parent: NodeId, name: &[u8]) -> Result<(), BuildError> {
-        if let Origin::Parent { .. } = self.node(parent)?.origin {
+        if let NodeSource::Parent { .. } = self.node(parent)?.source {
             return self.insert(parent, name, Slot::Removed);
         }
         self.free(parent, name);
@@ -244,7 +269,7 @@ impl NameTable {
 
     /// Forgets the oldest file.
     fn forget(&mut self) -> Result<(), BuildError> {
-        let Some(key) = self.recent.pop_front() else { return Ok(()) };
+        let Some(key) = self.recent_names.pop_front() else { return Ok(()) };
         let Some((parent, name)) = key.split_first_chunk() else { return Ok(()) };
         let parent = NodeId::from_be_bytes(*parent);
         let is_original = match self.slots.get(&key) {
@@ -259,15 +284,15 @@ impl NameTable {
                     return Ok(());
                 }
                 let is_current = node.is_dirty || !node.operations.is_empty();
-                let is_of_parent = matches!(node.origin, Origin::Parent { .. });
+                let is_of_parent = matches!(node.source, NodeSource::Parent { .. });
                 let named = node.names.iter().find(|it| it.parent == parent && *it.name == *name);
                 let is_original = named.is_some_and(|name| name.is_original);
-                if is_of_parent && !is_original && self.moved < MOVED_MAX {
-                    self.moved += 1;
+                if is_of_parent && !is_original && self.moved_files < self.limits.moved_files {
+                    self.moved_files += 1;
                     return Ok(());
                 }
                 if is_current {
-                    self.recent.push_back(key);
+                    self.recent_names.push_back(key);
                     return Ok(());
                 }
                 self.nodes.remove(&id);
@@ -286,12 +311,13 @@ impl NameTable {
         let is_of_parent = self
             .nodes
             .get(&parent)
-            .is_some_and(|node| matches!(node.origin, Origin::Parent { .. }));
+            .is_some_and(|node| matches!(node.source, NodeSource::Parent { .. }));
         if is_of_parent && !is_original {
-            if self.forgotten.len() == FORGOTTEN_MAX {
-                return Err(BuildError::TooMany { what: "changed names", limit: FORGOTTEN_MAX });
+            let limit = self.limits.forgotten_names;
+            if self.forgotten_names.len() == limit {
+                return Err(BuildError::TooMany { what: "changed names", limit });
             }
-            self.forgotten.insert(hash(&key));
+            self.forgotten_names.insert(hash(&key));
         }
         Ok(())
     }
@@ -301,28 +327,28 @@ impl NameTable {
     pub(super) fn clone_source(&mut self, path: &[u8]) -> Result<CloneSource, BuildError> {
         let (directory, name) = self.parent(path)?;
         let slot = self.slot(directory, name);
-        let is_new = matches!(self.node(directory)?.origin, Origin::New);
+        let is_new = matches!(self.node(directory)?.source, NodeSource::New);
         self.set_key(directory, name);
-        let is_of_parent = !is_new && !self.forgotten.contains(&hash(&self.key));
+        let is_of_parent = !is_new && !self.forgotten_names.contains(&hash(&self.key));
         if matches!(slot, Some(Slot::Node(_))) || (slot.is_none() && is_of_parent) {
             let id = self.find(path)?.0;
-            return Ok(match &self.node(id)?.origin {
-                Origin::New => CloneSource::Node(id),
-                Origin::Parent { path } => CloneSource::Changed { path: path.to_vec() },
+            return Ok(match &self.node(id)?.source {
+                NodeSource::New => CloneSource::Node(id),
+                NodeSource::Parent { path } => CloneSource::Changed { path: path.to_vec() },
             });
         }
-        if self.late.len() == LATE_MAX {
-            return Err(BuildError::TooMany { what: "clones of earlier files", limit: LATE_MAX });
+        let limit = self.limits.clone_sources;
+        if self.clone_sources.len() == limit {
+            return Err(BuildError::TooMany { what: "clones of earlier files", limit });
         }
-        self.late.insert(self.key[..].into());
+        self.clone_sources.insert(self.key[..].into());
         Ok(CloneSource::Name { directory, name: name.to_vec() })
     }
 
     pub(super) fn into_directories(self) -> Directories {
-        let of_parent = self
-            .nodes
-            .iter()
-            .filter(|(_, node)| node.is_directory && matches!(node.origin, Origin::Parent { .. }));
+        let of_parent = self.nodes.iter().filter(|(_, node)| {
+            node.is_directory && matches!(node.source, NodeSource::Parent { .. })
+        });
         let of_parent = of_parent.map(|(id, _)| *id).collect();
         Directories { removed: self.removed_directories, of_parent }
     }

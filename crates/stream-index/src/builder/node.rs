@@ -3,9 +3,9 @@
 use crate::operation::Operation;
 use crate::record::{FileMetadata, FileType, Node, NodeId};
 
-/// The origin of a node.
+/// The side that a node comes from.
 #[derive(Clone, Debug)]
-pub(super) enum Origin {
+pub(super) enum NodeSource {
     /// The stream creates it.
     New,
     /// The parent has it, at this path.
@@ -39,7 +39,7 @@ impl Name {
 
 #[derive(Debug)]
 pub(super) struct NodeState {
-    pub(super) origin: Origin,
+    pub(super) source: NodeSource,
     /// True if it is known to be a directory.
     pub(super) is_directory: bool,
     pub(super) is_linked: bool,
@@ -56,13 +56,13 @@ impl NodeState {
     pub(super) fn new(file_type: FileType) -> NodeState {
         let metadata = FileMetadata { file_type: Some(file_type), ..FileMetadata::default() };
         let is_directory = file_type == FileType::Directory;
-        NodeState { metadata, is_directory, is_dirty: true, ..NodeState::of(Origin::New) }
+        NodeState { metadata, is_directory, is_dirty: true, ..NodeState::of(NodeSource::New) }
     }
 
     /// Returns a node that the parent has, and that has not changed so far.
-    pub(super) fn of(origin: Origin) -> NodeState {
+    pub(super) fn of(source: NodeSource) -> NodeState {
         NodeState {
-            origin,
+            source,
             is_directory: false,
             is_linked: false,
             is_dirty: false,

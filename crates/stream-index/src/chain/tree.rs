@@ -26,13 +26,19 @@ pub enum ChainError {
         .level + 1, kind(*.level > 0), kind(*.level == 0)
     )]
     Order { level: usize, of: usize },
-    #[error("the path {path:?}: expected at most {PATH_BYTES_MAX} bytes")]
-    TooLong { path: String },
+    #[error("look up a path: expected at most {PATH_BYTES_MAX} bytes, found {bytes}")]
+    TooLong { bytes: usize },
     #[error(
         "the stream of backup {} of {of} has more levels of clones than an index can follow",
         .level + 1
     )]
     TooDeep { level: usize, of: usize },
+    #[error(
+        "a file of backup {} of {of} has too many extents that are clones of each other; restore \
+         the whole subvolume to btrfs instead",
+        .level + 1
+    )]
+    ClonesWithin { level: usize, of: usize },
 }
 
 fn kind(is_incremental: bool) -> &'static str {
@@ -83,8 +89,7 @@ impl IndexChain {
         path: &[u8],
     ) -> Result<Option<ChainFile>, ChainError> {
         if path.len() > PATH_BYTES_MAX {
-            let path = String::from_utf8_lossy(path).into_owned();
-            return Err(ChainError::TooLong { path });
+            return Err(ChainError::TooLong { bytes: path.len() });
         }
         let mut found = self.root(level)?;
         for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {

@@ -5,13 +5,14 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use s3up_core::Sha256Digest;
+use s3up_core::{Sha256, Sha256Digest};
 
 use super::block::Block;
 use super::directory::{BlockForm, Directory, StreamId};
 use super::{
     BLOCK_BYTES_MAX, DIRECTORY_BYTES_MAX, HEADER_BYTES, MAGIC, TRAILER_BYTES, TableError, VERSION,
 };
+use crate::codec::Malformed;
 
 /// Number of decoded blocks of one index that are kept, of some 200 KiB each.
 const CACHED_BLOCKS_MAX: usize = 32;
@@ -27,6 +28,7 @@ pub trait ReadAt: Send + Sync {
 }
 
 pub struct Table {
+    name: String,
     source: Box<dyn ReadAt>,
     directory: Directory,
     cache: Mutex<Cache>,
@@ -38,22 +40,34 @@ struct Cache {
     order: VecDeque<usize>,
 }
 
-fn wrong(expected: impl Into<String>, found: impl Into<String>) -> TableError {
-    TableError::Wrong { expected: expected.into(), found: found.into() }
+fn damaged(name: &str, expected: impl Into<String>, found: impl Into<String>) -> TableError {
+    let (expected, found) = (expected.into(), found.into());
+    TableError::Damaged { name: name.to_owned(), expected, found }
+}
+
+fn malformed(name: &str, Malformed(expected): Malformed) -> TableError {
+    damaged(name, expected, "other bytes")
+}
+
+fn read(name: &str, source: &dyn ReadAt, range: Range<u64>) -> Result<Vec<u8>, TableError> {
+    let unreadable = |source| TableError::Unreadable { name: name.to_owned(), source };
+    source.read_at(range).map_err(unreadable)
 }
 
 impl Table {
-    /// Opens an index. `directory_sha256` is the one that its manifest names, if it does.
+    /// Opens an index, by which errors name it. `directory_sha256` is the one that its manifest
+    /// names, if it does.
     pub fn open(
+        name: String,
         source: Box<dyn ReadAt>,
         directory_sha256: Option<Sha256Digest>,
     ) -> Result<Table, TableError> {
         let bytes = source.bytes();
         if bytes < HEADER_BYTES + TRAILER_BYTES {
-            return Err(wrong("a whole index", format!("{bytes} bytes")));
+            return Err(damaged(&name, "a whole index", format!("{bytes} bytes")));
         }
         let tail_start = bytes.saturating_sub(TAIL_BYTES);
-        let tail = source.read_at(tail_start..bytes)?;
+        let tail = read(&name, &*source, tail_start..bytes)?;
         let mut trailer = &tail[tail.len() - TRAILER_BYTES as usize..];
         let mut take = |count: usize| {
             let (taken, rest) = trailer.split_at(count);
@@ -65,31 +79,32 @@ impl Table {
         let sha256 = Sha256Digest(take(32).try_into().expect("32 bytes"));
         let version = u32::from_le_bytes(take(4).try_into().expect("4 bytes"));
         if take(8) != MAGIC {
-            return Err(wrong("the trailer of an index", "other bytes"));
+            return Err(damaged(&name, "the trailer of an index", "other bytes"));
         }
         if version != VERSION {
-            return Err(TableError::Version(version));
+            return Err(TableError::Version { name, found: version });
         }
         let end = offset.checked_add(length).filter(|end| *end == bytes - TRAILER_BYTES);
         if end.is_none() || length > DIRECTORY_BYTES_MAX || offset < HEADER_BYTES {
-            return Err(wrong(
+            return Err(damaged(
+                &name,
                 "a directory before the trailer",
                 format!("{length} bytes at {offset}"),
             ));
         }
         let directory = match offset.checked_sub(tail_start) {
             Some(start) => tail[start as usize..][..length as usize].to_vec(),
-            None => source.read_at(offset..offset + length)?,
+            None => read(&name, &*source, offset..offset + length)?,
         };
         let found = Sha256Digest::of(&directory);
         let expected = directory_sha256.unwrap_or(sha256);
         if found != expected {
             let expected = format!("a directory with the SHA-256 {expected}");
-            return Err(wrong(expected, found.to_string()));
+            return Err(damaged(&name, expected, found.to_string()));
         }
-        let directory = Directory::decode(&directory)?;
-        check_blocks(&directory, offset)?;
-        Ok(Table { source, directory, cache: Mutex::default() })
+        let directory = Directory::decode(&directory).map_err(|err| malformed(&name, err))?;
+        check_blocks(&name, &directory, offset)?;
+        Ok(Table { name, source, directory, cache: Mutex::default() })
     }
 
     pub fn stream(&self) -> &StreamId {
@@ -119,7 +134,7 @@ impl Table {
     }
 
     /// Calls `each` for each record whose key starts like this, until it returns false. Blocks
-    /// are read several at a time once the scan has gone on for a while.
+    /// are read several at a time once a scan has read some.
     pub fn scan<E: From<TableError>>(
         &self,
         prefix: &[u8],
@@ -147,6 +162,19 @@ impl Table {
         Ok(())
     }
 
+    /// Returns a digest of all records. Reads and verifies every block.
+    pub fn records_sha256(&self) -> Result<Sha256Digest, TableError> {
+        let mut hasher = Sha256::default();
+        self.scan(b"", |key, value| {
+            for field in [key, value] {
+                hasher.update(&(field.len() as u64).to_le_bytes());
+                hasher.update(field);
+            }
+            Ok::<_, TableError>(true)
+        })?;
+        Ok(hasher.finish())
+    }
+
     /// Returns the number of the block that holds a key if any does.
     fn block_of(&self, key: &[u8]) -> Option<usize> {
         let blocks = &self.directory.blocks;
@@ -158,7 +186,7 @@ impl Table {
             return Ok(Arc::clone(block));
         }
         let mut read = self.blocks(n, 1)?;
-        let block = read.pop().ok_or_else(|| wrong("a block", "none"))?;
+        let block = read.pop().ok_or_else(|| damaged(&self.name, "a block", "none"))?;
         let mut cache = self.cache();
         if cache.order.len() == CACHED_BLOCKS_MAX
             && let Some(oldest) = cache.order.pop_front()
@@ -194,17 +222,20 @@ impl Table {
             return Ok(Vec::new());
         };
         let start = first.offset;
-        let stored = self.source.read_at(start..last.offset + last.stored_bytes)?;
+        let range = start..last.offset + last.stored_bytes;
+        let stored = read(&self.name, &*self.source, range)?;
         let decode = |facts: &&super::directory::BlockFacts| {
             let stored = &stored[(facts.offset - start) as usize..][..facts.stored_bytes as usize];
             let found = Sha256Digest::of(stored);
             if found != facts.sha256 {
                 let expected = format!("a block with the SHA-256 {}", facts.sha256);
-                return Err(wrong(expected, found.to_string()));
+                return Err(damaged(&self.name, expected, found.to_string()));
             }
             let BlockForm::Zstd = facts.form;
-            let content = zstd::bulk::decompress(stored, facts.bytes as usize)?;
-            Ok(Arc::new(Block::decode(content)?))
+            let content = zstd::bulk::decompress(stored, facts.bytes as usize)
+                .map_err(|err| damaged(&self.name, "content of zstd", err.to_string()))?;
+            let block = Block::decode(content).map_err(|err| malformed(&self.name, err))?;
+            Ok(Arc::new(block))
         };
         wanted.iter().map(decode).collect()
     }
@@ -215,23 +246,33 @@ fn number(bytes: &[u8]) -> u64 {
 }
 
 /// Checks that the blocks lie one after the other, with ascending keys.
-fn check_blocks(directory: &Directory, end: u64) -> Result<(), TableError> {
+fn check_blocks(name: &str, directory: &Directory, end: u64) -> Result<(), TableError> {
     let mut offset = HEADER_BYTES;
     let mut last: Option<&[u8]> = None;
     for block in &directory.blocks {
         if block.offset != offset || block.bytes > BLOCK_BYTES_MAX {
-            return Err(wrong(format!("a block at {offset}"), format!("one at {}", block.offset)));
+            return Err(damaged(
+                name,
+                format!("a block at {offset}"),
+                format!("one at {}", block.offset),
+            ));
         }
         if last.is_some_and(|last| last >= block.first_key.as_slice()) {
-            return Err(wrong("ascending keys", "others"));
+            return Err(damaged(name, "ascending keys", "others"));
         }
         last = Some(&block.first_key);
         offset = offset.checked_add(block.stored_bytes).filter(|next| *next <= end).ok_or_else(
-            || wrong(format!("blocks of {end} bytes"), format!("one of {}", block.stored_bytes)),
+            || {
+                damaged(
+                    name,
+                    format!("blocks of {end} bytes"),
+                    format!("one of {}", block.stored_bytes),
+                )
+            },
         )?;
     }
     if offset != end {
-        return Err(wrong(format!("blocks up to {end}"), format!("blocks up to {offset}")));
+        return Err(damaged(name, format!("blocks up to {end}"), format!("blocks up to {offset}")));
     }
     Ok(())
 }

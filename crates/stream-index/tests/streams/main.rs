@@ -1,15 +1,14 @@
 //! The index against real streams of `btrfs send`: random trees and random changes, and every file
 //! compared with the snapshot that was sent.
 
-mod random_tree;
 mod replay;
 
 use std::fs;
 use std::process::Command;
 
-use s3up_testkit::{BtrfsFs, btrfs_or_skip};
+use btrfs_stream_index::NameLimits;
+use s3up_testkit::{BtrfsFs, RandomTree, btrfs_or_skip};
 
-use crate::random_tree::RandomTree;
 use crate::replay::Replay;
 
 const FILESYSTEM_BYTES: u64 = 1 << 30;
@@ -23,16 +22,14 @@ fn btrfs(arguments: &[&std::ffi::OsStr]) -> Vec<u8> {
 }
 
 /// Makes backups of a tree that changes at random, and compares the tree of each index with its
-/// snapshot.
-fn check(seed: u64, form: &[&str], mount: &str) {
-    if !btrfs_or_skip() {
-        return;
-    }
+/// snapshot. Returns the number of streams that have an index within the limits.
+fn check(seed: u64, form: &[&str], mount: &str, limits: NameLimits) -> usize {
     let filesystem = BtrfsFs::create_with(FILESYSTEM_BYTES, mount);
     let source = filesystem.subvolume("data");
     let mut tree = RandomTree::new(source.clone(), seed);
     let mut replay = Replay::default();
     let mut parent: Option<std::path::PathBuf> = None;
+    let mut built = 0;
     for n in 0..BACKUPS {
         tree.change(CHANGES);
         let snapshot = filesystem.path().join(format!("snapshot-{n}"));
@@ -44,24 +41,53 @@ fn check(seed: u64, form: &[&str], mount: &str) {
             arguments.extend(["-p".as_ref(), parent.as_os_str()]);
         }
         arguments.push(snapshot.as_ref());
-        replay.add(btrfs(&arguments));
+        built += usize::from(replay.add_within(limits, btrfs(&arguments)));
         replay.assert_same(&snapshot, &format!("seed {seed}, backup {n}"));
         parent = Some(snapshot);
     }
+    built
 }
 
 #[test]
 fn an_index_of_protocol_1_describes_every_file_of_a_chain() {
+    if !btrfs_or_skip() {
+        return;
+    }
     for seed in 1..=seeds() {
-        check(seed, &["--proto", "1"], "noatime");
+        let built = check(seed, &["--proto", "1"], "noatime", NameLimits::default());
+        assert_eq!(built, BACKUPS, "seed {seed}");
     }
 }
 
 #[test]
 fn an_index_of_protocol_2_describes_every_file_of_a_chain() {
-    for seed in 1..=seeds() {
-        check(seed + 1000, &["--proto", "2", "--compressed-data"], "noatime,compress-force=zstd");
+    if !btrfs_or_skip() {
+        return;
     }
+    let (form, mount) = (["--proto", "2", "--compressed-data"], "noatime,compress-force=zstd");
+    for seed in 1001..=1000 + seeds() {
+        let built = check(seed, &form, mount, NameLimits::default());
+        assert_eq!(built, BACKUPS, "seed {seed}");
+    }
+}
+
+/// The kernel sends one inode after the other, so a builder that forgets all but the last files
+/// either describes every file or refuses the stream.
+#[test]
+fn an_index_whose_builder_forgets_files_describes_every_file_or_is_refused() {
+    if !btrfs_or_skip() {
+        return;
+    }
+    let mut built = 0;
+    for seed in 2001..=2000 + seeds() {
+        for (recent_names, moved_files) in [(8, 200_000), (8, 2), (40, 2)] {
+            let limits = NameLimits { recent_names, moved_files, ..NameLimits::default() };
+            built += check(seed, &["--proto", "1"], "noatime", limits);
+        }
+    }
+    let total = seeds() as usize * 3 * BACKUPS;
+    println!("{built} of {total} streams have an index");
+    assert!(built * 2 > total, "{built} of {total} streams have an index");
 }
 
 /// Returns the number of trees to try: more by hand.

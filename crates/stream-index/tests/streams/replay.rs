@@ -9,8 +9,8 @@ use std::path::Path;
 
 use btrfs_sendstream::{CommandBatch, Verifier};
 use btrfs_stream_index::chain::content::Source;
-use btrfs_stream_index::chain::{ChainFile, IndexChain, join};
-use btrfs_stream_index::{FileType, IndexBuilder, IndexFacts, Table};
+use btrfs_stream_index::chain::{ChainError, ChainFile, IndexChain, join};
+use btrfs_stream_index::{BuildError, FileType, IndexBuilder, IndexFacts, NameLimits, Table};
 
 #[derive(Default)]
 pub struct Replay {
@@ -19,36 +19,50 @@ pub struct Replay {
 }
 
 pub fn index_of(stream: &[u8]) -> (Vec<u8>, IndexFacts) {
+    index_within(NameLimits::default(), stream).expect("a readable tree and index")
+}
+
+fn index_within(limits: NameLimits, stream: &[u8]) -> Result<(Vec<u8>, IndexFacts), BuildError> {
     let directory = tempfile::tempdir().expect("a readable tree and index");
-    let mut builder = IndexBuilder::new(directory.path());
+    let mut builder = IndexBuilder::with_limits(directory.path(), limits);
     let mut verifier = Verifier::new();
     for piece in stream.chunks(60_000) {
         let mut batch = CommandBatch::default();
         verifier.feed_to(piece, |command| batch.push(&command)).expect("a readable tree and index");
         for command in batch.iter() {
-            builder.add(&command).expect("a readable tree and index");
+            builder.add(&command)?;
         }
     }
     let summary = verifier.finish().expect("a readable tree and index");
     assert_eq!(summary.total_bytes, stream.len() as u64);
-    let (mut file, facts) = builder.finish().expect("a readable tree and index");
+    let (mut file, facts) = builder.finish()?;
     let mut index = Vec::new();
-    file.read_to_end(&mut index).expect("a readable tree and index");
-    (index, facts)
+    file.read_to_end(&mut index)?;
+    Ok((index, facts))
 }
 
 impl Replay {
-    pub fn add(&mut self, stream: Vec<u8>) {
-        self.indexes.push(index_of(&stream));
+    /// Adds a stream with an index that was built within limits. If the builder refuses it, the
+    /// index is built within those of a backup, and false is returned.
+    pub fn add_within(&mut self, limits: NameLimits, stream: Vec<u8>) -> bool {
+        let built = match index_within(limits, &stream) {
+            Ok(index) => Some(index),
+            Err(BuildError::Forgotten { .. } | BuildError::TooMany { .. }) => None,
+            Err(err) => panic!("build the index: {err}"),
+        };
+        let is_built = built.is_some();
+        self.indexes.push(built.unwrap_or_else(|| index_of(&stream)));
         self.streams.push(stream);
+        is_built
     }
 
     fn chain(&self) -> IndexChain {
-        let table = |(bytes, facts): &(Vec<u8>, IndexFacts)| {
-            Table::open(Box::new(bytes.clone()), Some(facts.directory_sha256))
+        let table = |(n, (bytes, facts)): (usize, &(Vec<u8>, IndexFacts))| {
+            let directory_sha256 = Some(facts.directory_sha256);
+            Table::open(format!("index {n}"), Box::new(bytes.clone()), directory_sha256)
                 .expect("a readable tree and index")
         };
-        IndexChain::new(self.indexes.iter().map(table).collect())
+        IndexChain::new(self.indexes.iter().enumerate().map(table).collect())
             .expect("a readable tree and index")
     }
 
@@ -169,7 +183,13 @@ impl Replay {
     /// Reads a file from the streams, by its extents.
     fn content(&self, chain: &IndexChain, found: &ChainFile) -> Vec<u8> {
         let mut content = vec![0; found.metadata.length.after(0) as usize];
-        for extent in chain.extents(found).expect("a readable tree and index") {
+        let mut extents = Vec::new();
+        let collected = chain.extents::<ChainError>(found, |extent| {
+            extents.push(extent);
+            Ok(())
+        });
+        collected.expect("a readable tree and index");
+        for extent in extents {
             let bytes = match extent.source {
                 Source::Stream { level, start } => {
                     self.streams[level][start as usize..][..extent.length as usize].to_vec()

@@ -103,17 +103,85 @@ pub fn examples(language: &str, text: &str) -> Vec<(String, String)> {
 /// Returns the keys of a table of docs/configuration.md with their defaults, for each row whose default is
 /// one value: `| `server.port` | `8080` | …`.
 pub fn key_defaults(heading: &str) -> Vec<(String, String)> {
+    let row = |cells: Vec<String>| {
+        let (key, default) = (value(&cells[0])?, value(&cells[1])?);
+        (!key.contains('`') && !default.contains('`')).then_some((key, default))
+    };
+    key_rows(heading).into_iter().filter_map(row).collect()
+}
+
+/// Value that a test gives to a key, since its row in docs/configuration.md names it as a limit or a choice.
+#[derive(Debug, PartialEq)]
+pub struct KeyProbe {
+    pub key: String,
+    pub value: serde_json::Value,
+    pub is_valid: bool,
+}
+
+/// Returns the values that the column `constraints` of a table of docs/configuration.md allows and refuses:
+/// the ends of `1 to 256`, `at least 1` and `` at least `5m` ``, the numbers beyond them, and each choice
+/// where the unit is `one of`. Rows of several keys have none.
+pub fn key_probes(heading: &str) -> Vec<KeyProbe> {
+    let probes = |cells: Vec<String>| {
+        let key = value(&cells[0]).filter(|key| !key.contains('`'));
+        let values = if cells.len() == 5 { probed(&cells[2], &cells[3]) } else { Vec::new() };
+        let probe = |key: String| {
+            let probe = move |(value, is_valid)| KeyProbe { key: key.clone(), value, is_valid };
+            values.into_iter().map(probe).collect::<Vec<_>>()
+        };
+        key.map(probe).unwrap_or_default()
+    };
+    key_rows(heading).into_iter().flat_map(probes).collect()
+}
+
+fn probed(unit: &str, constraints: &str) -> Vec<(serde_json::Value, bool)> {
+    use serde_json::json;
+    if unit == "one of" {
+        let choices = constraints.split(", ").filter_map(value);
+        let choices = choices.map(|choice| (json!(choice), true));
+        return choices.chain([(json!("nonsense"), false)]).collect();
+    }
+    let constraint = constraints.split(';').next().unwrap_or_default().replace(',', "");
+    let ends = match constraint.split(' ').collect::<Vec<_>>()[..] {
+        [least, "to", most] => [Some(least), Some(most)],
+        ["at", "least", least] => [Some(least), None],
+        _ => [None, None],
+    };
+    if ends == [Some("`5m`"), None] {
+        return vec![(json!("5m"), true), (json!("4m"), false)];
+    }
+    let mut probes = Vec::new();
+    for (end, step) in ends.into_iter().zip([-1, 1]) {
+        let Some(end) = end else { continue };
+        match (end.parse::<i64>(), end.parse::<f64>()) {
+            (Ok(end), _) => probes.extend([(json!(end), true), (json!(end + step), false)]),
+            (Err(_), Ok(end)) => {
+                let beyond = end + f64::from(i32::try_from(step).expect("one")) * 0.01;
+                probes.extend([(json!(end), true), (json!(beyond), false)]);
+            }
+            (Err(_), Err(_)) => {}
+        }
+    }
+    probes
+}
+
+/// Returns the cells of each row of the table below a heading of docs/configuration.md.
+fn key_rows(heading: &str) -> Vec<Vec<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let page = Page::read(&root.join("docs/configuration.md")).text;
     let (_, rest) = page.split_once(heading).expect("the heading");
     let section = rest.split("\n## ").next().unwrap_or_default();
-    let value = |cell: &str| Some(cell.strip_prefix('`')?.strip_suffix('`')?.to_owned());
     let row = |line: &str| {
-        let mut cells = line.strip_prefix("| ")?.split(" | ");
-        let (key, default) = (value(cells.next()?)?, value(cells.next()?)?);
-        (!key.contains('`') && !default.contains('`')).then_some((key, default))
+        let cells = line.strip_prefix("| ")?.trim_end_matches('|').split(" |");
+        let cells: Vec<_> = cells.map(|cell| cell.trim().to_owned()).collect();
+        Some(cells).filter(|cells| cells.len() > 1)
     };
     section.lines().filter_map(row).collect()
+}
+
+/// Returns the text of a cell that is one piece of code.
+fn value(cell: &str) -> Option<String> {
+    Some(cell.strip_prefix('`')?.strip_suffix('`')?.to_owned())
 }
 
 /// Returns a script for `sh -e` that runs commands, one after the other.
@@ -157,6 +225,25 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "# A\n```console\nmake\n```\nText\n```console\n$ one   # note\nout 1\nout 2\n$ two\n$ three\nout\n```\n";
+
+    #[test]
+    fn a_row_is_probed_at_its_limits_and_just_beyond_them() {
+        use serde_json::json;
+        #[rustfmt::skip]
+        let cases = [
+            ("MiB",     "at least 1",            vec![(json!(1), true), (json!(0), false)]),
+            ("minutes", "1 to 10,080",           vec![(json!(1), true), (json!(0), false), (json!(10_080), true), (json!(10_081), false)]),
+            ("seconds", "0.1 to 60",             vec![(json!(0.1), true), (json!(0.1 - 0.01), false), (json!(60), true), (json!(61), false)]),
+            ("age",     "at least `5m`",         vec![(json!("5m"), true), (json!("4m"), false)]),
+            ("one of",  "`skip`, `upload`",      vec![(json!("skip"), true), (json!("upload"), true), (json!("nonsense"), false)]),
+            ("keys",    "at least 32 characters", vec![]),
+            ("path",    "PEM",                   vec![]),
+            ("boolean", "",                      vec![]),
+        ];
+        for (unit, constraints, expected) in cases {
+            assert_eq!(probed(unit, constraints), expected, "{unit}: {constraints}");
+        }
+    }
 
     #[test]
     fn commands_and_their_output_are_found() {

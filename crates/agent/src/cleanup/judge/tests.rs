@@ -25,6 +25,9 @@ fn stored() -> ProvenObject {
         is_archived: false,
         expiry: Expiry::Never,
         expiry_reason: None,
+        old_versions: OldVersions::Kept,
+        old_version_days: None,
+        old_versions_reason: None,
     }
 }
 
@@ -32,15 +35,15 @@ fn stored() -> ProvenObject {
 fn a_file_waits_from_its_verification_on() {
     #[rustfmt::skip]
     let cases = [
-        ("never verified",          None,          Due::Verify),
-        ("just now",                Some(100_000), Due::Wait),
-        ("a second too early",      Some(13_601),  Due::Wait),
-        ("a day ago",               Some(13_600),  Due::Delete),
-        ("in the future",           Some(200_000), Due::Wait),
-        ("far in the future",       Some(i64::MAX), Due::Wait),
+        ("never verified",          None,          CleanupStep::Verify),
+        ("just now",                Some(100_000), CleanupStep::Wait),
+        ("a second too early",      Some(13_601),  CleanupStep::Wait),
+        ("a day ago",               Some(13_600),  CleanupStep::Delete),
+        ("in the future",           Some(200_000), CleanupStep::Wait),
+        ("far in the future",       Some(i64::MAX), CleanupStep::Wait),
     ];
     for (situation, verified_at, want) in cases {
-        assert_eq!(due(verified_at, DAY, 100_000), want, "{situation}");
+        assert_eq!(next_step(verified_at, DAY, 100_000), want, "{situation}");
     }
 }
 
@@ -54,27 +57,64 @@ fn only_a_version_that_s3_has_and_keeps_is_proven() {
     #[rustfmt::skip]
     let cases = [
         ("all agree",          "enabled", Some(stored()), ok),
-        ("no versions",        "off",     Some(stored()), Err(Keep::NoVersions("off".to_owned()))),
-        ("versions unknown",   "unknown", Some(stored()), Err(Keep::NoVersions("unknown".to_owned()))),
-        ("not stored",         "enabled", None,           Err(Keep::NotStored)),
-        ("other content",      "enabled", Some(ProvenObject { sha256: other, ..stored() }),     Err(Keep::OtherContent)),
-        ("other length",       "enabled", Some(ProvenObject { size: 8, ..stored() }),           Err(Keep::OtherContent)),
-        ("no SHA-256",         "enabled", Some(ProvenObject { sha256: None, ..stored() }),      Err(Keep::NoSha256)),
+        ("no versions",        "off",     Some(stored()), Err(NotDeleted::NoVersions("off".to_owned()))),
+        ("versions unknown",   "unknown", Some(stored()), Err(NotDeleted::NoVersions("unknown".to_owned()))),
+        ("not stored",         "enabled", None,           Err(NotDeleted::NotStored)),
+        ("other content",      "enabled", Some(ProvenObject { sha256: other, ..stored() }),     Err(NotDeleted::OtherContent)),
+        ("other length",       "enabled", Some(ProvenObject { size: 8, ..stored() }),           Err(NotDeleted::OtherContent)),
+        ("no SHA-256",         "enabled", Some(ProvenObject { sha256: None, ..stored() }),      Err(NotDeleted::NoSha256)),
         ("no version id",      "enabled", Some(ProvenObject { version_id: None, ..stored() }),
-            Err(Keep::NoVersions("enabled, but this file has no version".to_owned()))),
-        ("another version",    "enabled", Some(ProvenObject { version_id: v2.clone(), ..stored() }), Err(Keep::OtherVersion)),
-        ("hot",                "enabled", Some(ProvenObject { is_hot: true, ..stored() }),      Err(Keep::Hot)),
-        ("archived",           "enabled", Some(ProvenObject { is_archived: true, ..stored() }), Err(Keep::Archived)),
+            Err(NotDeleted::NoVersions("enabled, but this file has no version".to_owned()))),
+        ("another version",    "enabled", Some(ProvenObject { version_id: v2.clone(), ..stored() }), Err(NotDeleted::OtherVersion)),
+        ("hot",                "enabled", Some(ProvenObject { is_hot: true, ..stored() }),      Err(NotDeleted::Hot)),
+        ("archived",           "enabled", Some(ProvenObject { is_archived: true, ..stored() }), Err(NotDeleted::Archived)),
         ("expires",            "enabled", Some(ProvenObject { expiry: Expiry::ByRule, expiry_reason: rule.clone(), ..stored() }),
-            Err(Keep::Expires(text()))),
+            Err(NotDeleted::Expires(text()))),
         ("may expire",         "enabled", Some(ProvenObject { expiry: Expiry::Unknown, expiry_reason: rule, ..stored() }),
-            Err(Keep::ExpiryUnknown(text()))),
+            Err(NotDeleted::ExpiryUnknown(text()))),
     ];
     for (situation, versioning, stored, want) in cases {
-        assert_eq!(judge_proof(&row(Some(1)), versioning, stored.as_ref()), want, "{situation}");
+        let found = judge_proof(&row(Some(1)), versioning, stored.as_ref(), None);
+        assert_eq!(found, want, "{situation}");
     }
     let learned = ProvenObject { version_id: v2, ..stored() };
-    assert_eq!(judge_proof(&row(None), "enabled", Some(&learned)), Ok("v2".to_owned()));
+    assert_eq!(judge_proof(&row(None), "enabled", Some(&learned), None), Ok("v2".to_owned()));
+}
+
+#[test]
+fn only_a_version_that_s3_keeps_after_it_was_replaced_is_proven() {
+    use OldVersions::{DeletedByRule, Kept, Unknown};
+    let expires = |days| Err(NotDeleted::OldVersionsExpire { rule: "r".to_owned(), days });
+    let unknown = Err(NotDeleted::OldVersionsUnknown("r".to_owned()));
+    let ok = || Ok("v1".to_owned());
+    #[rustfmt::skip]
+    let cases = [
+        ("kept for ever",        Kept,          None,     None,     ok()),
+        ("kept, and a limit",    Kept,          None,     Some(30), ok()),
+        ("deleted",              DeletedByRule, Some(30), None,     expires(30)),
+        ("deleted too early",    DeletedByRule, Some(29), Some(30), expires(29)),
+        ("deleted late enough",  DeletedByRule, Some(30), Some(30), ok()),
+        ("deleted some time",    DeletedByRule, None,     Some(1),  expires(0)),
+        ("not known",            Unknown,       None,     None,     unknown.clone()),
+        ("not known, a limit",   Unknown,       None,     Some(1),  unknown),
+    ];
+    for (situation, old_versions, old_version_days, min_days, want) in cases {
+        let reason = Some("r".to_owned());
+        let stored = ProvenObject {
+            old_versions,
+            old_version_days,
+            old_versions_reason: reason,
+            ..stored()
+        };
+        let found = judge_proof(&row(Some(1)), "enabled", Some(&stored), min_days);
+        assert_eq!(found, want, "{situation}");
+    }
+    let older: ProvenObject = serde_json::from_str(
+        r#"{"size":7,"sha256":null,"crc64nvme":null,"version_id":"v1","is_hot":false,
+            "is_archived":false,"expiry":"never"}"#,
+    )
+    .unwrap();
+    assert_eq!(older.old_versions, Unknown, "an older gateway does not say so");
 }
 
 #[test]
@@ -86,14 +126,14 @@ fn only_the_file_of_the_row_may_go() {
     let cases = [
         ("untouched",             file,                                              now_ns,     Ok(())),
         ("another device number", with(Identity { device: 9, ..FILE }),              now_ns,     Ok(())),
-        ("another inode",         with(Identity { inode: 9, ..FILE }),               now_ns,     Err(Keep::Changed)),
-        ("another size",          with(Identity { size: 8, ..FILE }),                now_ns,     Err(Keep::Changed)),
-        ("another mtime",         with(Identity { mtime_ns: 3, ..FILE }),            now_ns,     Err(Keep::Changed)),
-        ("another ctime",         with(Identity { ctime_ns: 3, ..FILE }),            now_ns,     Err(Keep::Changed)),
-        ("another hard link",     OpenedFile { links: 2, ..file },                   now_ns,     Err(Keep::HardLinked)),
-        ("tmpfs",                 OpenedFile { stamps: Stamps::Unreliable, ..file }, now_ns,     Err(Keep::UnprovableFilesystem)),
-        ("young",                 file,                                              now_ns - 1, Err(Keep::Young)),
-        ("from the future",       file,                                              0,          Err(Keep::Young)),
+        ("another inode",         with(Identity { inode: 9, ..FILE }),               now_ns,     Err(NotDeleted::Changed)),
+        ("another size",          with(Identity { size: 8, ..FILE }),                now_ns,     Err(NotDeleted::Changed)),
+        ("another mtime",         with(Identity { mtime_ns: 3, ..FILE }),            now_ns,     Err(NotDeleted::Changed)),
+        ("another ctime",         with(Identity { ctime_ns: 3, ..FILE }),            now_ns,     Err(NotDeleted::Changed)),
+        ("another hard link",     OpenedFile { links: 2, ..file },                   now_ns,     Err(NotDeleted::HardLinked)),
+        ("tmpfs",                 OpenedFile { stamps: Stamps::Unreliable, ..file }, now_ns,     Err(NotDeleted::UnprovableFilesystem)),
+        ("young",                 file,                                              now_ns - 1, Err(NotDeleted::Young)),
+        ("from the future",       file,                                              0,          Err(NotDeleted::Young)),
     ];
     for (situation, file, now_ns, want) in cases {
         assert_eq!(judge_file(&FILE, &file, DAY, now_ns), want, "{situation}");
@@ -109,6 +149,9 @@ fn the_content_is_that_of_the_row_and_of_s3() {
 
     assert_eq!(content(sha256, None), Ok(()));
     assert_eq!(content(sha256, Some(same.as_str())), Ok(()));
-    assert_eq!(content(sha256, Some(other.as_str())), Err(Keep::ChecksumDiffers));
-    assert_eq!(content(Sha256Digest::of(b"x"), Some(same.as_str())), Err(Keep::ContentDiffers));
+    assert_eq!(content(sha256, Some(other.as_str())), Err(NotDeleted::ChecksumDiffers));
+    assert_eq!(
+        content(Sha256Digest::of(b"x"), Some(same.as_str())),
+        Err(NotDeleted::ContentDiffers)
+    );
 }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use s3up_core::{Count, Size};
 
-use crate::restore::summary::{Failure, PlanSummary, RestoreSummary, Tally};
+use crate::restore::summary::{Failure, PlanSummary, RestoreSummary};
+use crate::states::counts::FileCount;
 
 impl fmt::Display for RestoreSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,11 +62,11 @@ fn list(f: &mut fmt::Formatter<'_>, what: &str, failures: &[Failure], files: u64
     }
 }
 
-fn line(f: &mut fmt::Formatter<'_>, name: &str, tally: Tally, note: &str) -> fmt::Result {
-    if tally.files == 0 && name != "restored" && name != "create" {
+fn line(f: &mut fmt::Formatter<'_>, name: &str, count: FileCount, note: &str) -> fmt::Result {
+    if count.files == 0 && name != "restored" && name != "create" {
         return Ok(());
     }
     let text =
-        format!("{name:<10} {:>9} {:>9}  {note}", tally.files, Size(tally.bytes).to_string());
+        format!("{name:<10} {:>9} {:>9}  {note}", count.files, Size(count.bytes).to_string());
     writeln!(f, "{}", text.trim_end())
 }

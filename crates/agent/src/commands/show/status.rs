@@ -3,8 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use s3up_cli::age_text;
-use s3up_core::{Count, Size};
+use s3up_core::{Count, Size, age_text};
 
 use crate::reporting::messages::time;
 use crate::scanning::live_databases::LiveDatabases;

@@ -16,7 +16,7 @@ use crate::files::watch::WatchIndex;
 use crate::scanning::schedule::Discovery;
 use crate::states::agent_fact::AgentFact;
 use crate::states::existing_files::WatchState;
-use crate::states::origin::Origin;
+use crate::states::watch_history::WatchHistory;
 use crate::states::watcher_state::WatcherState;
 use crate::uploading::retry::RetryHint;
 use crate::watching::WatchGaps;
@@ -42,7 +42,7 @@ impl Engine {
         let job = ScanJob {
             watches: requested.iter().filter_map(|index| self.to_scan(*index)).collect(),
             upload_existing: self.options.upload_existing,
-            origin_tries: self.scans.origin_tries,
+            history_tries: self.scans.history_tries,
             gateway: parts.gateway.clone(),
             watcher: match &self.mode {
                 Mode::Daemon { watcher } => watcher.clone(),
@@ -77,7 +77,7 @@ impl Engine {
         self.scans.earliest = now + self.scans.last_took;
         scanned.into_iter().for_each(|index| self.plan_next_scan(index, now));
         self.note_activity();
-        self.ask_origins_again(now);
+        self.ask_histories_again(now);
     }
 
     fn to_scan(&self, index: WatchIndex) -> Option<WatchToScan> {
@@ -86,18 +86,22 @@ impl Engine {
     }
 
     /// Applies the decision of a scan whether the database of its watch was lost.
-    pub(super) fn origin_decided(&mut self, watch: WatchIndex, origin: Option<Origin>) {
-        if origin.is_some()
+    pub(super) fn watch_history_decided(
+        &mut self,
+        watch: WatchIndex,
+        history: Option<WatchHistory>,
+    ) {
+        if history.is_some()
             && let Some(state) = self.states.get_mut(usize::from(watch))
         {
-            state.origin = origin;
+            state.history = history;
             let undecided = |state: &WatchState| is_undecided(&self.options, state);
             self.scans.undecided = self.states.iter().any(undecided);
         }
     }
 
     /// Scans the watches again of which it is not known whether their database was lost.
-    fn ask_origins_again(&mut self, now: Instant) {
+    fn ask_histories_again(&mut self, now: Instant) {
         let states = self.watches.iter().zip(&self.states);
         let open: Vec<_> = states
             .filter(|(_, state)| is_undecided(&self.options, state))
@@ -106,19 +110,19 @@ impl Engine {
         self.scans.undecided = !open.is_empty();
         self.scanned.send_replace(open.is_empty());
         if open.is_empty() || matches!(self.mode, Mode::Once) {
-            self.scans.origin_tries = 0;
+            self.scans.history_tries = 0;
             return;
         }
-        self.scans.origin_tries = self.scans.origin_tries.saturating_add(1);
+        self.scans.history_tries = self.scans.history_tries.saturating_add(1);
         let hint = RetryHint::default();
-        let delay = self.options.retry.delay(self.scans.origin_tries, hint, random());
+        let delay = self.options.retry.delay(self.scans.history_tries, hint, random());
         self.scans.earliest = now + delay.max(self.scans.last_took);
         self.scans.requested.extend(open);
     }
 
     /// True while uploads wait for the gateway's answer about existing files: an upload that was
     /// not recorded yet would look like one from before the database was lost.
-    pub(super) fn waits_for_origin(&self) -> bool {
+    pub(super) fn waits_for_history(&self) -> bool {
         self.scans.undecided && matches!(self.mode, Mode::Daemon { .. })
     }
 
@@ -176,7 +180,14 @@ impl Engine {
     }
 
     /// Records whether all directories are watched, and logs a change once.
-    pub(super) fn set_degraded(&mut self, degraded: Option<WatchGaps>) {
+    pub(super) fn set_degraded(&mut self, mut degraded: Option<WatchGaps>) {
+        if self.options.scans.are_polling()
+            && let Some(gaps) = &mut degraded
+        {
+            // A scan finds these changes as soon as it would in a polled watch.
+            gaps.changed_elsewhere.clear();
+        }
+        let degraded = degraded.filter(|gaps| !gaps.is_empty());
         match (&self.scans.degraded, &degraded) {
             (None, None) => {}
             (Some(_), None) => {

@@ -27,11 +27,11 @@ impl Engine {
         files: PendingFiles,
         now: ClockReading,
     ) {
-        let PendingFiles { watch, root, origin, files } = files;
+        let PendingFiles { watch, root, history, files } = files;
         if let Some(scanned) = self.scanned_roots.get_mut(usize::from(watch)) {
             *scanned = root.or(*scanned);
         }
-        self.origin_decided(watch, origin);
+        self.watch_history_decided(watch, history);
         self.summary.found += files.len() as u64;
         if self.gave_up {
             self.summary.pending += files.len() as u64;

@@ -154,7 +154,7 @@ pub(super) struct Scans {
     pub(super) checking_roots: bool,
     pub(super) degraded: Option<WatchGaps>,
     /// Number of scans in a row that could not find out whether a database was lost.
-    pub(super) origin_tries: u32,
+    pub(super) history_tries: u32,
     /// True if it is not known of some watch whether its existing files may be baseline.
     pub(super) undecided: bool,
 }
@@ -230,7 +230,7 @@ impl Scans {
             roots_at: now,
             checking_roots: false,
             degraded: None,
-            origin_tries: 0,
+            history_tries: 0,
             undecided,
         }
     }

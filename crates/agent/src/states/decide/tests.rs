@@ -30,7 +30,7 @@ fn each_file_on_disk_has_the_state_that_its_rows_imply() {
         ("baseline, killed in first scan",   FILE,    baseline(FILE),          before,             Baseline { recorded: true }),
         ("baseline, edited since",           EDITED,  baseline(FILE),          BaselineIsComplete, Pending(PendingReason::ChangedSinceBaseline)),
         ("baseline, upload_existing now true",     FILE,    baseline(FILE),          Yes,                Pending(PendingReason::UploadExisting)),
-        ("existed before, not decided yet",  FILE,    nothing(),               Undecided { wall_ns: 1000 }, Pending(PendingReason::OriginUnknown)),
+        ("existed before, not decided yet",  FILE,    nothing(),               Undecided { wall_ns: 1000 }, Pending(PendingReason::HistoryUnknown)),
         ("not decided, protected",           FILE,    row(FILE, "p/f"),        Undecided { wall_ns: 1000 }, Protected),
         ("created since, not decided yet",   FILE,    nothing(),               Undecided { wall_ns: 60 },   Pending(PendingReason::New)),
         ("row and baseline: the row decides",  FILE,    both(FILE, FILE),        BaselineIsComplete, Protected),

@@ -10,7 +10,7 @@ use s3up_cli::LogFormat;
 use s3up_core::part::MIB;
 use s3up_store::{Credentials, Profile, Sse};
 
-use crate::clients::ClientPolicy;
+use crate::clients::{ClientPolicy, KeyRights};
 use crate::config::Config;
 use crate::database::Location;
 use crate::mail::{MailSettings, MailTls};
@@ -143,10 +143,17 @@ fn fleet(yaml: &mut Yaml, config: &Config) {
 }
 
 fn client(yaml: &mut Yaml, config: &Config, policy: &ClientPolicy) {
-    let keys = config.clients.keys().filter(|(client, _)| **client == policy.name);
+    let keys = |rights| {
+        let keys = config
+            .clients
+            .keys()
+            .filter(move |(client, _, of_key)| **client == policy.name && *of_key == rights);
+        list(keys.map(|(_, key, _)| key.to_string()).collect())
+    };
     yaml.line(&format!("- name: {}", quoted(&policy.name)));
     yaml.indent = "    ";
-    yaml.key("api_keys_sha256", list(keys.map(|(_, key)| key.to_string()).collect()));
+    yaml.key("api_keys_sha256", keys(KeyRights::OfClient));
+    yaml.key("restore_keys_sha256", keys(KeyRights::Restore));
     let rights = policy.rights.iter().map(ToString::to_string);
     yaml.key("allow", format!("[{}]", rights.collect::<Vec<_>>().join(", ")));
     yaml.text_key("overwrite", policy.overwrite);

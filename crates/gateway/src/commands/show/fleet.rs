@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use s3up_cli::{age_text, one_line, table};
-use s3up_core::Size;
+use s3up_cli::{one_line, table};
 use s3up_core::wire::{ClientList, ClientStatus, Drill, SubvolumeReport};
+use s3up_core::{Size, age_text};
 
 use crate::fleet::overview::headline;
 
@@ -100,11 +100,8 @@ mod tests {
     #[test]
     fn the_age_of_the_last_good_drill_is_shown() {
         let drill = |last_good_at: Option<&str>| Drill {
-            at: "2026-03-09T12:00:00Z".to_owned(),
-            files: 20,
-            bytes: 9,
-            failed: 0,
             last_good_at: last_good_at.map(str::to_owned),
+            ..Drill::default()
         };
         #[rustfmt::skip]
         let cases = [

@@ -4,7 +4,7 @@ use s3up_core::wire::{ClientState, Total};
 
 use super::super::record::RecordedState;
 use super::*;
-use crate::alert::{About, Channel};
+use crate::alert::{AlertKind, Channel};
 
 const HEARTBEAT: &str = r#"{"version":1,
     "agent":{"version":"0","host":"h","started_at":"2026-01-01T00:00:00Z"},
@@ -96,8 +96,8 @@ async fn a_change_is_one_alert_however_many_gateways_see_it() {
         let alerts = one.undelivered_alerts(Channel::Webhook).await.unwrap();
 
         let seen: Vec<_> =
-            alerts.iter().map(|it| (it.about.clone(), it.reason.as_deref(), it.at)).collect();
-        let state = |before, state| About::State { state, before };
+            alerts.iter().map(|it| (it.kind.clone(), it.reason.as_deref(), it.at)).collect();
+        let state = |before, state| AlertKind::State { state, before };
         let want = [
             (state(Some(Ok), Silent), Some("no heartbeat for 26 h"), NOON + 3000),
             (state(Some(Silent), Ok), None, NOON + 4000),

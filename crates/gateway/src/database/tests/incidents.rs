@@ -1,9 +1,9 @@
 //! Incidents, daily reports, freezes and counted changes, on both databases.
 
 use super::super::changes::Changes;
-use super::super::incidents::ReportedClient;
+use super::super::incidents::{IncidentRow, ReportedClient};
 use super::*;
-use crate::alert::{About, Channel, Topic};
+use crate::alert::{AlertKind, Channel, Topic};
 
 #[tokio::test]
 async fn an_incident_begins_and_ends_once_however_many_gateways_see_it() {
@@ -19,17 +19,24 @@ async fn an_incident_begins_and_ends_once_however_many_gateways_see_it() {
         assert!(two.end_incident(Topic::Quota, "web").await.unwrap());
         assert!(!one.end_incident(Topic::Quota, "web").await.unwrap());
 
-        let want = [((Topic::Drill, "web".to_owned()), (NOON, "too old".to_owned()))];
-        assert_eq!(one.open_incidents().await.unwrap(), want);
+        one.incident_seen(Topic::Drill, "web").await.unwrap();
+        let want = IncidentRow {
+            topic: Topic::Drill,
+            subject: "web".to_owned(),
+            since: NOON,
+            seen_at: NOON,
+            reason: "too old".to_owned(),
+        };
+        assert_eq!(one.open_incidents().await.unwrap(), [want]);
         let alerts = two.undelivered_alerts(Channel::Webhook).await.unwrap();
         let mut seen: Vec<_> =
-            alerts.iter().map(|it| (it.about.clone(), it.reason.as_deref())).collect();
-        seen.sort_by_key(|(about, _)| format!("{about:?}"));
-        let about = |topic, is_over| About::Incident { topic, is_over };
+            alerts.iter().map(|it| (it.kind.clone(), it.reason.as_deref())).collect();
+        seen.sort_by_key(|(kind, _)| format!("{kind:?}"));
+        let kind = |topic, is_over| AlertKind::Incident { topic, is_over };
         let want = [
-            (about(Topic::Drill, false), Some("too old")),
-            (about(Topic::Quota, false), Some("nearly full")),
-            (about(Topic::Quota, true), None),
+            (kind(Topic::Drill, false), Some("too old")),
+            (kind(Topic::Quota, false), Some("nearly full")),
+            (kind(Topic::Quota, true), None),
         ];
         assert_eq!(seen, want);
         for gateway in gateways {
@@ -61,8 +68,9 @@ async fn one_of_two_gateways_writes_the_report_of_a_day() {
         assert_eq!(day, "2026-01-31");
         assert_eq!(last.into_values().collect::<Vec<_>>(), later);
         let reports = one.undelivered_alerts(Channel::Mail).await.unwrap();
-        let seen: Vec<_> = reports.iter().map(|it| (&it.about, it.id.as_str())).collect();
-        let want = ["report-2026-01-30", "report-2026-01-31"].map(|id| (&About::DailyReport, id));
+        let seen: Vec<_> = reports.iter().map(|it| (&it.kind, it.id.as_str())).collect();
+        let want =
+            ["report-2026-01-30", "report-2026-01-31"].map(|id| (&AlertKind::DailyReport, id));
         assert_eq!(seen, want);
         for gateway in gateways {
             gateway.close().await;

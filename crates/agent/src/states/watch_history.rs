@@ -10,7 +10,7 @@
 
 /// The past of a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum WatchHistory {
     /// No agent uploaded files of this watch before.
     FirstStart,
     /// The gateway has, or may have, files of this watch that the database does not know.
@@ -36,26 +36,28 @@ pub enum LossEvidence {
     Stored(StoredFiles),
 }
 
-pub fn decide_origin(evidence: &LossEvidence) -> Origin {
+pub fn decide_watch_history(evidence: &LossEvidence) -> WatchHistory {
     match evidence {
-        LossEvidence::Stored(StoredFiles::NoneUnknown) => Origin::FirstStart,
+        LossEvidence::Stored(StoredFiles::NoneUnknown) => WatchHistory::FirstStart,
         LossEvidence::Marker
         | LossEvidence::Stored(StoredFiles::Unknown(_) | StoredFiles::CannotAsk(_)) => {
-            Origin::KnownClient
+            WatchHistory::KnownClient
         }
     }
 }
 
-impl Origin {
+impl WatchHistory {
     pub fn as_str(self) -> &'static str {
         match self {
-            Origin::FirstStart => "first_start",
-            Origin::KnownClient => "known_client",
+            WatchHistory::FirstStart => "first_start",
+            WatchHistory::KnownClient => "known_client",
         }
     }
 
-    pub fn parse(text: &str) -> Option<Origin> {
-        [Origin::FirstStart, Origin::KnownClient].into_iter().find(|it| it.as_str() == text)
+    pub fn parse(text: &str) -> Option<WatchHistory> {
+        [WatchHistory::FirstStart, WatchHistory::KnownClient]
+            .into_iter()
+            .find(|it| it.as_str() == text)
     }
 }
 
@@ -69,14 +71,14 @@ mod tests {
         let text = || "x".to_owned();
         #[rustfmt::skip]
         let cases = [
-            ("the marker is older than the database", LossEvidence::Marker,               Origin::KnownClient),
-            ("the gateway has nothing else",          LossEvidence::Stored(NoneUnknown),  Origin::FirstStart),
-            ("the gateway has more",                  LossEvidence::Stored(Unknown(text())),   Origin::KnownClient),
-            ("the key may not ask",                   LossEvidence::Stored(CannotAsk(text())), Origin::KnownClient),
+            ("the marker is older than the database", LossEvidence::Marker,               WatchHistory::KnownClient),
+            ("the gateway has nothing else",          LossEvidence::Stored(NoneUnknown),  WatchHistory::FirstStart),
+            ("the gateway has more",                  LossEvidence::Stored(Unknown(text())),   WatchHistory::KnownClient),
+            ("the key may not ask",                   LossEvidence::Stored(CannotAsk(text())), WatchHistory::KnownClient),
         ];
         for (situation, evidence, want) in cases {
-            assert_eq!(decide_origin(&evidence), want, "{situation}");
-            assert_eq!(Origin::parse(want.as_str()), Some(want));
+            assert_eq!(decide_watch_history(&evidence), want, "{situation}");
+            assert_eq!(WatchHistory::parse(want.as_str()), Some(want));
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::gateway::client::GatewayClient;
 use crate::gateway::error::GatewayError;
 use crate::scanning::scan::{Scan, ScanError, ScannedFile};
 use crate::states::decide::{FilePolicy, PendingReason, State};
-use crate::states::origin::StoredFiles;
+use crate::states::watch_history::StoredFiles;
 
 /// Maximum number of tries while the gateway does not answer the question. After that it counts as
 /// one that cannot be asked, because new files wait meanwhile.
@@ -35,7 +35,7 @@ pub(super) enum QueryError {
 }
 
 #[derive(Debug)]
-pub(super) struct OriginQuery<'q> {
+pub(super) struct WatchHistoryQuery<'q> {
     pub(super) watch: &'q Arc<Watch>,
     pub(super) policy: FilePolicy,
     pub(super) reader: &'q Reader,
@@ -44,7 +44,7 @@ pub(super) struct OriginQuery<'q> {
     pub(super) tries: u32,
 }
 
-impl OriginQuery<'_> {
+impl WatchHistoryQuery<'_> {
     pub(super) async fn ask(self) -> Result<StoredFiles, QueryError> {
         let listed = match self.list().await {
             Err(QueryError::Gateway(err)) if !is_inconclusive(&err) => err,
@@ -88,7 +88,7 @@ impl OriginQuery<'_> {
         let mut scan = Scan::start(self.watch.clone(), self.reader.clone(), self.policy.clone());
         while let Some(files) = scan.next().await? {
             let could_be_baseline =
-                |file: &ScannedFile| file.state == State::Pending(PendingReason::OriginUnknown);
+                |file: &ScannedFile| file.state == State::Pending(PendingReason::HistoryUnknown);
             let files: Vec<_> = files.into_iter().filter(could_be_baseline).collect();
             if let Some(stored) = self.first_stored(&files).await? {
                 return Ok(StoredFiles::Unknown(stored));

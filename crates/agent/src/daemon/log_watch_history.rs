@@ -1,10 +1,10 @@
 //! The events that say how files that existed before are treated.
 
 use crate::files::watch::Watch;
-use crate::states::origin::{LossEvidence, StoredFiles};
+use crate::states::watch_history::{LossEvidence, StoredFiles};
 
 /// Says what happens with files that existed before, if it is not what the configuration says.
-pub(crate) fn origin_decided(watch: &Watch, evidence: &LossEvidence) {
+pub(crate) fn watch_history_decided(watch: &Watch, evidence: &LossEvidence) {
     let root = watch.root.display();
     match evidence {
         LossEvidence::Stored(StoredFiles::NoneUnknown) => {}
@@ -22,7 +22,7 @@ pub(crate) fn origin_decided(watch: &Watch, evidence: &LossEvidence) {
              each file, and all files that it does not have are uploaded"
         ),
         LossEvidence::Stored(StoredFiles::CannotAsk(reason)) => tracing::warn!(
-            event = "origin_unknown",
+            event = "watch_history_unknown",
             watch = %root,
             error = reason,
             "cannot find out whether the gateway has files of this watch; uploading all files \

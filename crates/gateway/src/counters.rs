@@ -42,7 +42,7 @@ pub(crate) struct ClientCounts {
 
 /// Clones count together.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tally(Arc<Counts>);
+pub(crate) struct Counters(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -50,12 +50,22 @@ struct Counts {
     uploads: Mutex<BTreeMap<(ClientName, UploadResult), u64>>,
     stored_bytes: Mutex<BTreeMap<ClientName, u64>>,
     requests: AtomicU64,
+    closed_connections: AtomicU64,
 }
 
 /// A request in progress. Dropped, it has ended.
-pub(crate) struct OpenRequest(Tally);
+pub(crate) struct OpenRequest(Counters);
 
-impl Tally {
+impl Counters {
+    /// Counts an idle connection that was closed for a new one.
+    pub(crate) fn add_closed_connection(&self) {
+        self.0.closed_connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn closed_connections(&self) -> u64 {
+        self.0.closed_connections.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn add_upload(&self, client: &ClientName, result: UploadResult, bytes: u64) {
         let mut uploads = self.0.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         *uploads.entry((client.clone(), result)).or_default() += 1;
@@ -113,17 +123,17 @@ mod tests {
 
     #[test]
     fn uploads_are_counted_by_client_and_result_and_requests_until_they_end() {
-        let (tally, web) = (Tally::default(), ClientName::parse("web").unwrap());
-        tally.add_upload(&web, UploadResult::Stored, 5);
-        tally.add_upload(&web, UploadResult::Stored, 6);
-        tally.add_upload(&web, UploadResult::Unchanged, 7);
-        let found = UploadResult::ALL.map(|result| tally.uploads(&web, result));
-        assert_eq!((found, tally.stored_bytes(&web)), ([2, 1, 0, 0], 11));
+        let (counters, web) = (Counters::default(), ClientName::parse("web").unwrap());
+        counters.add_upload(&web, UploadResult::Stored, 5);
+        counters.add_upload(&web, UploadResult::Stored, 6);
+        counters.add_upload(&web, UploadResult::Unchanged, 7);
+        let found = UploadResult::ALL.map(|result| counters.uploads(&web, result));
+        assert_eq!((found, counters.stored_bytes(&web)), ([2, 1, 0, 0], 11));
         let want = ClientCounts { uploads: 3, stored_bytes: 11 };
-        assert_eq!(tally.by_client(), BTreeMap::from([(web.clone(), want)]));
-        let open = [tally.begin_request(), tally.begin_request()];
-        assert_eq!(tally.requests(), 2);
+        assert_eq!(counters.by_client(), BTreeMap::from([(web.clone(), want)]));
+        let open = [counters.begin_request(), counters.begin_request()];
+        assert_eq!(counters.requests(), 2);
         drop(open);
-        assert_eq!(tally.requests(), 0);
+        assert_eq!(counters.requests(), 0);
     }
 }

@@ -22,26 +22,26 @@ pub struct CallTotals {
 
 /// Clones count together.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct CallTally(Arc<[Tally; 2]>);
+pub(crate) struct CallCounters(Arc<[CallCounter; 2]>);
 
 #[derive(Debug, Default)]
-struct Tally {
+struct CallCounter {
     calls: AtomicU64,
     micros: AtomicU64,
 }
 
-impl CallTally {
+impl CallCounters {
     pub(super) fn add(&self, has_succeeded: bool, elapsed: Duration) {
-        let tally = &self.0[usize::from(has_succeeded)];
+        let counter = &self.0[usize::from(has_succeeded)];
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        tally.calls.fetch_add(1, Ordering::Relaxed);
-        tally.micros.fetch_add(micros, Ordering::Relaxed);
+        counter.calls.fetch_add(1, Ordering::Relaxed);
+        counter.micros.fetch_add(micros, Ordering::Relaxed);
     }
 
     pub(super) fn totals(&self) -> CallTotals {
-        let total = |tally: &Tally| CallTotal {
-            calls: tally.calls.load(Ordering::Relaxed),
-            elapsed: Duration::from_micros(tally.micros.load(Ordering::Relaxed)),
+        let total = |counter: &CallCounter| CallTotal {
+            calls: counter.calls.load(Ordering::Relaxed),
+            elapsed: Duration::from_micros(counter.micros.load(Ordering::Relaxed)),
         };
         let [failed, succeeded] = &*self.0;
         CallTotals { succeeded: total(succeeded), failed: total(failed) }
@@ -54,12 +54,12 @@ mod tests {
 
     #[test]
     fn calls_are_counted_by_their_result() {
-        let tally = CallTally::default();
+        let counters = CallCounters::default();
         for (has_succeeded, millis) in [(true, 5), (false, 7), (true, 6)] {
-            tally.clone().add(has_succeeded, Duration::from_millis(millis));
+            counters.clone().add(has_succeeded, Duration::from_millis(millis));
         }
         let total = |calls, millis| CallTotal { calls, elapsed: Duration::from_millis(millis) };
         let want = CallTotals { succeeded: total(2, 11), failed: total(1, 7) };
-        assert_eq!(tally.totals(), want);
+        assert_eq!(counters.totals(), want);
     }
 }
