@@ -1,7 +1,7 @@
 //! Watches whether S3 is known to be away.
 //!
 //! While it is, requests that need S3 are refused at once, so that no client waits for the retries of
-//! its request, and S3 does not get them all when it comes back. One call at a time asks S3 instead.
+//! its request, and S3 does not get them all when it answers again. One call at a time asks S3 instead.
 //!
 //! Not here: the decision that S3 is away (the store), the refusal (`refusal::store`).
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::gateway::Gateway;
 
-/// Pause between two looks at the failures of the calls.
+/// Pause between two checks of the failures of the calls.
 const WATCHED_EVERY: Duration = Duration::from_secs(1);
 /// Pause between two calls while S3 is away.
 const ASKED_EVERY: Duration = Duration::from_secs(2);

@@ -33,7 +33,7 @@ fn address(gateway: &Running) -> String {
     gateway.url.strip_prefix("http://").expect("an http URL").to_owned()
 }
 
-/// How a hostile client goes on after its first bytes.
+/// The behaviour of a hostile client after its first bytes.
 #[derive(Clone, Copy, Debug)]
 enum Then {
     /// It sends nothing any more.
@@ -236,7 +236,7 @@ async fn idle_connections_do_not_keep_others_out() {
     idle_connections_are_closed_for_others(IDLE_FEW / 2, IDLE_FEW).await;
 }
 
-/// As the one before, with all connections that a gateway has by default.
+/// The same as before, with all connections that a gateway has by default.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_idle_connections_do_not_keep_others_out() {
     if std::env::var_os(IDLE_MANY).is_none() {

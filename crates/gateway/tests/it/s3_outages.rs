@@ -1,4 +1,4 @@
-//! S3 in trouble: slow, busy, away, or with wrong answers. Clients are told at once where it is known,
+//! S3 in trouble: slow, busy, away, or with wrong answers. Clients are refused at once where it is known,
 //! S3 gets no storm of requests, the gateway recovers by itself, and nothing is left half-written.
 
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ const COUNTED_FOR: Duration = Duration::from_secs(6);
 /// The gateway asks each 2 s. Each call may take two connections.
 const CONNECTIONS_MAX: u64 = 8;
 
-/// A gateway as a process, and an S3 server that can go away and come back.
+/// A gateway as a process, and an S3 server that can leave and return.
 struct Outage {
     root: TempDir,
     s3: Option<DevStore>,
@@ -35,7 +35,7 @@ struct Outage {
     gateway: Running,
 }
 
-/// What is at the address of an S3 server that is away.
+/// The behaviour of the address of an S3 server that is away.
 #[derive(Clone, Copy, Debug)]
 enum Away {
     /// Each connection is closed at once.
