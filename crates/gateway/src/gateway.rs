@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use s3up_core::wire::{Part, Readiness};
-use s3up_core::{Code, Key, KeyPrefix, RemotePath, error_chain};
+use s3up_core::{Code, Key, KeyPrefix, RemotePath};
 use s3up_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::clients::Client;
 use crate::clock::CLOCK;
 use crate::config::Config;
+use crate::dashboard::state::DashboardState;
 use crate::database::Database;
 use crate::database::record::{Record, UploadOutcome, UploadRecord};
 use crate::failed_keys::FailedKeys;
@@ -49,6 +50,7 @@ struct Shared {
     certificate: Arc<Certificate>,
     reloads: ReloadStatus,
     failed_keys: FailedKeys,
+    dashboard: DashboardState,
     json_memory: JsonMemory,
     temporary_files: TemporaryFiles,
     prefix: KeyPrefix,
@@ -85,6 +87,7 @@ impl Gateway {
             certificate: Arc::default(),
             reloads: ReloadStatus::default(),
             failed_keys: FailedKeys::default(),
+            dashboard: DashboardState::new(CLOCK),
             json_memory: JsonMemory::default(),
             temporary_files: TemporaryFiles::default(),
             prefix,
@@ -92,13 +95,7 @@ impl Gateway {
             closing: CancellationToken::new(),
         }));
         gateway.record_keys();
-        if let Err(err) = gateway.database().read_freezes().await {
-            tracing::warn!(
-                event = "freezes_not_read",
-                error = error_chain(&err),
-                "cannot read from the database which clients are frozen; all may upload meanwhile"
-            );
-        }
+        freeze::read_first(gateway.database()).await;
         gateway.spawn(freeze::watch(gateway.database().clone()));
         let Shared { live, prefix, bucket_checked, .. } = &*gateway.0;
         if is_checked {
@@ -156,6 +153,10 @@ impl Gateway {
 
     pub(crate) fn failed_keys(&self) -> &FailedKeys {
         &self.0.failed_keys
+    }
+
+    pub(crate) fn dashboard(&self) -> &DashboardState {
+        &self.0.dashboard
     }
 
     pub(crate) fn json_memory(&self) -> &JsonMemory {

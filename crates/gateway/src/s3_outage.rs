@@ -1,7 +1,7 @@
 //! Watches whether S3 is known to be away.
 //!
 //! While it is, requests that need S3 are refused at once, so that no client waits for the retries of
-//! its request, and S3 does not get them all when it answers again. One call at a time asks S3 instead.
+//! its request, and S3 is not flooded with them once it answers again. One call at a time asks S3 instead.
 //!
 //! Not here: the decision that S3 is away (the store), the refusal (`refusal::store`).
 

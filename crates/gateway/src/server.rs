@@ -6,6 +6,7 @@ mod early_answer;
 mod idle_connections;
 mod lingering;
 mod router;
+mod unparsed;
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use self::idle_connections::{Connection, IdleConnections};
 use self::lingering::{Lingering, UnreadBytes};
 use self::router::{ConnectionState, router};
+use self::unparsed::{Exchange, READ_BUFFER_BYTES, WithProblems};
 use crate::clock::CLOCK;
 use crate::gateway::Gateway;
 use crate::outage::Outage;
@@ -37,9 +39,6 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum time in which a client reads nothing of a response: one whose disk is slow may pause.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
-/// Read buffer of a connection. Hyper's own limit is 400 KiB, and this memory is
-/// outside the buffer budget.
-const READ_BUFFER_BYTES: usize = 64 << 10;
 /// Time that requests in progress may take to finish after the shutdown signal.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 /// Time that the cancelled uploads may then take to remove their parts from S3.
@@ -256,19 +255,18 @@ impl Http {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Http { gateway, peer, timeouts, closing, connection } = self;
-        let unread = UnreadBytes::default();
-        let state = ConnectionState { peer, unread: unread.clone(), connection };
+        let (unread, exchange) = (UnreadBytes::default(), Exchange::default());
+        let (of_router, of_socket) = (unread.clone(), exchange.clone());
+        let state = ConnectionState { peer, unread: of_router, connection, exchange };
         let router = router(&gateway, state);
+        let socket = WithProblems::new(Lingering::new(socket, unread, timeouts.write), of_socket);
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(timeouts.header)
             .max_buf_size(READ_BUFFER_BYTES)
             // A client may close its side of the connection after its request.
             .half_close(true)
-            .serve_connection(
-                TokioIo::new(Lingering::new(socket, unread, timeouts.write)),
-                TowerToHyperService::new(router),
-            );
+            .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
         let mut is_closing = false;
         let served = loop {
             tokio::select! {

@@ -117,7 +117,7 @@ async fn clean(cleanup: &Cleanup, args: &CleanupArgs) -> anyhow::Result<Exit> {
     }
     let end = match args.json {
         true => output.json_line(&summary)?,
-        false => output.line(&summary_text(&summary))?,
+        false => output.line(&summary_text(&summary, if args.dry_run { DRY_RUN } else { RUN }))?,
     };
     match end {
         OutputReader::Closed => Ok(exit),
@@ -144,19 +144,26 @@ fn text(row: &CleanupRow, end: &FileOutcome) -> String {
     }
 }
 
-fn summary_text(summary: &CleanupSummary) -> String {
+/// The words for files that are deleted, and for those that are verified.
+type Verbs = [&'static str; 2];
+const RUN: Verbs = ["deleted", "verified"];
+const DRY_RUN: Verbs = ["would be deleted", "would be verified first"];
+
+fn summary_text(summary: &CleanupSummary, [delete, verify]: Verbs) -> String {
     let CleanupSummary {
         deleted, would_delete, verified, waiting, not_needed, kept, errors, ..
     } = summary;
     let count = |count: &FileCount, end: &str| {
         format!("{} {end} ({})", Count(count.files, "file"), Size(count.bytes))
     };
-    let mut parts = vec![match would_delete.files {
-        0 => count(deleted, "deleted"),
-        _ => count(would_delete, "would be deleted"),
-    }];
+    // One of them is zero.
+    let deleted = FileCount {
+        files: deleted.files + would_delete.files,
+        bytes: deleted.bytes + would_delete.bytes,
+    };
+    let mut parts = vec![count(&deleted, delete)];
     let others = [
-        (verified, "verified"),
+        (verified, verify),
         (waiting, "verified less than cleanup.after_days ago"),
         (not_needed, "not needed"),
         (kept, "kept"),

@@ -13,7 +13,7 @@ use crate::remote_files::versioning::VersioningError;
 pub enum DownloadError {
     #[error("remote path {path:?}")]
     Path { path: String, source: PathRule },
-    #[error("download {:?}: the gateway has no such file; check the remote path", path.as_str())]
+    #[error("download {:?}: the gateway has no such file; list the files with s3up list, or restore a directory with s3up restore", path.as_str())]
     Missing { path: RemotePath },
     #[error(
         "download {:?}: it has no version {version_id:?}; `s3up list PATH --versions` lists them",

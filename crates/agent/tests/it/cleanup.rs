@@ -57,6 +57,8 @@ async fn a_file_that_s3_keeps_is_deleted_counted_and_comes_back() {
     host.write("sub/b", noise(300_000));
     host.write("sub/caf\u{e9} %41", "name");
     let dir = host.dir.path();
+    host.scan().await;
+    let unverified = cleanup(&host, &["--dry-run"]).await;
     verified(&host).await;
 
     let dry = cleanup(&host, &["--dry-run"]).await;
@@ -74,6 +76,9 @@ async fn a_file_that_s3_keeps_is_deleted_counted_and_comes_back() {
     let total = "3 files would be deleted (293 KiB)";
     assert_eq!((dry.code, dry.stdout.lines().last()), (Some(0), Some(total)), "{dry:?}");
     assert_eq!(kept, (true, true));
+    assert!(
+        unverified.stdout.ends_with("0 files would be deleted (0 B), 3 would be verified first\n")
+    );
     assert_eq!(real.code, Some(0), "{real:?}");
     assert_eq!(real.stdout.lines().last(), Some("3 files deleted (293 KiB)"), "{real:?}");
     let audit = real.stderr.lines().find(|line| line.contains("event=local_file_deleted"));

@@ -42,7 +42,7 @@ async fn a_failed_get_names_the_cause_and_does_not_change_the_target() {
 
     #[rustfmt::skip]
     let cases: [(&[&str], &str); 3] = [
-        (&["get", "uploads/none", "-o", output],  "s3up: error: download \"uploads/none\": the gateway has no such file; check the remote path"),
+        (&["get", "uploads/none", "-o", output],  "s3up: error: download \"uploads/none\": the gateway has no such file; list the files with s3up list, or restore"),
         (&["get", "../etc/passwd", "-o", output], "s3up: error: remote path \"../etc/passwd\": expected no segment \".\" or \"..\", found one; send the resolved path"),
         (&["get", "/uploads", "-o", output],      "s3up: error: remote path \"/uploads\": expected a relative path, found a slash at its start"),
     ];

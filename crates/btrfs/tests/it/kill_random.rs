@@ -11,7 +11,7 @@ use s3up_testkit::{
     CLOCK, ProgramEnd, assert_same_tree, delete_subvolume, kill_when, noise, run_to_success,
 };
 
-use crate::fixture::{CHUNK, World, names_in};
+use crate::fixture::{CHUNK, World, index_of, names_in};
 use crate::prunes::OFF;
 
 const ROUNDS: u64 = 100;
@@ -163,7 +163,7 @@ async fn assert_nothing_is_left(world: &World, seed: u64, round: u64) {
 }
 
 fn is_manifest(key: &str) -> bool {
-    key.contains("/manifest-") && !key.ends_with("-parts.json")
+    key.contains("/manifest-") && key.ends_with("Z.json")
 }
 
 /// Returns the objects of a backup, with the lengths of its chunks.
@@ -171,7 +171,9 @@ fn named(manifest: &serde_json::Value) -> Vec<(String, Option<u64>)> {
     let text = |value: &serde_json::Value| value.as_str().expect("a key").to_owned();
     let chunks = manifest["chunks"].as_array().expect("chunks").iter();
     let chunks = chunks.map(|chunk| (text(&chunk["key"]), chunk["size"].as_u64()));
-    chunks.chain([(text(&manifest["parts"]["key"]), None)]).collect()
+    let parts = text(&manifest["parts"]["key"]);
+    let index = index_of(&parts);
+    chunks.chain([(parts, None), (index, None)]).collect()
 }
 
 /// Returns the number of acknowledged parts in the journals.

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit_code::start_error;
 use crate::config::{Config, ConfigFiles};
+use crate::dashboard;
 use crate::fleet;
 use crate::gateway::Gateway;
 use crate::reload::Reloader;
@@ -53,6 +54,7 @@ pub(super) async fn run(files: ConfigFiles, log: LogArgs) -> anyhow::Result<Exit
     gateway.spawn(s3_outage::watch(gateway.clone()));
     gateway.sweep_in_background();
     fleet::run_in_background(&gateway);
+    dashboard::run_in_background(&gateway);
     let options = ServeOptions { listener, tls, connections_max, grace: SHUTDOWN_GRACE };
     serve(options, gateway, shutdown).await?;
     tracing::info!(event = "stopped");

@@ -73,7 +73,7 @@ fn paths<'o>(
 }
 
 /// Returns the directory to list, or `None` for all files.
-pub(super) fn directory(prefix: &str) -> Result<Option<RemotePath>, Refusal> {
+pub(crate) fn directory(prefix: &str) -> Result<Option<RemotePath>, Refusal> {
     match prefix.strip_suffix('/').unwrap_or(prefix) {
         "" if prefix.is_empty() => Ok(None),
         bare => Ok(Some(RemotePath::parse(bare)?)),

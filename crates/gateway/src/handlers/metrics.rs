@@ -277,7 +277,7 @@ fn add_clients(registry: &mut Registry, clients: &[ClientStatus]) {
         ("client_last_heartbeat_timestamp_seconds", "Last heartbeat; 0: never"),
         ("client_last_scan_timestamp_seconds", "End of the last complete scan; 0: none"),
         ("client_last_stored_timestamp_seconds", "Last upload that stored a file; 0: none"),
-        ("client_last_report_timestamp_seconds", "Day of the newest report; 0: none"),
+        ("client_last_report_timestamp_seconds", "Arrival of the newest report; 0: none"),
         ("client_oldest_pending_seconds", "Age of the oldest pending file"),
         ("client_stored_files", "Files that the gateway stored, in their newest versions"),
         ("client_stored_bytes", "Their bytes"),
@@ -315,13 +315,12 @@ fn add_clients(registry: &mut Registry, clients: &[ClientStatus]) {
 /// Returns the values in the order of the gauges of [`add_clients`].
 fn values(client: &ClientStatus) -> [f64; 10] {
     let time = |text: &Option<String>| text.as_deref().map_or(0.0, seconds);
-    let report = client.last_report_day.as_ref().map(|day| format!("{day}T00:00:00Z"));
     [
         time(&client.last_seen_at),
         time(&client.last_heartbeat_at),
         time(&client.last_scan_at),
         time(&client.last_stored_at),
-        time(&report),
+        time(&client.last_report_at),
         float(client.oldest_pending_seconds.unwrap_or(0)),
         float(client.stored.files),
         float(client.stored.bytes),

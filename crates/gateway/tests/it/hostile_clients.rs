@@ -236,7 +236,7 @@ async fn idle_connections_do_not_keep_others_out() {
     idle_connections_are_closed_for_others(IDLE_FEW / 2, IDLE_FEW).await;
 }
 
-/// The same as before, with all connections that a gateway has by default.
+/// The same with all connections that a gateway has by default.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_idle_connections_do_not_keep_others_out() {
     if std::env::var_os(IDLE_MANY).is_none() {

@@ -95,6 +95,15 @@ impl Running {
         number.parse::<u64>().expect("a number") << 10
     }
 
+    /// Returns the targets of the open files of the process. That of an unnamed file begins with its
+    /// directory.
+    pub fn open_files(&self) -> Vec<PathBuf> {
+        let dir = format!("/proc/{}/fd", self.child.id());
+        let files = std::fs::read_dir(dir).expect("a running process");
+        // A file may be closed meanwhile.
+        files.flatten().filter_map(|file| std::fs::read_link(file.path()).ok()).collect()
+    }
+
     /// Returns the number of connections of clients that the process holds, in any state.
     pub fn client_connections(&self) -> usize {
         let port = self.url.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
@@ -106,24 +115,18 @@ impl Running {
             .skip(1)
             .map(|line| line.split_whitespace().collect::<Vec<_>>())
             .filter(|fields| fields[1].ends_with(&port) && fields[3] != TCP_LISTEN)
-            .map(|fields| format!("socket:[{}]", fields[9]))
+            .map(|fields| PathBuf::from(format!("socket:[{}]", fields[9])))
             .collect();
         self.open_files().iter().filter(|file| inodes.contains(*file)).count()
     }
 
     /// Returns the number of open files that have no name any more.
     pub fn unnamed_files(&self) -> usize {
-        let is_unnamed = |file: &&String| file.starts_with('/') && file.ends_with(" (deleted)");
+        let is_unnamed = |file: &&PathBuf| {
+            let text = file.to_string_lossy();
+            text.starts_with('/') && text.ends_with(" (deleted)")
+        };
         self.open_files().iter().filter(is_unnamed).count()
-    }
-
-    /// Returns the targets of the descriptors of the process.
-    fn open_files(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
-        let links = entries.expect("a running process").flatten();
-        // One that was closed meanwhile is no descriptor any more.
-        let targets = links.filter_map(|link| std::fs::read_link(link.path()).ok());
-        targets.map(|target| target.to_string_lossy().into_owned()).collect()
     }
 
     /// Returns a value of `GET /metrics`, by its name without labels.

@@ -27,7 +27,7 @@ const COUNTED_FOR: Duration = Duration::from_secs(6);
 /// The gateway asks each 2 s. Each call may take two connections.
 const CONNECTIONS_MAX: u64 = 8;
 
-/// A gateway as a process, and an S3 server that can leave and return.
+/// A gateway as a process, and an S3 server that can stop and start again.
 struct Outage {
     root: TempDir,
     s3: Option<DevStore>,
@@ -35,7 +35,7 @@ struct Outage {
     gateway: Running,
 }
 
-/// The behaviour of the address of an S3 server that is away.
+/// The answer at the address of an S3 server that is away.
 #[derive(Clone, Copy, Debug)]
 enum Away {
     /// Each connection is closed at once.
