@@ -153,7 +153,7 @@ impl Site {
         alert.clone()
     }
 
-    /// As [`Site::alert`], for what the gateway sees only once an answer of S3 is some seconds old.
+    /// Does the same as [`Site::alert`] for facts that the gateway learns only once an answer of S3 is some seconds old.
     pub(super) async fn alert_soon(&mut self, topic: &str) -> Value {
         let found = async {
             loop {
