@@ -6,17 +6,19 @@ use std::path::{Path, PathBuf};
 use crate::fixture::{KEY, config};
 use crate::running::Running;
 
-/// Writes a certificate and its key, and returns a client that trusts it alone.
-fn write_certificate(directory: &Path, name: &str) -> reqwest::Client {
+/// Writes a certificate and its key, and returns the certificate.
+fn write_certificate(directory: &Path, name: &str) -> reqwest::Certificate {
     let made =
         rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
     let file = |end: &str| directory.join(format!("{name}.{end}"));
     std::fs::write(file("cert"), made.cert.pem()).expect("a file");
     std::fs::write(file("key"), made.signing_key.serialize_pem()).expect("a file");
-    let trusted =
-        reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).expect("a certificate");
-    // No connection is kept, so that each request is a handshake.
-    let client = reqwest::Client::builder().tls_certs_only([trusted]).pool_max_idle_per_host(0);
+    reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).expect("a certificate")
+}
+
+/// Returns a client that trusts one certificate, without a session of an earlier connection.
+fn trusting(certificate: &reqwest::Certificate) -> reqwest::Client {
+    let client = reqwest::Client::builder().tls_certs_only([certificate.clone()]);
     client.build().expect("a client")
 }
 
@@ -45,8 +47,9 @@ async fn a_reload_with_a_broken_certificate_is_refused_and_the_one_before_is_ser
     std::fs::write(&file, with(path("first.cert"), path("first.key"))).unwrap();
     let gateway = Running::start(&file, &[]);
     let url = gateway.url.replace("127.0.0.1", "localhost");
-    let health = async |client: &reqwest::Client| {
-        client.get(format!("{url}/health")).send().await.is_ok_and(|it| it.status() == 200)
+    let health = async |certificate: &reqwest::Certificate| {
+        let answer = trusting(certificate).get(format!("{url}/health")).send().await;
+        answer.is_ok_and(|answer| answer.status() == 200)
     };
     #[rustfmt::skip]
     let cases = [
