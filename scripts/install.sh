@@ -8,6 +8,8 @@
 #                            where it is: S3UP_MOTO_SERVER
 #   need_schemathesis YES    installs schemathesis where that is possible, and exports where it
 #                            is: S3UP_SCHEMATHESIS
+#   need_axe YES             installs axe-core where that is possible, and exports where its script
+#                            is: S3UP_AXE
 #   need_garage              builds garage, and exports where it is: S3UP_GARAGE
 #   need_foreign YES         installs the servers that scripts/s3-server.sh runs, each
 #                            where that is possible, and exports where they are:
@@ -18,6 +20,7 @@
 # Servers that the tests of the store run against; nowhere else is a version.
 MOTO_VERSION=5.2.5
 SCHEMATHESIS_VERSION=4.32.5
+AXE_VERSION=4.14.1
 GARAGE_VERSION=2.5.0
 RGW_VERSION=16.2.15
 SWIFT_VERSION=2.30.1
@@ -30,10 +33,15 @@ tool_facts() {
     apache2) echo "apache2 apache2" ;;
     promtool) echo "promtool prometheus" ;;
     aiosmtpd) echo "python3-aiosmtpd aiosmtpd" ;;
+    faketime) echo "faketime faketime" ;;
     attr) echo "attr getfattr" ;;
     btrfs) echo "btrfs-progs mkfs.btrfs" ;;
     caddy | haproxy | nginx | wget) echo "$1 $1" ;;
     cc) echo "build-essential cc" ;;
+    chromium) echo "chromium chromium" ;;
+    chromedriver) echo "chromium-driver chromedriver" ;;
+    fonts) echo "fonts-dejavu-core /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf" ;;
+    npm) echo "npm npm" ;;
     certificates) echo "ca-certificates /etc/ssl/certs/ca-certificates.crt" ;;
     curl) echo "curl curl" ;;
     go) echo "golang-go go" ;;
@@ -143,6 +151,26 @@ need_schemathesis() {
   need_venv "$1" schemathesis "$SCHEMATHESIS_VERSION" "schemathesis==$SCHEMATHESIS_VERSION" || return 0
   S3UP_SCHEMATHESIS=$(test_programs)/schemathesis-$SCHEMATHESIS_VERSION/bin/schemathesis
   export S3UP_SCHEMATHESIS
+}
+
+# The accessibility check of the dashboard, one script of a package of the npm registry.
+need_axe() {
+  local yes=$1 directory
+  directory=$(test_programs)/axe-core-$AXE_VERSION
+  if [[ ! -s $directory/package/axe.min.js ]]; then
+    echo "Installing axe-core $AXE_VERSION for the tests"
+    rm -rf "$directory"
+    mkdir -p "$directory"
+    if ! (need_tools "$yes" npm) ||
+      ! (cd "$directory" && npm pack --silent "axe-core@$AXE_VERSION" && tar -xzf ./*.tgz package/axe.min.js) \
+        >"$directory/log" 2>&1; then
+      [[ ! -e $directory/log ]] || tail -n 1 "$directory/log"
+      echo 'axe-core cannot be installed here: the dashboard is not tested in a browser'
+      return 1
+    fi
+    rm -f "$directory"/*.tgz
+  fi
+  export S3UP_AXE=$directory/package/axe.min.js
 }
 
 # need_venv YES NAME VERSION REQUIREMENT: installs a program in Python into an environment of its own. Says

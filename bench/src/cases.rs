@@ -2,6 +2,7 @@
 //! returns a report.
 
 mod backup;
+mod files_of_chain;
 mod gateway;
 mod restore;
 mod restore_files;
@@ -32,6 +33,8 @@ pub const ALL: &[Case] = &[
            about: "a backup into `btrfs receive`; peers in front of it" },
     Case { name: "restore-slow-disk", run: restore::receive_on_slow_disk, needs_btrfs: true,
            about: "the same onto a disk of 315 MiB/s (needs cgroup v1)" },
+    Case { name: "restore-one-file",  run: files_of_chain::one_file,      needs_btrfs: true,
+           about: "10 KiB out of a full and 10 incrementals in the embedded S3 server" },
     Case { name: "download",          run: restore::download,             needs_btrfs: false,
            about: "objects of 1 GiB through the store; peers" },
     Case { name: "objects",           run: small_objects::objects,        needs_btrfs: false,
@@ -46,6 +49,8 @@ pub const ALL: &[Case] = &[
            about: "8 and 200 concurrent uploads into the gateway" },
     Case { name: "gateway-200-gib",   run: gateway::concurrent_long_uploads, needs_btrfs: false,
            about: "200 concurrent uploads of 1 GiB: memory must not change; 200 GiB for each round" },
+    Case { name: "gateway-slow",      run: gateway::uploads_beside_slow_ones, needs_btrfs: false,
+           about: "200 uploads of 1 GiB beside 100 slow ones of another client; 200 GiB for each round" },
     Case { name: "latency",           run: scale::latency,                needs_btrfs: false,
            about: "a stream into an S3 server that answers after 50 ms" },
     Case { name: "scale",             run: scale::length,                 needs_btrfs: false,

@@ -11,7 +11,10 @@ use crate::units::{GIB, MIB};
 use crate::workspace::Workspace;
 
 pub const API_KEY: &str = "sk_live_bench_0123456789012345678901234567890";
+const SLOW_KEY: &str = "sk_live_slow_01234567890123456789012345678901";
 const UPLOADS: u64 = 200;
+/// Number of slow uploads of another client beside them.
+const SLOW_UPLOADS: u64 = 100;
 /// Length of an upload: four parts. The gateway allocates all that an upload needs
 /// with its second part.
 const UPLOAD_MIB: u64 = 128;
@@ -23,7 +26,8 @@ pub fn start_gateway(workspace: &Workspace, s3: &Server) -> anyhow::Result<Serve
         "server: {{ host: \"127.0.0.1\", port: {port} }}\ns3:\n  endpoint: \"{}\"\n  \
          region: \"{REGION}\"\n  bucket: \"{BUCKET}\"\n  path_prefix: \"gateway/\"\n  \
          access_key_id: \"{}\"\n  secret_access_key: \"{}\"\ndatabase: {{ path: {:?} }}\nclients:\n  - {{ name: \"bench\", \
-         api_key: \"{API_KEY}\", max_file_size_mb: 1000000, max_concurrent_uploads: 1000 }}\n",
+         api_key: \"{API_KEY}\", max_file_size_mb: 1000000, max_concurrent_uploads: 1000 }}\n  - {{ name: \"slow\", \
+         api_key: \"{SLOW_KEY}\", max_concurrent_uploads: 1000 }}\n",
         s3.url,
         clients::KEY_ID,
         clients::SECRET,
@@ -92,20 +96,27 @@ pub fn one_file(workspace: &Workspace) -> anyhow::Result<Report> {
 }
 
 pub fn concurrent_uploads(workspace: &Workspace) -> anyhow::Result<Report> {
-    uploads_at_once(workspace, "gateway-200", UPLOAD_MIB, &[8, UPLOADS])
+    uploads_at_once(workspace, "gateway-200", UPLOAD_MIB, &[8, UPLOADS], 0)
+}
+
+/// The slow uploads of another client must neither be ended nor take the memory of the others.
+pub fn uploads_beside_slow_ones(workspace: &Workspace) -> anyhow::Result<Report> {
+    uploads_at_once(workspace, "gateway-slow", 1024, &[UPLOADS], SLOW_UPLOADS)
 }
 
 /// The memory of the gateway must be that of shorter uploads.
 pub fn concurrent_long_uploads(workspace: &Workspace) -> anyhow::Result<Report> {
-    uploads_at_once(workspace, "gateway-200-gib", 1024, &[UPLOADS])
+    uploads_at_once(workspace, "gateway-200-gib", 1024, &[UPLOADS], 0)
 }
 
-/// Measures uploads of `mib` MiB into the gateway, with each number of them at once.
+/// Measures uploads of `mib` MiB into the gateway, with each number of them at once, beside a number of
+/// slow ones.
 fn uploads_at_once(
     workspace: &Workspace,
     name: &'static str,
     mib: u64,
     at_once: &[u64],
+    slow: u64,
 ) -> anyhow::Result<Report> {
     let s3 = workspace.null_server(&[])?;
     let gateway = start_gateway(workspace, &s3)?;
@@ -117,6 +128,7 @@ fn uploads_at_once(
             command.args(["--mib", &mib.to_string(), "--count", &UPLOADS.to_string()]);
             command.args(["--concurrency", &concurrency.to_string()]);
             command.args(["--directory", &format!("long-{round}")]);
+            command.args(["--slow", &slow.to_string(), "--slow-key", SLOW_KEY]);
             Ok(command)
         })
         .with_server(&gateway)
@@ -125,7 +137,8 @@ fn uploads_at_once(
     Ok(Report {
         name,
         title: format!(
-            "{UPLOADS} uploads of {mib} MiB into the gateway. \"Server\" is the gateway."
+            "{UPLOADS} uploads of {mib} MiB into the gateway, beside {slow} slow ones of another client. \
+             \"Server\" is the gateway."
         ),
         rows: run_in_turn(&contenders, workspace.rounds)?,
         missing: Vec::new(),

@@ -88,7 +88,7 @@ impl<'a> Setup<'a> {
         let received = source.fs.path().join("received");
         fs::create_dir(&received).with_context(|| format!("create {received:?}"))?;
         let mut chunks = engine::keys(&s3.url)?;
-        chunks.retain(|key| key.ends_with(".bin"));
+        chunks.retain(|key| key.contains("/chunk-"));
         ensure!(chunks.len() == 1, "expected the stream in one chunk, found {}", chunks.len());
         let chunk = chunks.remove(0);
         Ok(Setup { workspace, source, s3, config, chunk, stream, received })

@@ -1,7 +1,9 @@
 //! Uploads into the gateway by plain HTTP: the small objects of [`super::objects`],
 //! or long ones.
 
-use anyhow::{Context, ensure};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use clap::Args;
 use futures::stream;
@@ -12,6 +14,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use s3up_core::Sha256Digest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -43,12 +46,27 @@ pub struct Upload {
     /// Directory of the remote paths
     #[arg(long)]
     directory: String,
+    /// Number of uploads of 1 GiB by another client that send 4 KiB a second meanwhile
+    #[arg(long, default_value_t = 0, requires = "slow_key")]
+    slow: usize,
+    /// Key of the other client
+    #[arg(long)]
+    slow_key: Option<String>,
 }
+
+/// Pieces of a slow upload, one each second.
+const SLOW_PIECE_BYTES: usize = 4 << 10;
 
 pub async fn upload(args: &Upload) -> anyhow::Result<()> {
     let objects = Objects::new(args.count);
     let host =
         args.gateway.strip_prefix("http://").context("expected a URL that starts with http://")?;
+    // Dropped at the end, which breaks them off.
+    let mut slow = JoinSet::new();
+    for number in 0..args.slow {
+        let key = args.slow_key.as_deref().unwrap_or_default();
+        slow.spawn(send_slowly(host.to_owned(), key.to_owned(), number));
+    }
     let mut tasks = JoinSet::new();
     for _ in 0..args.concurrency {
         let client = Client {
@@ -60,10 +78,37 @@ pub async fn upload(args: &Upload) -> anyhow::Result<()> {
         };
         tasks.spawn(client.send_all(objects.clone()));
     }
-    while let Some(outcome) = tasks.join_next().await {
-        outcome??;
+    loop {
+        tokio::select! {
+            ended = tasks.join_next() => match ended {
+                Some(outcome) => outcome??,
+                None => return Ok(()),
+            },
+            Some(ended) = slow.join_next() => ended??,
+        }
     }
-    Ok(())
+}
+
+/// Sends a long upload slowly, which the gateway must not end.
+async fn send_slowly(host: String, key: String, number: usize) -> anyhow::Result<()> {
+    let mut socket = TcpStream::connect(&host).await.context("connect to the gateway")?;
+    let head = format!(
+        "PUT /files/slow-{number} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n\
+         Content-Length: {}\r\n\r\n",
+        1024 * MIB
+    );
+    socket.write_all(head.as_bytes()).await.context("send the head of a slow upload")?;
+    let mut answer = [0; 512];
+    loop {
+        socket.write_all(&[0; SLOW_PIECE_BYTES]).await.context("send a piece of a slow upload")?;
+        tokio::select! {
+            read = socket.read(&mut answer) => {
+                let text = String::from_utf8_lossy(&answer[..read?]).into_owned();
+                bail!("a slow upload was ended: {text}");
+            }
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
 }
 
 struct Client {

@@ -303,6 +303,7 @@ fn reporter(
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             started_at: messages::time(clock::wall_seconds()),
         },
+        started: clock::timer_now(),
         agent_since: Timestamp::from_second(seconds).unwrap_or_default(),
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod attributes;
 mod child;
+pub mod command_tap;
 pub mod compressed;
 pub mod exit_report;
 pub mod filesystem;

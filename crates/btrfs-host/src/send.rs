@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::process::ChildStdout;
 
 use crate::child::Running;
+use crate::command_tap::CommandTap;
 use crate::compressed::Form;
 use crate::exit_report::ExitReport;
 use crate::identity::SnapshotIdentity;
@@ -89,6 +90,8 @@ pub struct SendStream {
     named: Named,
     /// Set once the stream was read to its end.
     facts: Option<StreamSummary>,
+    /// Receives the commands while they are verified.
+    tap: Option<CommandTap>,
 }
 
 enum State {
@@ -122,6 +125,11 @@ impl SendStream {
         start(btrfs, &arguments)
     }
 
+    /// Hands the verified commands to `tap` as well.
+    pub fn with_tap(self, tap: CommandTap) -> SendStream {
+        SendStream { tap: Some(tap), ..self }
+    }
+
     /// Returns the cell that receives the identity of the snapshot, as soon as the
     /// stream names it.
     pub fn named(&self) -> Named {
@@ -152,13 +160,24 @@ impl SendStream {
         let State::Reading { stdout, verifier, .. } = &mut self.state else {
             return Poll::Ready(Ok(()));
         };
+        if let Some(tap) = &mut self.tap {
+            ready!(tap.poll_ready(cx));
+        }
         let before = buf.filled().len();
         if let Err(source) = ready!(Pin::new(stdout).poll_read(cx, buf)) {
             return Poll::Ready(Err(SendError::Read { command: self.command.clone(), source }));
         }
         let piece = &buf.filled()[before..];
         // Takes a few microseconds: a pipe yields about 64 KiB at a time.
-        if let Err(source) = verifier.feed(piece) {
+        let fed = match &mut self.tap {
+            Some(tap) => {
+                let fed = verifier.feed_to(piece, |command| tap.push(&command));
+                tap.send_long();
+                fed
+            }
+            None => verifier.feed(piece),
+        };
+        if let Err(source) = fed {
             return Poll::Ready(Err(SendError::Stream { command: self.command.clone(), source }));
         }
         if self.named.get().is_none()
@@ -170,6 +189,8 @@ impl SendStream {
             && let State::Reading { verifier, running, .. } =
                 std::mem::replace(&mut self.state, State::Ended)
         {
+            // Its receiver learns that no more commands follow.
+            self.tap = None;
             self.state = State::Ending { verdict: verifier.finish(), running };
         }
         Poll::Ready(Ok(()))
@@ -203,7 +224,7 @@ impl SendStream {
 fn start(btrfs: &Btrfs, arguments: &[&OsStr]) -> Result<SendStream, SendError> {
     let (command, running, stdout) = spawn(btrfs, arguments)?;
     let state = State::Reading { stdout, verifier: Verifier::new(), running };
-    Ok(SendStream { command, state, named: Named::default(), facts: None })
+    Ok(SendStream { command, state, named: Named::default(), facts: None, tap: None })
 }
 
 /// Starts a send. Returns the call as a person would type it, the program, and its output.

@@ -6,6 +6,7 @@
 
 mod after_failure;
 mod before_upload;
+mod build_index;
 mod check_stream;
 mod context;
 pub mod error;

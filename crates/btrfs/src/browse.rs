@@ -45,8 +45,9 @@ pub enum PathChange {
 /// Opens the indexes of a chain.
 pub async fn open(bucket: &Bucket, chain: &Chain) -> Result<IndexChain, BrowseError> {
     let (mut tables, mut missing) = (Vec::new(), Vec::new());
-    for entry in chain.entries() {
-        match stream_index::open(bucket, entry).await? {
+    let opened = stream_index::open_all(bucket, chain.entries()).await?;
+    for (entry, opened) in chain.entries().iter().zip(opened) {
+        match opened {
             Some(table) => tables.push(table),
             None => missing.push(entry.key.clone()),
         }
@@ -66,7 +67,7 @@ pub async fn on_own_thread<T: Send + 'static>(
 }
 
 /// Removes the slashes around a path, which mean nothing in a backup.
-fn trimmed(path: &[u8]) -> Vec<u8> {
+pub(crate) fn trimmed(path: &[u8]) -> Vec<u8> {
     let segments = path.split(|byte| *byte == b'/');
     let segments: Vec<_> =
         segments.filter(|segment| !segment.is_empty() && *segment != b".").collect();

@@ -26,7 +26,7 @@ pub mod error;
 mod inherited_attributes;
 mod keep_parent;
 mod long_files;
-mod preflight;
+pub mod preflight;
 pub mod preview;
 mod receive_chain;
 mod receive_pump;

@@ -25,8 +25,10 @@ impl fmt::Display for Count {
         let Count(count, noun) = self;
         match (count, noun.strip_suffix('y').filter(|stem| !stem.ends_with(VOWELS))) {
             (1, _) => write!(f, "1 {noun}"),
-            (_, Some(stem)) => write!(f, "{count} {stem}ies"),
-            (_, None) => write!(f, "{count} {noun}s"),
+            (_, Some(stem)) if !stem.ends_with(['a', 'e', 'o', 'u']) => {
+                write!(f, "{count} {stem}ies")
+            }
+            _ => write!(f, "{count} {noun}s"),
         }
     }
 }
@@ -73,6 +75,7 @@ mod tests {
             (2, "entry",  "2 entries"),
             (2, "day",    "2 days"),
             (9, "backup", "9 backups"),
+            (9, "day",    "9 days"),
         ];
         for (count, noun, want) in cases {
             assert_eq!(Count::of(count, noun).to_string(), want);

@@ -24,6 +24,8 @@ pub enum Code {
     MethodNotAllowed,
     /// The request does not say how long its body is, and HTTP/1.0 has no other end.
     LengthRequired,
+    /// The URL and the headers are longer than the gateway reads.
+    HeadersTooLarge,
     /// The body arrived below the minimum rate.
     TooSlow,
     /// The path is taken, and this client may not overwrite files.
@@ -77,6 +79,7 @@ impl Code {
             Code::RangeNotSatisfiable => 416,
             Code::DigestMismatch | Code::SizeMismatch => 422,
             Code::RateLimited => 429,
+            Code::HeadersTooLarge => 431,
             Code::Internal | Code::Unknown => 500,
             Code::NotImplemented => 501,
             Code::StoreRefused => 502,
@@ -100,6 +103,7 @@ impl Code {
             Code::NotFound => "not found",
             Code::MethodNotAllowed => "method not allowed",
             Code::LengthRequired => "length of the request body required",
+            Code::HeadersTooLarge => "the URL and the headers of the request are too long",
             Code::TooSlow => "request body sent too slowly",
             Code::Exists => "the file exists and may not be overwritten",
             Code::Superseded => "superseded by a newer upload of the same path",

@@ -51,18 +51,21 @@ pub(crate) enum Topic {
     Certificate,
     /// The bucket does not keep versions any more.
     Versions,
+    /// A lifecycle rule of the bucket deletes files, or versions that were overwritten a short time ago.
+    Expiry,
     /// The database of a gateway does not answer.
     Database,
 }
 
 impl Topic {
-    pub(crate) const ALL: [Topic; 7] = [
+    pub(crate) const ALL: [Topic; 8] = [
         Topic::Quota,
         Topic::Changes,
         Topic::Drill,
         Topic::Authentication,
         Topic::Certificate,
         Topic::Versions,
+        Topic::Expiry,
         Topic::Database,
     ];
 
@@ -75,6 +78,7 @@ impl Topic {
             Topic::Authentication => "authentication",
             Topic::Certificate => "certificate",
             Topic::Versions => "versions",
+            Topic::Expiry => "expiry",
             Topic::Database => "database",
         }
     }

@@ -148,6 +148,12 @@ impl Clients {
         })
     }
 
+    /// Returns the part of the buffer budget that a client may hold.
+    pub(crate) fn buffer_share_of(&self, name: &ClientName) -> Option<Share> {
+        let mut known = self.clients.iter().filter(|(policy, _)| policy.name == *name);
+        known.next().map(|(_, resources)| resources.buffer_share.clone())
+    }
+
     /// Returns the client to which this key belongs.
     pub(crate) fn find(&self, api_key: &str) -> Option<Client> {
         let presented = Sha256Digest::of(api_key.as_bytes());

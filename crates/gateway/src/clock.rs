@@ -23,6 +23,12 @@ pub(crate) fn millis(at: SystemTime) -> Millis {
     Millis::try_from(since_1970.as_millis()).unwrap_or(Millis::MAX)
 }
 
+/// Returns the time `seconds` before `at`.
+pub(crate) fn before(at: Millis, seconds: u64) -> Millis {
+    let millis = seconds.saturating_mul(1000);
+    at.saturating_sub(Millis::try_from(millis).unwrap_or(Millis::MAX))
+}
+
 /// Returns a time in RFC 3339, UTC, in seconds.
 pub(crate) fn time_text(at: Millis) -> String {
     let at = Timestamp::from_millisecond(at).unwrap_or_default();

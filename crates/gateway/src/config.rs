@@ -55,6 +55,8 @@ pub struct Config {
     pub clients: Clients,
     pub admin_keys: AdminKeys,
     pub alerts: Alerts,
+    /// True if an admin key may download files in the dashboard.
+    pub dashboard_downloads: bool,
     pub database: DatabaseSettings,
     pub log_format: Option<LogFormat>,
 }
@@ -73,7 +75,8 @@ impl ConfigFiles {
         let env = self.env.as_deref().map(EnvFile::load).transpose()?.unwrap_or_default();
         let loaded: LoadedConfig<Raw> = s3up_cli::config::load_with_env_file(&self.config, &env)?;
         let source = loaded.source.clone();
-        let config = Config::check(loaded)?;
+        let mut config = Config::check(loaded)?;
+        config.database = config.database.with_state_dir(std::env::var_os("STATE_DIRECTORY"));
         if let Some(Err(err)) = config.tls.as_ref().map(tls::load) {
             return Err(source.invalid(err.key(), err));
         }
@@ -115,6 +118,7 @@ impl Config {
             admin_keys: fleet::admin_keys(&raw, &source, &clients)?,
             clients,
             alerts,
+            dashboard_downloads: raw.dashboard.downloads,
             database: database::settings(&raw, &source)?,
             log_format: raw.log.format,
         })

@@ -33,6 +33,13 @@ impl UploadResult {
     }
 }
 
+/// The uploads of one client that have ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClientCounts {
+    pub uploads: u64,
+    pub stored_bytes: u64,
+}
+
 /// Clones count together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters(Arc<Counts>);
@@ -43,12 +50,22 @@ struct Counts {
     uploads: Mutex<BTreeMap<(ClientName, UploadResult), u64>>,
     stored_bytes: Mutex<BTreeMap<ClientName, u64>>,
     requests: AtomicU64,
+    closed_connections: AtomicU64,
 }
 
 /// A request in progress. Dropped, it has ended.
 pub(crate) struct OpenRequest(Counters);
 
 impl Counters {
+    /// Counts an idle connection that was closed for a new one.
+    pub(crate) fn add_closed_connection(&self) {
+        self.0.closed_connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn closed_connections(&self) -> u64 {
+        self.0.closed_connections.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn add_upload(&self, client: &ClientName, result: UploadResult, bytes: u64) {
         let mut uploads = self.0.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         *uploads.entry((client.clone(), result)).or_default() += 1;
@@ -66,6 +83,21 @@ impl Counters {
     pub(crate) fn stored_bytes(&self, client: &ClientName) -> u64 {
         let stored = self.0.stored_bytes.lock().unwrap_or_else(PoisonError::into_inner);
         stored.get(client).copied().unwrap_or_default()
+    }
+
+    /// Returns the uploads of each client that have ended, and the bytes that they stored.
+    pub(crate) fn by_client(&self) -> BTreeMap<ClientName, ClientCounts> {
+        let mut counts: BTreeMap<ClientName, ClientCounts> = BTreeMap::new();
+        let uploads = self.0.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((client, _), count) in &*uploads {
+            counts.entry(client.clone()).or_default().uploads += count;
+        }
+        drop(uploads);
+        let stored = self.0.stored_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        for (client, bytes) in &*stored {
+            counts.entry(client.clone()).or_default().stored_bytes = *bytes;
+        }
+        counts
     }
 
     pub(crate) fn begin_request(&self) -> OpenRequest {
@@ -97,6 +129,8 @@ mod tests {
         counters.add_upload(&web, UploadResult::Unchanged, 7);
         let found = UploadResult::ALL.map(|result| counters.uploads(&web, result));
         assert_eq!((found, counters.stored_bytes(&web)), ([2, 1, 0, 0], 11));
+        let want = ClientCounts { uploads: 3, stored_bytes: 11 };
+        assert_eq!(counters.by_client(), BTreeMap::from([(web.clone(), want)]));
         let open = [counters.begin_request(), counters.begin_request()];
         assert_eq!(counters.requests(), 2);
         drop(open);

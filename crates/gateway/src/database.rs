@@ -18,10 +18,13 @@ mod connect;
 mod error;
 mod fleet;
 pub(crate) mod freezes;
+mod freezes_file;
+mod frozen_clients;
 pub(crate) mod incidents;
 mod many_rows;
 mod new_paths;
 mod order_clock;
+pub(crate) mod pages;
 mod prune;
 mod read;
 pub(crate) mod read_fleet;
@@ -36,6 +39,7 @@ mod write;
 mod writer;
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -82,6 +86,8 @@ pub struct DatabaseSettings {
     pub location: Location,
     /// Number of days for which uploads, activity and reports are kept.
     pub keep_days: u32,
+    /// File in which the gateway remembers which clients are frozen, for a start without the database.
+    pub freezes_file: Option<PathBuf>,
 }
 
 /// Records of this gateway since its start.
@@ -98,6 +104,7 @@ pub(crate) struct RecordCounts {
 pub(crate) struct Database(Arc<Shared>);
 
 struct Shared {
+    location: Location,
     queue: mpsc::Sender<QueuedRecord>,
     records_memory: Arc<Semaphore>,
     bodies_memory: Arc<Semaphore>,
@@ -126,11 +133,11 @@ impl Database {
         name: String,
         clock: Clock,
     ) -> Result<Database, DatabaseError> {
-        let DatabaseSettings { location, keep_days } = settings;
+        let DatabaseSettings { location, keep_days, freezes_file } = settings;
         let readers = location.readers()?;
         let running = clock.start();
         let turns = Turns::new(&location, running)?;
-        let mut writer = Writer::new(name, location, keep_days, clock, running);
+        let mut writer = Writer::new(name, location.clone(), keep_days, clock, running);
         writer.open().await?;
         let (queue, queued) = mpsc::channel(QUEUE_MAX);
         let (status, closing) = (writer.status.clone(), writer.closing.clone());
@@ -138,6 +145,7 @@ impl Database {
         let tracker = TaskTracker::new();
         tracker.spawn(writer.run(queued));
         Ok(Database(Arc::new(Shared {
+            location,
             queue,
             records_memory: Arc::new(Semaphore::new(RECORDS_BYTES_MAX)),
             bodies_memory: Arc::new(Semaphore::new(BODIES_BYTES_MAX)),
@@ -151,7 +159,7 @@ impl Database {
             key_uses: Mutex::default(),
             usage,
             unwritten,
-            freezes: Freezes::default(),
+            freezes: Freezes::new(freezes_file),
             counters: Counters::default(),
             turns,
             read_outage: Mutex::default(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use s3up_core::Stopwatch;
 
 use crate::clock::CLOCK;
+use crate::network::host_of;
 
 /// Failures of one address at once. After that it may have one each [`INTERVAL`].
 const FAILURES_MAX: u32 = 100;
@@ -40,7 +41,7 @@ impl FailedKeys {
     pub(crate) fn count(&self, address: IpAddr) -> Result<(), Duration> {
         self.total.fetch_add(1, Ordering::Relaxed);
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.count(address, self.running.elapsed())
+        failures.count(host_of(address), self.running.elapsed())
     }
 
     /// Returns the number of failures of all addresses since the start.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use s3up_core::{ClientName, Code, error_chain};
 
 use crate::database::Database;
+use crate::database::freezes::Remembered;
 use crate::refusal::Refusal;
 
 /// Pause between two reads of the freezes that another gateway or `s3up-server freeze` has recorded.
@@ -33,6 +34,36 @@ pub(crate) fn parse_reason(text: &str) -> Result<String, String> {
         return Err("expected one line without control characters".to_owned());
     }
     Ok(text.trim().to_owned())
+}
+
+/// Reads the freezes at the start. If the database does not answer, those of its last answer count, and a client
+/// that was frozen since may upload: no failure of the database stops the uploads of the others.
+pub(crate) async fn read_first(database: &Database) {
+    let Err(err) = database.read_freezes().await else { return };
+    let error = error_chain(&err);
+    match database.remember_freezes().await {
+        Remembered::Clients(clients) => tracing::warn!(
+            event = "freezes_not_read",
+            error,
+            clients,
+            "the database does not say which clients are frozen; the {clients} that were when it last \
+             answered stay frozen"
+        ),
+        Remembered::Nothing => tracing::warn!(
+            event = "freezes_not_read",
+            error,
+            "the database does not say which clients are frozen, and this gateway never knew; all may \
+             upload until it does"
+        ),
+        Remembered::Unreadable { path, error: cause } => tracing::error!(
+            event = "freezes_not_read",
+            error,
+            path = %path.display(),
+            cause = error_chain(&cause),
+            "neither the database nor the file says which clients are frozen; all may upload until the \
+             database does"
+        ),
+    }
 }
 
 /// Reads the freezes again and again until the gateway stops. Never returns.

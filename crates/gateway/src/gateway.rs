@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use s3up_core::wire::{Part, Readiness};
-use s3up_core::{Code, Key, KeyPrefix, RemotePath, error_chain};
+use s3up_core::{Code, Key, KeyPrefix, RemotePath};
 use s3up_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::clients::Client;
 use crate::clock::CLOCK;
 use crate::config::Config;
+use crate::dashboard::state::DashboardState;
 use crate::database::Database;
 use crate::database::record::{Record, UploadOutcome, UploadRecord};
 use crate::failed_keys::FailedKeys;
@@ -21,12 +22,14 @@ use crate::freeze;
 use crate::live::{Live, LiveConfig};
 use crate::readiness::ReadinessCheck;
 use crate::refusal::Refusal;
+use crate::refusal::store::require_s3;
 use crate::reload::status::ReloadStatus;
 use crate::request::json_memory::JsonMemory;
 use crate::start::checks::START_RETRY_FOR;
 use crate::start::error::StartError;
 use crate::start::retry::{self, BucketChecked};
 use crate::sweep;
+use crate::temporary_files::TemporaryFiles;
 use crate::tls::Certificate;
 use crate::uploads::Uploads;
 use crate::uploads::admission::{
@@ -47,7 +50,9 @@ struct Shared {
     certificate: Arc<Certificate>,
     reloads: ReloadStatus,
     failed_keys: FailedKeys,
+    dashboard: DashboardState,
     json_memory: JsonMemory,
+    temporary_files: TemporaryFiles,
     prefix: KeyPrefix,
     /// Tasks that end when the gateway stops.
     background: TaskTracker,
@@ -82,19 +87,15 @@ impl Gateway {
             certificate: Arc::default(),
             reloads: ReloadStatus::default(),
             failed_keys: FailedKeys::default(),
+            dashboard: DashboardState::new(CLOCK),
             json_memory: JsonMemory::default(),
+            temporary_files: TemporaryFiles::default(),
             prefix,
             background: TaskTracker::new(),
             closing: CancellationToken::new(),
         }));
         gateway.record_keys();
-        if let Err(err) = gateway.database().read_freezes().await {
-            tracing::warn!(
-                event = "freezes_not_read",
-                error = error_chain(&err),
-                "cannot read from the database which clients are frozen; all may upload meanwhile"
-            );
-        }
+        freeze::read_first(gateway.database()).await;
         gateway.spawn(freeze::watch(gateway.database().clone()));
         let Shared { live, prefix, bucket_checked, .. } = &*gateway.0;
         if is_checked {
@@ -134,6 +135,14 @@ impl Gateway {
         self.live().store.clone()
     }
 
+    /// Returns the connection to S3 for a request that needs it, or refuses the request while S3 is
+    /// known to be away.
+    pub(crate) fn answering_store(&self) -> Result<Store, Refusal> {
+        let store = self.store();
+        require_s3(&store)?;
+        Ok(store)
+    }
+
     pub(crate) fn certificate(&self) -> &Arc<Certificate> {
         &self.0.certificate
     }
@@ -146,8 +155,16 @@ impl Gateway {
         &self.0.failed_keys
     }
 
+    pub(crate) fn dashboard(&self) -> &DashboardState {
+        &self.0.dashboard
+    }
+
     pub(crate) fn json_memory(&self) -> &JsonMemory {
         &self.0.json_memory
+    }
+
+    pub(crate) fn temporary_files(&self) -> &TemporaryFiles {
+        &self.0.temporary_files
     }
 
     pub(crate) fn uploads(&self) -> &Uploads {
@@ -216,8 +233,9 @@ impl Gateway {
         announced: AnnouncedLength,
     ) -> Result<(Key, Admission), Refusal> {
         let is_checked = self.0.bucket_checked.require();
-        let may_upload =
-            is_checked.and_then(|()| freeze::check(&self.0.database, &client.policy.name));
+        let may_upload = is_checked
+            .and_then(|()| require_s3(&self.live().store))
+            .and_then(|()| freeze::check(&self.0.database, &client.policy.name));
         let admitted = may_upload.and_then(|()| self.try_admit(client, path, announced));
         if let Err(refusal) = &admitted {
             self.record_refused(client, path, refusal.code);
@@ -283,6 +301,7 @@ impl Gateway {
             s3: if is_checked { found.s3 } else { Part::Failing },
             config: reloads.part(),
             configs_refused: reloads.refusals(),
+            temporary_files: self.0.temporary_files.part().await,
             ..found
         }
     }

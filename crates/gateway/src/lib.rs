@@ -6,7 +6,8 @@
 //! `uploads::admission`, a pure decision, whether an upload may begin.
 //! `uploads::stage` then streams the body into S3 while it checks rate, length
 //! and SHA-256. Every error becomes a `refusal`: a stable code and a sentence
-//! for the client, the cause for the log. No call deletes anything.
+//! for the client, the cause for the log. No call deletes anything. The `dashboard` shows an
+//! operator what the gateway knows.
 //!
 //! Not here: the transfer of bytes to S3 (the store), the rules for paths
 //! (core).
@@ -19,6 +20,7 @@ mod clock;
 pub mod commands;
 pub mod config;
 mod counters;
+mod dashboard;
 mod database;
 mod failed_keys;
 mod fleet;
@@ -30,15 +32,18 @@ mod mail;
 mod network;
 mod openapi;
 mod outage;
+mod posture;
 mod readiness;
 mod rebuild;
 mod refusal;
 mod reload;
 mod renewal;
 mod request;
+mod s3_outage;
 mod server;
 mod start;
 mod sweep;
+mod temporary_files;
 mod tls;
 mod uploads;
 mod webhook;

@@ -17,6 +17,8 @@ pub(crate) struct Live {
     pub clients: Clients,
     pub admin_keys: AdminKeys,
     pub alerts: Alerts,
+    /// True if an admin key may download files in the dashboard.
+    pub dashboard_downloads: bool,
     pub part_bytes: u64,
     pub parts_max: u64,
     pub require_versioning: bool,
@@ -30,6 +32,8 @@ pub(crate) struct LiveSettings {
     pub clients: Clients,
     pub admin_keys: AdminKeys,
     pub alerts: Alerts,
+    /// True if an admin key may download files in the dashboard.
+    pub dashboard_downloads: bool,
     pub part_bytes: u64,
     pub parts_max: u64,
     pub require_versioning: bool,
@@ -48,6 +52,7 @@ impl Live {
             trusted_proxies: settings.trusted_proxies,
             admin_keys: settings.admin_keys,
             alerts: settings.alerts,
+            dashboard_downloads: settings.dashboard_downloads,
         })
     }
 }

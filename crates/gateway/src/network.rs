@@ -33,6 +33,20 @@ impl Network {
     }
 }
 
+/// Number of leading bits of an IPv6 address that name the network of one host (RFC 6177).
+const HOST_BITS_V6: u32 = 64;
+
+/// Returns the address by which a host is counted. A host with IPv6 has a whole network of addresses.
+pub(crate) fn host_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let host_part = u128::MAX >> HOST_BITS_V6;
+            IpAddr::V6((address.to_bits() & !host_part).into())
+        }
+    }
+}
+
 fn bits_of(address: IpAddr) -> u32 {
     match address {
         IpAddr::V4(_) => 32,
@@ -49,6 +63,23 @@ impl fmt::Display for Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_with_ipv6_has_one_network_of_addresses() {
+        #[rustfmt::skip]
+        let cases = [
+            // address                  counted as
+            ("192.0.2.1",               "192.0.2.1"),
+            ("::ffff:192.0.2.1",        "192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6",    "2001:db8:1:2::"),
+            ("2001:db8:1:2:ffff::",     "2001:db8:1:2::"),
+            ("2001:db8:1:3::1",         "2001:db8:1:3::"),
+        ];
+        for (address, want) in cases {
+            let found = host_of(address.parse().unwrap());
+            assert_eq!(found, want.parse::<IpAddr>().unwrap(), "{address}");
+        }
+    }
 
     #[test]
     fn a_network_contains_the_addresses_with_its_leading_bits() {

@@ -71,6 +71,7 @@ fn readiness(versioning: Option<Versioning>, database_ok: bool) -> Readiness {
         // The gateway adds them.
         config: Part::Ok,
         configs_refused: 0,
+        temporary_files: Part::Ok,
     }
 }
 
@@ -92,7 +93,16 @@ mod tests {
         ];
         for (found, database_ok, ready, s3, database, versioning) in cases {
             let (versioning, config) = (versioning.to_owned(), Part::Ok);
-            let want = Readiness { ready, s3, database, versioning, config, configs_refused: 0 };
+            let temporary_files = Part::Ok;
+            let want = Readiness {
+                ready,
+                s3,
+                database,
+                versioning,
+                config,
+                configs_refused: 0,
+                temporary_files,
+            };
             assert_eq!(readiness(found, database_ok), want);
         }
     }

@@ -5,7 +5,7 @@
 //! facts, so it goes only to the log.
 
 pub(crate) mod body;
-mod store;
+pub(crate) mod store;
 
 use std::error::Error;
 use std::fmt;

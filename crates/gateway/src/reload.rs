@@ -120,6 +120,7 @@ impl Reloader {
             clients: config.clients.with_resources_of(&before.clients),
             admin_keys: config.admin_keys,
             alerts: config.alerts,
+            dashboard_downloads: config.dashboard_downloads,
             part_bytes: config.part_bytes.min(part_bytes_max),
             parts_max: config.parts_max,
             require_versioning: config.require_versioning,

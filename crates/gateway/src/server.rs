@@ -3,8 +3,10 @@
 
 mod client_address;
 mod early_answer;
+mod idle_connections;
 mod lingering;
 mod router;
+mod unparsed;
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -14,26 +16,29 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use s3up_core::error_chain;
+use s3up_core::{Stopwatch, error_chain};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use self::idle_connections::{Connection, IdleConnections};
 use self::lingering::{Lingering, UnreadBytes};
-use self::router::router;
+use self::router::{ConnectionState, router};
+use self::unparsed::{Exchange, READ_BUFFER_BYTES, WithProblems};
+use crate::clock::CLOCK;
 use crate::gateway::Gateway;
+use crate::outage::Outage;
 use crate::tls::{self, TlsError, TlsFiles};
 
 /// Maximum time for the headers of a request. It also ends idle connections.
 /// Hyper enforces it only if a timer is set.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Read buffer of a connection. Hyper's own limit is 400 KiB, and this memory is
-/// outside the buffer budget.
-const READ_BUFFER_BYTES: usize = 64 << 10;
+/// Maximum time in which a client reads nothing of a response: one whose disk is slow may pause.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time that requests in progress may take to finish after the shutdown signal.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 /// Time that the cancelled uploads may then take to remove their parts from S3.
@@ -51,16 +56,18 @@ pub struct ServeOptions {
     pub grace: Duration,
 }
 
-/// Times after which a client that sends nothing is dropped.
+/// Times after which a client that sends or reads nothing is dropped.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
     pub handshake: Duration,
     pub header: Duration,
+    /// For a client that does not read its response.
+    pub write: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Timeouts {
-        Timeouts { handshake: HANDSHAKE_TIMEOUT, header: HEADER_TIMEOUT }
+        Timeouts { handshake: HANDSHAKE_TIMEOUT, header: HEADER_TIMEOUT, write: WRITE_TIMEOUT }
     }
 }
 
@@ -93,29 +100,28 @@ pub async fn serve_with(
     let (closing, cancel) = (CancellationToken::new(), CancellationToken::new());
     // A server that is dropped ends its connections as well.
     let end_connections = closing.clone().drop_guard();
-    let permits = Arc::new(Semaphore::new(connections_max));
+    let mut places = Places::new(connections_max);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = async {
-            // An error would mean that the semaphore is closed, which it never is.
-            let permit = permits.clone().acquire_owned().await;
-            (permit, listener.accept().await)
+            let accepted = listener.accept().await?;
+            Ok::<_, std::io::Error>((accepted, places.take(&gateway).await))
         };
-        let (permit, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             accepted = accepted => accepted,
             () = &mut shutdown => break,
         };
         match accepted {
-            Ok((socket, peer)) => {
+            Ok(((socket, peer), place)) => {
                 // An IPv4 address in its usual form, if the listener has an IPv6 one.
                 let peer = peer.ip().to_canonical();
-                let closing = closing.clone();
-                let http = Http { gateway: gateway.clone(), peer, timeouts, closing };
+                let (closing, close) = (closing.clone(), cancel.child_token());
+                let connection = places.idle.add(close.clone());
+                let http = Http { gateway: gateway.clone(), peer, timeouts, closing, connection };
                 let connection = handle_connection(socket, acceptor.clone(), http);
-                let cancel = cancel.clone();
                 connections.spawn(async move {
-                    cancel.run_until_cancelled(connection).await;
-                    drop(permit);
+                    close.run_until_cancelled(connection).await;
+                    drop(place);
                 });
             }
             Err(err) => {
@@ -133,6 +139,47 @@ pub async fn serve_with(
     let all = AllConnections { connections, closing: end_connections, cancel };
     all.end(&gateway, grace).await;
     Ok(())
+}
+
+/// The places of `server.max_connections`.
+struct Places {
+    free: Arc<Semaphore>,
+    idle: IdleConnections,
+    running: Stopwatch,
+    shortage: Outage,
+}
+
+impl Places {
+    fn new(count: usize) -> Places {
+        Places {
+            free: Arc::new(Semaphore::new(count)),
+            idle: IdleConnections::default(),
+            running: CLOCK.start(),
+            shortage: Outage::default(),
+        }
+    }
+
+    /// Takes a place. If none is free, the connection that is idle for the longest time is closed. If
+    /// none is idle, waits until one ends.
+    async fn take(&mut self, gateway: &Gateway) -> Option<OwnedSemaphorePermit> {
+        // An error would mean that the semaphore is closed, which it never is.
+        if let Ok(place) = self.free.clone().try_acquire_owned() {
+            return Some(place);
+        }
+        if self.shortage.failed(self.running.elapsed()) {
+            tracing::warn!(
+                event = "connections_exhausted",
+                "all connections are taken (`server.max_connections`); idle ones are closed for new ones"
+            );
+        }
+        tokio::select! {
+            biased;
+            place = self.free.clone().acquire_owned() => return place.ok(),
+            () = self.idle.close_longest_idle() => {}
+        }
+        gateway.database().counters().add_closed_connection();
+        self.free.clone().acquire_owned().await.ok()
+    }
 }
 
 /// The connections of a server that stops.
@@ -180,6 +227,7 @@ struct Http {
     peer: IpAddr,
     timeouts: Timeouts,
     closing: CancellationToken,
+    connection: Connection,
 }
 
 async fn handle_connection(socket: TcpStream, acceptor: Option<TlsAcceptor>, http: Http) {
@@ -206,19 +254,19 @@ impl Http {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Http { gateway, peer, timeouts, closing } = self;
-        let unread = UnreadBytes::default();
-        let router = router(&gateway, peer, unread.clone());
+        let Http { gateway, peer, timeouts, closing, connection } = self;
+        let (unread, exchange) = (UnreadBytes::default(), Exchange::default());
+        let (of_router, of_socket) = (unread.clone(), exchange.clone());
+        let state = ConnectionState { peer, unread: of_router, connection, exchange };
+        let router = router(&gateway, state);
+        let socket = WithProblems::new(Lingering::new(socket, unread, timeouts.write), of_socket);
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(timeouts.header)
             .max_buf_size(READ_BUFFER_BYTES)
             // A client may close its side of the connection after its request.
             .half_close(true)
-            .serve_connection(
-                TokioIo::new(Lingering::new(socket, unread)),
-                TowerToHyperService::new(router),
-            );
+            .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
         let mut is_closing = false;
         let served = loop {
             tokio::select! {

@@ -70,6 +70,11 @@ impl Certificate {
         differs
     }
 
+    /// Returns true if the gateway serves TLS itself.
+    pub(crate) fn is_present(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Returns the end of the validity of the certificate which is in force.
     pub(crate) fn ends_at(&self) -> Option<SystemTime> {
         let current = self.0.read().unwrap_or_else(PoisonError::into_inner);

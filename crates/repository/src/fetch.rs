@@ -1,5 +1,7 @@
 //! Plans the downloads of a restore: every chunk of every backup, checked beforehand.
 
+pub mod parts;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -93,17 +95,7 @@ impl<'c> FetchEntry<'c> {
         indexes: PartIndexes,
     ) -> Result<FetchEntry<'c>, FetchError> {
         let document = |source| FetchError::Document { key: entry.key.clone(), source };
-        let parts = match bucket.parts(entry).await {
-            Err(BucketError::Store(err))
-                if err.kind == StoreErrorKind::Archived && indexes == PartIndexes::IfReadable =>
-            {
-                None
-            }
-            parts => parts?,
-        };
-        let of_chunks =
-            |parts: PartIndex| parts.chunks.into_iter().map(|chunk| chunk.sha256.into());
-        let part_sha256 = parts.map(|parts| of_chunks(parts).collect());
+        let part_sha256 = part_digests(bucket, entry, indexes).await?;
         let mut chunks = Vec::new();
         for chunk in entry.manifest.chunk_facts().map_err(document)? {
             let object = check_chunk(bucket, entry, &chunk).await?;
@@ -211,6 +203,24 @@ impl<'c> FetchPlan<'c> {
             share: None,
         }
     }
+}
+
+/// Returns the digests of the parts of each chunk, if there is a part index.
+async fn part_digests(
+    bucket: &Bucket,
+    entry: &ChainEntry,
+    indexes: PartIndexes,
+) -> Result<Option<Vec<Arc<[Sha256Digest]>>>, FetchError> {
+    let parts = match bucket.parts(entry).await {
+        Err(BucketError::Store(err))
+            if err.kind == StoreErrorKind::Archived && indexes == PartIndexes::IfReadable =>
+        {
+            None
+        }
+        parts => parts?,
+    };
+    let of_chunks = |parts: PartIndex| parts.chunks.into_iter().map(|chunk| chunk.sha256.into());
+    Ok(parts.map(|parts| of_chunks(parts).collect()))
 }
 
 /// Returns the chunks of a backup that must be thawed before they can be read.

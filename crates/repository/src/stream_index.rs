@@ -12,13 +12,14 @@ use std::time::{Duration, SystemTime};
 
 use btrfs_sendstream::{CommandBatch, Verifier};
 use btrfs_stream_index::{BuildError, IndexBuilder, IndexFacts, ReadAt, Table, TableError};
+use futures::{StreamExt, TryStreamExt, stream};
 use s3up_core::Key;
 use s3up_core::part::MIB;
 use s3up_core::progress::ProgressSink;
 use s3up_store::{Get, Length, ObjectFacts, Overwrite, Put, Store, StoreError, UploadError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::chain::ChainEntry;
 use crate::documents::Bucket;
@@ -29,6 +30,8 @@ use crate::layout::index_key;
 const PART_BYTES: u64 = 8 * MIB;
 /// Bytes are verified in slices that take far under a millisecond.
 const SLICE_BYTES: usize = 256 << 10;
+/// Number of indexes that are opened at the same time.
+const OPENED_AT_ONCE: usize = 16;
 /// Number of batches of commands that may wait for the builder.
 const BATCHES_MAX: usize = 16;
 
@@ -117,6 +120,15 @@ pub async fn open(bucket: &Bucket, entry: &ChainEntry) -> Result<Option<Table>, 
     }
 }
 
+/// Opens the indexes of backups as [`open`] does, several at a time.
+pub async fn open_all(
+    bucket: &Bucket,
+    entries: &[ChainEntry],
+) -> Result<Vec<Option<Table>>, IndexError> {
+    let opening = stream::iter(entries).map(|entry| open(bucket, entry));
+    opening.buffered(OPENED_AT_ONCE).try_collect().await
+}
+
 /// Opens the index of a backup as [`open`] does, and verifies each of its blocks.
 pub async fn open_verified(
     bucket: &Bucket,
@@ -181,22 +193,16 @@ impl IndexBuild<'_> {
             let (manifest, count) = (entry.key.clone(), archived.len());
             return Err(IndexError::Archived { manifest, count });
         }
-        let (tx, rx) = mpsc::channel(BATCHES_MAX);
-        let directory = self.directory.to_owned();
-        let builder = tokio::task::spawn_blocking(move || build(rx, &directory));
+        let (tx, building) = IndexBuilding::start(self.directory);
         let sent = self.send_commands(entry, tx).await;
-        let built = builder.await;
+        let built = building.finish(&entry.key).await;
         // An error of the builder explains why it takes no more commands.
-        let build = |source| IndexError::Build { manifest: entry.key.clone(), source };
-        let built = built.map_err(|err| build(BuildError::Write(io::Error::other(err))))?;
-        let (file, facts) = match (sent, built) {
+        let built = match (sent, built) {
             (Err(err @ (IndexError::Fetch(_) | IndexError::Store(_))), _) => return Err(err),
-            (_, Err(err)) => return Err(build(err)),
-            (Err(err), Ok(_)) => return Err(err),
+            (_, Err(err)) | (Err(err), Ok(_)) => return Err(err),
             (Ok(()), Ok(built)) => built,
         };
-        self.upload(entry, file, &facts).await?;
-        Ok(facts)
+        store(self.bucket, &entry.key, built).await
     }
 
     async fn send_commands(
@@ -234,42 +240,79 @@ impl IndexBuild<'_> {
         verifier.finish().map_err(truncated)?;
         Ok(())
     }
+}
 
-    async fn upload(
-        &self,
-        entry: &ChainEntry,
-        file: File,
-        facts: &IndexFacts,
-    ) -> Result<(), IndexError> {
-        let put = Put {
-            key: index_key(&entry.key),
-            length: Length::Exactly(facts.bytes),
-            part_bytes: PART_BYTES,
-            content_type: Some("application/octet-stream".to_owned()),
-            metadata: self.bucket.metadata.clone(),
-            expect_sha256: Some(facts.sha256),
-            // An index replaces one that cannot be read.
-            overwrite: Overwrite::Allowed,
-            storage_class: self.bucket.storage_class.clone(),
-            in_flight: 2,
-            retry_for: self.bucket.retry_for,
-            buffer_wait: None,
-            share: None,
-        };
-        self.bucket.store.upload(put, tokio::fs::File::from_std(file)).await?;
-        Ok(())
+/// An index that is being built on a thread of its own.
+pub struct IndexBuilding(JoinHandle<Result<BuiltIndex, BuildError>>);
+
+/// An index that is complete, in a temporary file.
+pub struct BuiltIndex {
+    file: File,
+    facts: IndexFacts,
+}
+
+impl IndexBuilding {
+    /// Starts to build. The commands of a verified stream go to the sender, which is dropped after
+    /// the last one. Temporary files are made in `directory` and have no name there.
+    pub fn start(directory: &Path) -> (mpsc::Sender<CommandBatch>, IndexBuilding) {
+        let (tx, rx) = mpsc::channel(BATCHES_MAX);
+        let directory = directory.to_owned();
+        (tx, IndexBuilding(tokio::task::spawn_blocking(move || build(rx, &directory))))
     }
+
+    /// Waits until the index is complete.
+    pub async fn finish(self, manifest: &Key) -> Result<BuiltIndex, IndexError> {
+        let built = self.0.await;
+        let built = built.unwrap_or_else(|err| Err(BuildError::Write(io::Error::other(err))));
+        built.map_err(|source| IndexError::Build { manifest: manifest.clone(), source })
+    }
+}
+
+impl BuiltIndex {
+    /// Returns whether a stored index has the same records. Reads both.
+    pub fn has_records_of(self, stored: &Table) -> Result<bool, TableError> {
+        let name = "built from the stream".to_owned();
+        let directory_sha256 = Some(self.facts.directory_sha256);
+        let built = Table::open(name, Box::new(self.file), directory_sha256)?;
+        Ok(built.records_sha256()? == stored.records_sha256()?)
+    }
+}
+
+/// Stores an index beside the manifest of its backup.
+pub async fn store(
+    bucket: &Bucket,
+    manifest: &Key,
+    BuiltIndex { file, facts }: BuiltIndex,
+) -> Result<IndexFacts, IndexError> {
+    let put = Put {
+        key: index_key(manifest),
+        length: Length::Exactly(facts.bytes),
+        part_bytes: PART_BYTES,
+        content_type: Some("application/octet-stream".to_owned()),
+        metadata: bucket.metadata.clone(),
+        expect_sha256: Some(facts.sha256),
+        // An index replaces one that cannot be read.
+        overwrite: Overwrite::Allowed,
+        storage_class: bucket.storage_class.clone(),
+        in_flight: 2,
+        retry_for: bucket.retry_for,
+        buffer_wait: None,
+        share: None,
+    };
+    bucket.store.upload(put, tokio::fs::File::from_std(file)).await?;
+    Ok(facts)
 }
 
 fn build(
     mut batches: mpsc::Receiver<CommandBatch>,
     directory: &Path,
-) -> Result<(File, IndexFacts), BuildError> {
+) -> Result<BuiltIndex, BuildError> {
     let mut builder = IndexBuilder::new(directory);
     while let Some(batch) = batches.blocking_recv() {
         for command in batch.iter() {
             builder.add(&command)?;
         }
     }
-    builder.finish()
+    let (file, facts) = builder.finish()?;
+    Ok(BuiltIndex { file, facts })
 }

@@ -3,7 +3,7 @@
 use s3up_core::{Key, Sha256Digest};
 
 use crate::chain::ChainEntry;
-use crate::manifest::{Manifest, ManifestChunk, ManifestSnapshot};
+use crate::manifest::{Manifest, ManifestChunk, ManifestSnapshot, PartIndexRef};
 use crate::names::{BackupKind, SnapshotName, SubvolumeName};
 use crate::stamp::Stamp;
 
@@ -38,4 +38,20 @@ pub fn entry(n: u32, parent: Option<u32>) -> ChainEntry {
         ..planned
     };
     ChainEntry { key: Key::parse(&format!("m{n}")).expect("a short key"), manifest }
+}
+
+/// Returns a full with chunks of these lengths; if their parts have a length, with a part index.
+pub fn manifest_with_chunks(sizes: &[u64], part_bytes: Option<u64>) -> ChainEntry {
+    let ChainEntry { key, manifest } = entry(1, None);
+    let chunk = |(n, size): (usize, &u64)| ManifestChunk {
+        key: format!("c{n}"),
+        size: *size,
+        part_size: part_bytes,
+        ..manifest.chunks[0].clone()
+    };
+    let chunks = sizes.iter().enumerate().map(chunk).collect();
+    let index = PartIndexRef { key: "parts".to_owned(), sha256: Sha256Digest::of(b"") };
+    let parts = part_bytes.map(|_| index);
+    let total_bytes = sizes.iter().sum();
+    ChainEntry { key, manifest: Manifest { chunks, parts, total_bytes, ..manifest } }
 }

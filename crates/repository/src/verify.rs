@@ -6,6 +6,7 @@
 //! [`AuditFinding`] with its key and stops nothing.
 
 mod deep;
+mod index_check;
 
 use s3up_core::progress::ProgressSink;
 use s3up_core::{Clock, Key};
@@ -15,7 +16,7 @@ use crate::audit::{self, AuditError, AuditFinding, ExpectedSettings, ObjectProbl
 use crate::catalogue::read::CatalogueError;
 use crate::catalogue::{Catalogue, Pointing, Unrestorable};
 use crate::documents::Bucket;
-use crate::layout::Layout;
+use crate::layout::{Layout, index_key};
 use crate::names::SubvolumeName;
 
 /// The depth of a verification.
@@ -75,6 +76,13 @@ pub enum VerifyError {
 }
 
 impl VerifyReport {
+    /// Returns the number of findings about backups. A backup is as good without its index.
+    fn problems(&self) -> usize {
+        let is_of_index =
+            |found: &&AuditFinding| matches!(found.problem, ObjectProblem::Index { .. });
+        self.findings.len() - self.findings.iter().filter(is_of_index).count()
+    }
+
     fn found(&mut self, key: &Key, problem: ObjectProblem) {
         self.findings.push(AuditFinding { key: key.as_str().to_owned(), problem });
     }
@@ -114,12 +122,12 @@ impl Verify<'_> {
         }
         for backup in &catalogue.backups {
             let key = &backup.listed.key;
-            let before = (verified.findings.len(), verified.archived.len());
+            let before = (verified.problems(), verified.archived.len());
             if let (Ok(_), Err(Unrestorable::Broken(reason))) = (&backup.manifest, &backup.full) {
                 verified.found(key, ObjectProblem::Chain { reason: reason.clone() });
             }
             self.check_backup(key, &mut verified).await?;
-            let is_unchanged = before == (verified.findings.len(), verified.archived.len());
+            let is_unchanged = before == (verified.problems(), verified.archived.len());
             // While a manifest of its chain is archived, a backup was not examined as a whole.
             if is_unchanged && backup.full.is_ok() {
                 verified.sound.push(key.clone());
@@ -152,6 +160,9 @@ impl Verify<'_> {
             verified.archived.extend(read.archived);
             if let Some(reason) = read.damage {
                 verified.found(manifest, ObjectProblem::Content { reason });
+            }
+            if let Some(reason) = read.index {
+                verified.found(&index_key(manifest), ObjectProblem::Index { reason });
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Calls on whole objects that move no content: describe, list, delete, copy.
 
 pub(crate) mod delete;
+pub(crate) mod directory;
 pub(crate) mod etag;
 pub(crate) mod facts;
 pub(crate) mod head;

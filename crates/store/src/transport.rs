@@ -9,6 +9,7 @@ pub(crate) mod checksums;
 pub(crate) mod connect;
 pub(crate) mod credentials;
 pub(crate) mod pace;
+pub(crate) mod reachability;
 mod renewal;
 mod retry;
 mod throttle;

@@ -18,7 +18,7 @@ pub mod chain;
 mod codec;
 pub mod operation;
 pub mod record;
-mod sort;
+pub mod sort;
 pub mod table;
 
 pub use builder::{BuildError, IndexBuilder, NameLimits};

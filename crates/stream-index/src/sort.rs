@@ -17,6 +17,7 @@ const LEVEL: i32 = 1;
 /// A record. Of several with one key, the one with the highest sequence number counts.
 type Record = (Vec<u8>, u64, Vec<u8>);
 
+/// Records that are being sorted, each a key and a value.
 pub struct Sorter {
     /// Directory of the temporary files, which have no name there.
     directory: PathBuf,

@@ -5,6 +5,7 @@
 //! - [`SmallDisk`]: a small filesystem in memory, to test full disks.
 //! - [`Tree`] and [`observe()`]: create a file tree from a literal, and read one with
 //!   its owners, times, links and extended attributes, to compare them.
+//! - [`RandomTree`]: a tree of files that is changed at random;
 //! - [`StandIn`]: a `btrfs` for the `PATH` with fault injection; [`ProcessTag`]
 //!   finds every process that a test left behind.
 //! - [`TestS3`]: an S3 server for programs that run as processes, and
@@ -37,6 +38,7 @@ mod owner;
 mod postgres;
 mod processes;
 mod program;
+mod random_tree;
 mod requirements;
 mod s3;
 mod s3_client;
@@ -59,6 +61,7 @@ pub use owner::temp_dir;
 pub use postgres::{Postgres, postgres_or_skip};
 pub use processes::{Process, ProcessTag, processes_with_env};
 pub use program::find as find_program;
+pub use random_tree::RandomTree;
 pub use requirements::{btrfs_or_skip, root_or_skip};
 pub use s3::TestS3;
 pub use s3_client::S3Client;

@@ -4,9 +4,9 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
-    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, ExpirationStatus,
-    LifecycleExpiration, LifecycleRule, LifecycleRuleFilter, NoncurrentVersionExpiration,
-    StorageClass,
+    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketVersioningStatus,
+    ExpirationStatus, LifecycleExpiration, LifecycleRule, LifecycleRuleFilter,
+    NoncurrentVersionExpiration, StorageClass, VersioningConfiguration,
 };
 use s3up_devstore::{DevStore, Options};
 use serde_json::Value;
@@ -75,6 +75,15 @@ impl S3Client {
         let put = self.client.put_bucket_lifecycle_configuration().bucket(&self.bucket);
         let put = put.lifecycle_configuration(rules.build().expect("rules"));
         put.send().await.expect("accepted rules");
+    }
+
+    /// Switches the versions of the bucket on, or off as far as S3 lets it.
+    pub async fn keep_versions(&self, keeps: bool) {
+        let status =
+            if keeps { BucketVersioningStatus::Enabled } else { BucketVersioningStatus::Suspended };
+        let versioning = VersioningConfiguration::builder().status(status).build();
+        let put = self.client.put_bucket_versioning().bucket(&self.bucket);
+        put.versioning_configuration(versioning).send().await.expect("an accepted setting");
     }
 
     /// Deletes the newest version of an object. Where the bucket keeps versions, the others stay.

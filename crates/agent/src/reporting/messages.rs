@@ -1,5 +1,7 @@
 //! Builds heartbeats and reports from the status. Pure: the time is a parameter.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use s3up_core::Count;
@@ -13,16 +15,43 @@ use crate::states::drill_record::DrillRecord;
 use crate::states::watcher_state::WatcherState;
 use crate::status::{Status, WatchStatus};
 
-pub(super) fn heartbeat(agent: &AgentFacts, status: &Status, now: i64) -> Heartbeat {
+/// The clocks of the host when a message is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HostClocks {
+    /// Unix seconds of the clock of the host, which may be wrong.
+    pub wall: i64,
+    /// Time since the start of the agent, by a clock that is never set.
+    pub running: Duration,
+    /// True once all watches were scanned since then.
+    pub has_scanned: bool,
+}
+
+impl HostClocks {
+    fn age(self, at: i64) -> u64 {
+        u64::try_from(self.wall.saturating_sub(at)).unwrap_or(0)
+    }
+
+    /// Returns the age of the last complete scan. If the clock was set since a scan of this run, the time
+    /// since the start of the agent is closer to the truth.
+    fn scan_age(self, at: i64) -> u64 {
+        let age = self.age(at);
+        if self.has_scanned { age.min(self.running.as_secs()) } else { age }
+    }
+}
+
+pub(super) fn heartbeat(agent: &AgentFacts, status: &Status, now: HostClocks) -> Heartbeat {
+    let scanned_at = status.last_scan_at();
     Heartbeat {
         version: FLEET_VERSION,
         agent: agent.clone(),
         files: totals(&status.total),
-        oldest_pending_seconds: status.oldest_pending_seconds(now),
-        last_scan_at: status.last_scan_at().map(time),
+        oldest_pending_seconds: status.oldest_pending_seconds(now.wall),
+        last_scan_at: scanned_at.map(time),
+        last_scan_age_seconds: scanned_at.map(|at| now.scan_age(at)),
+        running_seconds: Some(now.running.as_secs()),
         watcher: watcher(status),
         watch_error: watch_error(status),
-        last_drill: status.last_drill.map(drill),
+        last_drill: status.last_drill.map(|record| drill(record, now)),
     }
 }
 
@@ -38,7 +67,7 @@ pub(super) fn report(
     agent: &AgentFacts,
     status: &Status,
     (day, uploaded): (Date, FileCount),
-    now: i64,
+    now: HostClocks,
 ) -> Report {
     let problems = status.watches.iter().flat_map(|watch| &watch.files.problems);
     let errors = status.watches.iter().filter_map(|watch| {
@@ -60,10 +89,10 @@ pub(super) fn report(
         agent: agent.clone(),
         files: totals(&status.total),
         uploaded: total(uploaded),
-        oldest_pending_seconds: status.oldest_pending_seconds(now),
+        oldest_pending_seconds: status.oldest_pending_seconds(now.wall),
         last_scan_at: status.last_scan_at().map(time),
         watcher: watcher(status),
-        last_drill: status.last_drill.map(drill),
+        last_drill: status.last_drill.map(|record| drill(record, now)),
         problems: errors.chain(problems).take(PROBLEMS_MAX).collect(),
     }
 }
@@ -85,9 +114,17 @@ pub fn time(seconds: i64) -> String {
     Timestamp::from_second(seconds).unwrap_or_default().to_string()
 }
 
-fn drill(record: DrillRecord) -> Drill {
+fn drill(record: DrillRecord, now: HostClocks) -> Drill {
     let DrillRecord { at, files, bytes, failed, last_good_at } = record;
-    Drill { at: time(at), files, bytes, failed, last_good_at: last_good_at.map(time) }
+    Drill {
+        at: time(at),
+        age_seconds: Some(now.age(at)),
+        files,
+        bytes,
+        failed,
+        last_good_at: last_good_at.map(time),
+        last_good_age_seconds: last_good_at.map(|at| now.age(at)),
+    }
 }
 
 fn watcher(status: &Status) -> Watcher {
@@ -148,13 +185,35 @@ mod tests {
             AgentFacts { version: "1".to_owned(), host: "web1".to_owned(), started_at: time(0) };
 
         let day = "2026-01-31".parse().unwrap();
-        let report = report(&agent, &status, (day, FileCount { files: 2, bytes: 20 }), 0);
+        let now = HostClocks { wall: 0, running: Duration::ZERO, has_scanned: false };
+        let report = report(&agent, &status, (day, FileCount { files: 2, bytes: 20 }), now);
 
         assert_eq!(report.check(), Ok(()));
         assert_eq!(report.problems.len(), PROBLEMS_MAX);
         assert_eq!(report.problems[0].reason, "gone");
         assert_eq!((report.day.as_str(), report.uploaded.bytes), ("2026-01-31", 20));
-        assert_eq!(heartbeat(&agent, &status, 0).check(), Ok(()));
+        assert_eq!(heartbeat(&agent, &status, now).check(), Ok(()));
+    }
+
+    #[test]
+    fn the_age_of_a_scan_survives_a_clock_that_is_set() {
+        let day = 86_400;
+        let (hour, minute) = (Duration::from_secs(3600), Duration::from_secs(60));
+        #[rustfmt::skip]
+        let cases = [
+            // scanned at  now       running  scanned since  age
+            (1000,         1600,     hour,    true,          600),
+            (1000,         1600,     minute,  false,         600),
+            // The clock was set forward after the scan, then back.
+            (1000,         3 * day,  hour,    true,          3600),
+            (1000,         3 * day,  minute,  false,         3 * day - 1000),
+            (3 * day,      1000,     hour,    true,          0),
+            (i64::MIN,     i64::MAX, minute,  true,          60),
+        ];
+        for (at, wall, running, has_scanned, want) in cases {
+            let now = HostClocks { wall, running, has_scanned };
+            assert_eq!(i64::try_from(now.scan_age(at)).unwrap(), want, "{at} {now:?}");
+        }
     }
 
     #[test]

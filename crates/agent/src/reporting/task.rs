@@ -14,7 +14,7 @@ use s3up_core::wire::{AgentFacts, Report};
 use s3up_core::{Code, error_chain};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::messages;
+use super::messages::{self, HostClocks};
 use super::schedule::{CountNews, HEARTBEAT_EVERY, count_is_due, due_report};
 use crate::clock;
 use crate::database::recorder::{OnCommit, WriteRequest};
@@ -53,6 +53,8 @@ pub struct Reporter {
     /// Time of day (UTC) from which the day before is reported.
     pub report_time: Time,
     pub agent: AgentFacts,
+    /// Start of the agent.
+    pub started: tokio::time::Instant,
     /// Time since when this agent has had its database.
     pub agent_since: Timestamp,
 }
@@ -116,6 +118,8 @@ impl Reporter {
         let due = self.due(now).await?;
         let status = self.count(counted, due.is_some()).await?;
         notify_status(&messages::service_status(status));
+        // The count may have taken minutes.
+        let now = self.clocks();
         let sent = self.gateway.heartbeat(&messages::heartbeat(&self.agent, status, now)).await;
         self.report_call(sent.as_ref().err()).await;
         if let Some(day) = due {
@@ -127,6 +131,14 @@ impl Reporter {
         match sent {
             Err(err) if !knows_no_such_call(&err) => Err(err.into()),
             Ok(_) | Err(_) => self.deliver().await,
+        }
+    }
+
+    fn clocks(&self) -> HostClocks {
+        HostClocks {
+            wall: clock::wall_seconds(),
+            running: clock::timer_now().saturating_duration_since(self.started),
+            has_scanned: *self.scanned.borrow(),
         }
     }
 

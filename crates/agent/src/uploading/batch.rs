@@ -46,6 +46,7 @@ fn after_failure(err: &GatewayError, answered: usize) -> AfterFailure {
             | Code::BadRequest
             | Code::Incomplete
             | Code::LengthRequired
+            | Code::HeadersTooLarge
             | Code::TooLarge
             | Code::UnsupportedEncoding => SendAlone,
             Code::BadPath

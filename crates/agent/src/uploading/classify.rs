@@ -67,6 +67,7 @@ fn classify_gateway(refusal: &Refusal) -> FailureClass {
         | Code::Archived
         | Code::TooLarge
         | Code::LengthRequired
+        | Code::HeadersTooLarge
         | Code::UnsupportedEncoding
         | Code::NotImplemented
         | Code::RangeNotSatisfiable => FailureClass::Refused,

@@ -41,6 +41,44 @@ async fn the_gateway_hears_of_the_five_states_and_of_the_last_scan() {
 }
 
 #[tokio::test]
+async fn a_host_whose_clock_is_two_days_behind_tells_true_ages() {
+    let Some(faketime) = s3up_testkit::find_program("faketime") else {
+        println!("SKIPPED: faketime is not installed");
+        return;
+    };
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("good", "12345");
+    // It would run the agent as a child of its own, which gets no signal. So only its library is used.
+    let mut library = std::process::Command::new(faketime);
+    let library = library.args(["-f", "-2d", "printenv", "LD_PRELOAD"]).output();
+    let library = library.expect("a program that runs").stdout;
+    let library = String::from_utf8(library).expect("a path");
+    let mut command = std::process::Command::new("env");
+    command.arg(format!("LD_PRELOAD={}", library.trim())).arg("FAKETIME=-2d");
+    // Only the clock that can be set is wrong, and not that of the files.
+    command.args(["FAKETIME_DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1"]);
+    let mut agent = Process::start_through(&host, command, &["run"]);
+
+    let mut heartbeat = Value::Null;
+    until("the heartbeat arrives", async || {
+        heartbeat = stored(&world, "SELECT body FROM heartbeats").await;
+        !heartbeat.is_null()
+    })
+    .await;
+
+    let now = jiff::Timestamp::try_from(s3up_testkit::CLOCK.now()).unwrap();
+    let scanned_at: jiff::Timestamp = heartbeat["last_scan_at"].as_str().unwrap().parse().unwrap();
+    let behind = now.duration_since(scanned_at).as_secs();
+    assert!((172_800..180_000).contains(&behind), "its clock is not behind: {heartbeat}");
+    for age in ["last_scan_age_seconds", "running_seconds"] {
+        assert!(heartbeat[age].as_u64().is_some_and(|seconds| seconds <= 120), "{heartbeat}");
+    }
+    agent.terminate();
+    assert_eq!(agent.wait().await, Some(0));
+}
+
+#[tokio::test]
 async fn the_gateway_hears_how_long_a_file_is_pending() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());

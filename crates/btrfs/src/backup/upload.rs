@@ -108,7 +108,9 @@ impl Backup {
         let snapshot = self.snapshot_dir().path_of(&job.backup);
         let (parent, parent_manifest) = parent_of(job);
         let parent = parent.map(|parent| self.snapshot_dir().path_of(parent));
+        let (tap, index) = self.start_index();
         let stream = SendStream::start(&self.btrfs, &snapshot, parent.as_deref(), self.form)?;
+        let stream = stream.with_tap(tap);
         let existing = match sent > 1 || job.work != Resumption::Fresh {
             true => Documents::BegunBefore,
             false => Documents::New,
@@ -150,6 +152,7 @@ impl Backup {
             }
             let (bucket, layout) = (self.bucket_of(job), self.layout());
             let etag = job.observed.pointer_etag.as_deref();
+            self.store_index(job, index).await;
             publish::write_documents(&bucket, layout, &job.backup, &documents, existing).await?;
             publish::point(&bucket, layout, (&job.backup, &job.lineage), etag).await
         };

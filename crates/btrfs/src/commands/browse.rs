@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow};
 use btrfs_stream_index::chain::IndexChain;
 use btrfs_to_s3::browse::{self, BackupFile};
+use btrfs_to_s3::path_pattern::PathPattern;
 use btrfs_to_s3::restore::select_backup::{BackupSelector, ChainReader};
 use clap::Args;
-use globset::GlobBuilder;
 use s3up_cli::{Exit, ShutdownSignal, at_time};
 use s3up_repository::chain::Chain;
 use s3up_repository::documents::Bucket;
@@ -127,20 +127,13 @@ pub async fn ls(access: &BucketAccess, args: LsArgs) -> anyhow::Result<Exit> {
 }
 
 pub async fn find(access: &BucketAccess, args: FindArgs) -> anyhow::Result<Exit> {
-    let pattern = args.pattern.trim_start_matches('/');
-    let is_of_path = pattern.contains('/');
-    let glob = GlobBuilder::new(pattern).literal_separator(is_of_path).build();
-    let matcher = glob.map_err(|err| Exit::Usage.with(anyhow!(err).context("PATTERN")))?;
-    let matcher = matcher.compile_matcher();
+    let pattern = PathPattern::parse(&args.pattern)
+        .map_err(|err| Exit::Usage.with(anyhow!(err).context("PATTERN")))?;
     let chain = indexes(access, &args.which).await?;
     let found = browse::on_own_thread(move || {
         let mut found = Vec::new();
         browse::walk(&chain, |file| {
-            let name = match is_of_path {
-                true => &file.path[..],
-                false => file.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default(),
-            };
-            if matcher.is_match(std::ffi::OsStr::from_bytes(name)) {
+            if pattern.is_match(&file.path) {
                 found.push(file);
             }
             Ok(())

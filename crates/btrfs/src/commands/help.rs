@@ -141,6 +141,9 @@ Examples:
   # Restore the state of a day
   btrfs-to-s3 restore --subvolume data --target /mnt/old --at 2026-01-31
 
+  # Restore a directory, to any filesystem
+  btrfs-to-s3 restore --subvolume data --path photos/2025 --target /tmp/photos
+
   # Show what would be downloaded and thawed
   btrfs-to-s3 restore --subvolume data --target /mnt/data --dry-run";
 

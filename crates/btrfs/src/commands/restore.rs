@@ -1,14 +1,16 @@
 //! `restore`: restores a backup to a path. Works on an empty host, with only the bucket and
 //! credentials.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
 use btrfs_to_s3::compare::Extent;
 use btrfs_to_s3::restore::cost::{CostTerms, RestoreCost};
 use btrfs_to_s3::restore::error::RestoreError;
-use btrfs_to_s3::restore::preview::Preview;
+use btrfs_to_s3::restore::preflight::other_filesystem;
 use btrfs_to_s3::restore::request::{KeepParent, RestoreRequest};
+use btrfs_to_s3::restore::thaw_estimate::ArchivedChunks;
 use btrfs_to_s3::restore::{Restore, RestoreResult};
 use btrfs_to_s3::snapshots::record::Records;
 use clap::Args;
@@ -26,15 +28,23 @@ use super::show::cost::{Priced, RestoreCostLine};
 use super::show::progress::bars;
 use super::show::restore::{PreviewLine, to_table};
 use super::thaw::WaitingArgs;
-use super::{CLOCK, Output, connect, find_btrfs, help, log_start, need_root, output, print};
+use super::{
+    CLOCK, Output, connect, find_btrfs, help, log_start, need_root, output, print, restore_files,
+};
 use crate::commands::show::json;
 
 #[derive(Args)]
 pub struct RestoreArgs {
     #[command(flatten, next_help_heading = help::SELECTION)]
-    which: WhichArgs,
+    pub(super) which: WhichArgs,
+    /// Restore only PATH of the backup, to any
+    /// filesystem: a file, a directory with all
+    /// below it, or a pattern; repeatable
+    #[arg(long, value_name = "PATH", verbatim_doc_comment, help_heading = help::SELECTION)]
+    pub(super) path: Vec<String>,
     /// Restore to PATH, a new path on btrfs
-    /// (default: restore.target_base_dir/NAME)
+    /// (default: restore.target_base_dir/NAME);
+    /// with --path, below the directory PATH
     #[arg(
         long,
         value_name = "PATH",
@@ -42,7 +52,10 @@ pub struct RestoreArgs {
         help_heading = help::TARGET,
         value_parser = super::absolute
     )]
-    target: Option<PathBuf>,
+    pub(super) target: Option<PathBuf>,
+    /// With --path: replace files that exist
+    #[arg(long, requires = "path", help_heading = help::TARGET)]
+    pub(super) overwrite: bool,
     /// Compare with the source snapshot if this
     /// host has it: full, sample or none
     /// (default: restore.verify_mode)
@@ -50,6 +63,7 @@ pub struct RestoreArgs {
         long,
         value_name = "EXTENT",
         hide_possible_values = true,
+        conflicts_with = "path",
         verbatim_doc_comment,
         help_heading = help::TARGET,
         value_parser = ["full", "sample", "none"]
@@ -57,25 +71,31 @@ pub struct RestoreArgs {
     verify: Option<String>,
     /// Do not keep the received snapshot as the
     /// parent of the next incremental
-    #[arg(long, verbatim_doc_comment, help_heading = help::TARGET)]
+    #[arg(long, conflicts_with = "path", verbatim_doc_comment, help_heading = help::TARGET)]
     no_keep_parent: bool,
     #[command(flatten, next_help_heading = help::THAW)]
-    waiting: WaitingArgs,
+    pub(super) waiting: WaitingArgs,
     #[command(flatten, next_help_heading = help::BUCKET)]
     pub access: BucketArgs,
     /// Print what would be downloaded and thawed;
     /// change nothing
     #[arg(long, verbatim_doc_comment, help_heading = help::OUTPUT)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// With --dry-run: print JSON
     #[arg(long, requires = "dry_run", help_heading = help::OUTPUT)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exit> {
+    if !args.path.is_empty() {
+        return restore_files::run(access, args).await;
+    }
+    let request = args.request(access)?;
+    if let Some(filesystem) = other_filesystem(&request.target) {
+        return restore_files::run_whole(access, args, &filesystem).await;
+    }
     need_root()?;
     let shutdown = ShutdownSignal::listen();
-    let request = args.request(access)?;
     let btrfs = find_btrfs()?;
     let bucket = connect(&access.bucket, &shutdown).await?;
     let restore = Restore {
@@ -94,13 +114,14 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
         let preview = restore.preview(&request).await.map_err(exit_of)?;
         let terms = cost_terms(access);
         let cost = Priced::of(access.bucket.prices.as_ref(), |prices| {
-            Ok(RestoreCostLine::of(&RestoreCost::of(&preview, prices, terms)?, terms))
+            let cost = RestoreCost::of(&preview.thaw, &preview.download, prices, terms)?;
+            Ok(RestoreCostLine::of(&cost, terms))
         });
         print(&match output(args.json) {
             Output::Table => to_table(&preview, cost.as_ref()),
             Output::Json => json(&PreviewLine::of(&preview, cost.as_ref())),
         })?;
-        check_cost(&preview, access, args.waiting.limit())?;
+        check_cost(&preview.thaw, &preview.download, access, args.waiting.limit())?;
         return Ok(Exit::Done);
     }
     if args.waiting.limit().0.is_some() && restore.mode != ThawMode::Observe {
@@ -111,7 +132,7 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
             }
             preview => preview.map_err(exit_of)?,
         };
-        check_cost(&preview, access, args.waiting.limit())?;
+        check_cost(&preview.thaw, &preview.download, access, args.waiting.limit())?;
     }
     if args.waiting.asks() && restore.mode != ThawMode::Observe {
         ask(&restore, &request).await?;
@@ -127,15 +148,20 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
     Ok(Exit::Done)
 }
 
-fn cost_terms(access: &BucketAccess) -> CostTerms {
+pub(super) fn cost_terms(access: &BucketAccess) -> CostTerms {
     let ThawTerms { tier, days, .. } = access.restore.terms;
     CostTerms { tier, days, part_bytes: access.bucket.part_bytes }
 }
 
 /// Fails if a restore costs more than its limit.
-fn check_cost(preview: &Preview, access: &BucketAccess, limit: CostLimit) -> anyhow::Result<()> {
+pub(super) fn check_cost(
+    thaw: &[ArchivedChunks],
+    download: &BTreeMap<String, u64>,
+    access: &BucketAccess,
+    limit: CostLimit,
+) -> anyhow::Result<()> {
     limit.check(access.bucket.prices.as_ref(), |prices| {
-        RestoreCost::of(preview, prices, cost_terms(access)).map(|cost| cost.total())
+        RestoreCost::of(thaw, download, prices, cost_terms(access)).map(|cost| cost.total())
     })
 }
 
@@ -170,7 +196,10 @@ impl RestoreArgs {
     }
 }
 
-fn default_target(access: &BucketAccess, subvolume: &SubvolumeName) -> anyhow::Result<PathBuf> {
+pub(super) fn default_target(
+    access: &BucketAccess,
+    subvolume: &SubvolumeName,
+) -> anyhow::Result<PathBuf> {
     let directory = access.config.as_ref().and_then(|config| config.target_base_dir.as_ref());
     let directory = directory.ok_or_else(|| {
         let missing = anyhow!("no target: pass --target PATH, or set `restore.target_base_dir`");

@@ -10,6 +10,7 @@ pub mod plan;
 pub mod progress;
 pub mod prune;
 pub mod restore;
+pub mod restore_files;
 pub mod status;
 pub mod thaw;
 pub mod verify;

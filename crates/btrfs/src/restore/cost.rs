@@ -1,8 +1,9 @@
 //! The cost of a restore: the thaw by each tier, the copies that it makes, and the download. Pure.
 
+use std::collections::BTreeMap;
+
 use s3up_store::Tier;
 
-use super::preview::Preview;
 use super::thaw_estimate::ArchivedChunks;
 use crate::prices::{ArchivedBytes, Dollars, NoPrice, Prices, ThawCost};
 
@@ -26,14 +27,16 @@ pub struct CostTerms {
 }
 
 impl RestoreCost {
+    /// Returns the cost of these thaws, and of this download in bytes by storage class.
     pub fn of(
-        preview: &Preview,
+        thaw: &[ArchivedChunks],
+        download: &BTreeMap<String, u64>,
         prices: &Prices,
         terms: CostTerms,
     ) -> Result<RestoreCost, NoPrice> {
-        let archived: Vec<_> = preview.thaw.iter().map(to_request).collect();
+        let archived: Vec<_> = thaw.iter().map(to_request).collect();
         let thaw = |tier| prices.thaw(&archived, tier, terms.days);
-        let bytes = preview.download.iter().map(|(class, bytes)| (class.as_str(), *bytes));
+        let bytes = download.iter().map(|(class, bytes)| (class.as_str(), *bytes));
         Ok(RestoreCost {
             standard: thaw(Tier::Standard)?,
             bulk: thaw(Tier::Bulk)?,

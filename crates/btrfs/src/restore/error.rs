@@ -171,7 +171,7 @@ impl fmt::Display for SnapshotFact {
 }
 
 /// Says why a restore ends while chunks are archived.
-fn end_of_thaw(mode: ThawMode) -> &'static str {
+pub(crate) fn end_of_thaw(mode: ThawMode) -> &'static str {
     match mode {
         ThawMode::Observe => "the others are archived, and no thaw was requested",
         ThawMode::Request => "a thaw of the others was requested",

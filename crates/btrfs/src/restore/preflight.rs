@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use btrfs_host::filesystem;
+use btrfs_host::filesystem::{self, MountPointError};
 use btrfs_host::receivable::{Receivable, receivable};
 use btrfs_sendstream::{ProgsRelease, xattr_bytes_max};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
@@ -15,6 +15,27 @@ use super::error::RestoreError;
 /// Checks that the target does not exist, and that its parent directory exists, is on btrfs
 /// and is writable.
 pub fn check_target(target: &Path) -> Result<(), RestoreError> {
+    check_absent(target)?;
+    let directory = dir_of(target);
+    filesystem::on_btrfs(directory).map_err(RestoreError::TargetDir)?;
+    check_writable(directory)
+}
+
+/// Does the same for a target on any filesystem.
+pub fn check_new(target: &Path) -> Result<(), RestoreError> {
+    check_absent(target)?;
+    check_writable(dir_of(target))
+}
+
+/// Returns the filesystem that a new target would be on, unless it is btrfs or not known.
+pub fn other_filesystem(target: &Path) -> Option<String> {
+    match filesystem::on_btrfs(dir_of(target)) {
+        Err(MountPointError::NotBtrfs { filesystem, .. }) => Some(filesystem),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+fn check_absent(target: &Path) -> Result<(), RestoreError> {
     let path = || target.to_owned();
     let is_plain = target.is_absolute()
         && target.file_name().is_some()
@@ -22,11 +43,13 @@ pub fn check_target(target: &Path) -> Result<(), RestoreError> {
     if !is_plain {
         return Err(RestoreError::TargetPath { path: path() });
     }
-    if target.symlink_metadata().is_ok() {
-        return Err(RestoreError::TargetExists { path: path() });
+    match target.symlink_metadata() {
+        Ok(_) => Err(RestoreError::TargetExists { path: path() }),
+        Err(_) => Ok(()),
     }
-    let directory = dir_of(target);
-    filesystem::on_btrfs(directory).map_err(RestoreError::TargetDir)?;
+}
+
+fn check_writable(directory: &Path) -> Result<(), RestoreError> {
     // This also finds a read-only mount and a read-only subvolume.
     let write = Access::WRITE_OK | Access::EXEC_OK;
     accessat(CWD, directory, write, AtFlags::EACCESS).map_err(|errno| {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use s3up_core::{Clock, Key, error_chain};
 use s3up_repository::documents::Bucket;
-use s3up_repository::layout::Layout;
+use s3up_repository::layout::{Layout, index_key};
 use s3up_repository::names::SnapshotName;
 use s3up_repository::published::Published;
 use s3up_repository::stamp::Stamp;
@@ -260,7 +260,9 @@ impl Removal<'_> {
             }
         }
         let mut removed = 0;
-        for key in [layout.manifest(self.backup), layout.parts(self.backup)] {
+        let manifest = layout.manifest(self.backup);
+        let index = index_key(&manifest);
+        for key in [manifest, layout.parts(self.backup), index] {
             removed += remove_if_ours(&bucket.store, &key, self.run, self.retry_for()).await?;
         }
         self.log(removed + self.chunks_but(&BTreeSet::new()).await?);

@@ -165,7 +165,6 @@ async fn a_bucket_without_access_is_a_failure_and_never_a_skip() {
 async fn an_impossible_target_is_refused_before_anything_is_downloaded() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.backup().await;
-    let outside = s3up_testkit::temp_dir();
     fs::write(world.fs.path().join("file"), "mine").unwrap();
     std::os::unix::fs::symlink("/no/such", world.fs.path().join("link")).unwrap();
     set_read_only(&world.fs.subvolume("closed"), true);
@@ -175,7 +174,6 @@ async fn an_impossible_target_is_refused_before_anything_is_downloaded() {
         (world.fs.path().join("closed/new"),      "Read-only file system"),
         (world.fs.path().join("file"),            "exists"),
         (world.fs.path().join("link"),            "exists"),
-        (outside.path().join("new"),              "expected a directory on btrfs, found one on"),
         (world.fs.path().join("no/such/folder"),  "No such file or directory"),
         ("relative".into(),                       "expected an absolute path"),
     ];

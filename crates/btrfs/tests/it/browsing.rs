@@ -3,10 +3,11 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use s3up_devstore::{Fault, Op};
 use s3up_testkit::noise;
 use serde_json::Value;
 
-use crate::fixture::World;
+use crate::fixture::{World, index_of};
 
 /// Makes a chain of three backups.
 async fn world() -> Option<World> {
@@ -24,6 +25,11 @@ async fn world() -> Option<World> {
     fs::remove_file(data.join("photos/archive/a.jpg")).expect("a file of the tree");
     world.backup().await;
     Some(world)
+}
+
+/// Returns the keys of all indexes.
+async fn indexes(world: &World) -> Vec<String> {
+    world.keys().await.into_iter().filter(|key| key.ends_with("-index.bin")).collect()
 }
 
 async fn json(world: &World, arguments: &[&str]) -> Value {
@@ -44,6 +50,9 @@ fn paths(files: &Value) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn backups_are_looked_into_by_their_indexes() {
     let Some(world) = world().await else { return };
+    for key in indexes(&world).await {
+        world.delete(&key).await;
+    }
     let refused = world.run(&["ls", "--subvolume", "data"]).await;
     refused.failed_with(1, &["3 of 3 backups of the chain have no index", "`index --build`"]);
     let none = json(&world, &["index", "--subvolume", "data", "--json"]).await;
@@ -88,7 +97,6 @@ async fn backups_are_looked_into_by_their_indexes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_index_is_found_and_built_again() {
     let Some(world) = world().await else { return };
-    world.run(&["index", "--subvolume", "data", "--build"]).await;
     let (manifest, _) = world.newest("data").await;
     let key = manifest.replace(".json", "-index.bin");
     let mut bytes = world.read(&key).await.unwrap();
@@ -100,6 +108,11 @@ async fn a_damaged_index_is_found_and_built_again() {
         1,
         &[key.as_str(), "is damaged", "`index --build`", "a block with the SHA-256"],
     );
+    let verified = world.run(&["verify", "--deep", "--json"]).await;
+    verified.failed_with(1, &["found problems in data"]);
+    let verified: Value = serde_json::from_str(&verified.stdout).unwrap();
+    assert_eq!(verified[0]["findings"][0]["what"], "index", "{verified}");
+    assert_eq!(verified[0]["findings"][0]["key"], key.as_str(), "{verified}");
 
     let built = world.run(&["index", "--subvolume", "data", "--build"]).await;
 
@@ -130,7 +143,6 @@ async fn an_index_of_a_newer_version_is_reported_and_not_replaced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_index_of_another_backup_is_found_and_built_again() {
     let Some(world) = world().await else { return };
-    world.run(&["index", "--subvolume", "data", "--build"]).await;
     let (manifest, _) = world.newest("data").await;
     let key = manifest.replace(".json", "-index.bin");
     let listed = world.keys().await;
@@ -151,7 +163,8 @@ async fn the_index_of_another_backup_is_found_and_built_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_is_no_unknown_object_and_is_pruned_with_its_backup() {
     let Some(world) = world().await else { return };
-    world.run(&["index", "--subvolume", "data", "--build"]).await;
+    let old = indexes(&world).await;
+    assert_eq!(old.len(), 3, "a backup makes its index");
     let listed = json(&world, &["list", "--json"]).await;
     assert_eq!(listed[0]["unknown_count"], 0, "{listed}");
     let verified = world.run(&["verify", "--deep"]).await;
@@ -163,7 +176,41 @@ async fn an_index_is_no_unknown_object_and_is_pruned_with_its_backup() {
     let pruned = world.run(&["prune"]).await;
 
     assert_eq!(pruned.code, Some(0), "{}", pruned.stderr);
-    let left: Vec<_> =
-        world.keys().await.into_iter().filter(|key| key.ends_with("-index.bin")).collect();
-    assert_eq!(left, Vec::<String>::new());
+    let left = indexes(&world).await;
+    assert!(left.len() == 2 && !left.iter().any(|key| old.contains(key)), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_stores_the_index_that_its_chunks_give() {
+    let Some(world) = world().await else { return };
+    let stored = indexes(&world).await;
+    assert_eq!(stored.len(), 3);
+    for key in &stored {
+        let sent = world.read(key).await.unwrap();
+        world.delete(key).await;
+        let built = world.run(&["index", "--subvolume", "data", "--build"]).await;
+        assert_eq!(built.code, Some(0), "{}", built.stderr);
+        assert!(world.read(key).await.unwrap() == sent, "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_without_its_index_is_as_good() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    fs::write(world.subvolume("data").join("file"), "content").expect("a file of the tree");
+    world.run(&["backup", "--full"]).await;
+    let before = world.s3.faults().calls(Op::PutObject);
+    world.run(&["backup", "--full"]).await;
+    let puts = world.s3.faults().calls(Op::PutObject) - before;
+    // Part index, manifest and pointer follow.
+    world.s3.faults().inject(Op::PutObject, puts - 3, Fault::AccessDenied);
+
+    let ran = world.run(&["backup", "--full"]).await;
+
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("event=index_not_built"), "{}", ran.stderr);
+    let (manifest, _) = world.newest("data").await;
+    assert!(world.read(&index_of(&manifest)).await.is_none());
+    let verified = world.run(&["verify", "--deep"]).await;
+    assert_eq!(verified.code, Some(0), "{}", verified.stderr);
 }

@@ -30,7 +30,9 @@ enum Damage {
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_to_any_object_is_named_and_leaves_nothing() {
     let Some(world) = world().await else { return };
-    let keys = world.keys().await;
+    let mut keys = world.keys().await;
+    // A restore of a subvolume reads no index.
+    keys.retain(|key| !key.ends_with("-index.bin"));
     // The neighbour of the last object is the first.
     let neighbours: Vec<_> = keys.iter().cycle().skip(1).take(keys.len()).cloned().collect();
     let target = world.fs.path().join("restored");

@@ -267,7 +267,7 @@ impl World {
         let manifests = self.keys().await.into_iter().filter(|key| {
             key.starts_with(&format!("nas/subvol/{subvolume}/"))
                 && key.contains("/manifest-")
-                && !key.ends_with("-parts.json")
+                && key.ends_with("Z.json")
         });
         for key in manifests {
             let mut manifest = self.json(&key).await;
@@ -301,6 +301,12 @@ impl Ran {
         }
         assert!(!self.stderr.contains("skipped") && !self.stderr.contains("panicked"));
     }
+}
+
+/// Returns the key of the index of a backup, from that of its manifest or of its part index.
+pub fn index_of(key: &str) -> String {
+    let stem = key.strip_suffix("-parts.json").or_else(|| key.strip_suffix(".json"));
+    format!("{}-index.bin", stem.expect("the key of a document"))
 }
 
 pub fn names_in(directory: &Path) -> Vec<String> {

@@ -7,7 +7,7 @@ use std::fs;
 
 use s3up_testkit::{Checkpoint, assert_same_tree, kill_at_each_call, noise};
 
-use crate::fixture::{CHUNK, World};
+use crate::fixture::{CHUNK, World, index_of};
 
 /// The backups that are published before the run that is killed.
 #[derive(Clone, Copy, PartialEq)]
@@ -163,7 +163,9 @@ async fn whole_chain(world: &World, name: &str) -> BTreeSet<String> {
         }
         next = manifest["parent_manifest"].as_str().map(str::to_owned);
         assert_eq!(next.is_none(), manifest["kind"] == "full", "{key}");
-        keys.extend([key, parts]);
+        let index = index_of(&key);
+        assert!(world.read(&index).await.is_some(), "{index} is missing");
+        keys.extend([key, parts, index]);
     }
     keys
 }

@@ -1,16 +1,22 @@
 //! A backup is killed (-9) at a hundred random moments. Each rerun succeeds without a manual
-//! step, uploads nothing twice that S3 had acknowledged, and leaves nothing behind.
+//! step, uploads nothing twice that S3 had acknowledged, and leaves nothing behind. The same for a
+//! prune and for a restore.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
 use s3up_devstore::Op;
-use s3up_testkit::{CLOCK, ProgramEnd, assert_same_tree, kill_when, noise, run_to_success};
+use s3up_testkit::{
+    CLOCK, ProgramEnd, assert_same_tree, delete_subvolume, kill_when, noise, run_to_success,
+};
 
-use crate::fixture::{CHUNK, World};
+use crate::fixture::{CHUNK, World, index_of, names_in};
+use crate::prunes::OFF;
 
 const ROUNDS: u64 = 100;
+/// Rounds of prunes and restores, of which each kind is killed in half.
+const OTHER_ROUNDS: u64 = 100;
 /// Number of runs that are timed before the first is killed.
 const TIMED: u64 = 3;
 
@@ -60,6 +66,59 @@ async fn killed_at_a_hundred_random_moments_a_rerun_always_succeeds() {
     assert!(killed > ROUNDS / 4, "seed {seed}: {killed} were killed, {resumed} resumed");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prune_and_a_restore_that_were_killed_at_a_random_moment_are_completed_when_run_again() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    let seed = seed();
+    let mut random = Random(seed);
+    let (mut longest, mut killed) = ([Duration::ZERO; 2], [0; 2]);
+    for round in 0..TIMED + OTHER_ROUNDS {
+        change(&world, round);
+        // A full, and the incremental after which the earlier generation may go.
+        let is_prune = !round.is_multiple_of(2);
+        let how = if is_prune { "--once" } else { "--full" };
+        run_to_success(world.command(&["backup", how, "--set", OFF]).into_std()).await;
+        let target = world.fs.path().join("restored");
+        let text = target.to_str().expect("a target in UTF-8");
+        let restore = ["restore", "--subvolume", "data", "--target", text, "--no-keep-parent"];
+        let command = || match is_prune {
+            true => world.command(&["prune"]).into_std(),
+            false => world.command(&restore).into_std(),
+        };
+        let kind = usize::from(is_prune);
+
+        if round < TIMED + 1 {
+            let began = CLOCK.start();
+            run_to_success(command()).await;
+            longest[kind] = longest[kind].max(began.elapsed());
+        } else {
+            let moment = tokio::time::sleep(longest[kind].mul_f64(random.fraction()));
+            if let ProgramEnd::Killed = kill_when(command(), moment).await {
+                killed[kind] += 1;
+            }
+            assert_pointer_is_whole(&world, seed, round).await;
+            // A restore that was killed at its very end has nothing left to do.
+            let staging = world.fs.path().join(".restored.btrfs-to-s3-restore");
+            if is_prune || staging.exists() || !target.exists() {
+                run_to_success(command()).await;
+            }
+        }
+
+        if is_prune {
+            assert_nothing_is_left(&world, seed, round).await;
+        } else {
+            assert_same_tree(&world.subvolume("data"), &target);
+            delete_subvolume(&target);
+            let names = names_in(world.fs.path());
+            assert_eq!(names, ["data", "snapshots"], "seed {seed}, round {round}");
+        }
+    }
+    assert_eq!(world.run(&["verify", "--deep"]).await.code, Some(0), "{seed}");
+    // Most moments are within a run; fewer if the machine was busy during the timing.
+    let enough = OTHER_ROUNDS / 8;
+    assert!(killed.iter().all(|killed| *killed > enough), "seed {seed}: {killed:?} were killed");
+}
+
 /// Every fourth run is a full, so that the incremental after it prunes.
 fn command(world: &World, round: u64) -> std::process::Command {
     let how = if round.is_multiple_of(4) { "--full" } else { "--once" };
@@ -104,7 +163,7 @@ async fn assert_nothing_is_left(world: &World, seed: u64, round: u64) {
 }
 
 fn is_manifest(key: &str) -> bool {
-    key.contains("/manifest-") && !key.ends_with("-parts.json")
+    key.contains("/manifest-") && key.ends_with("Z.json")
 }
 
 /// Returns the objects of a backup, with the lengths of its chunks.
@@ -112,7 +171,9 @@ fn named(manifest: &serde_json::Value) -> Vec<(String, Option<u64>)> {
     let text = |value: &serde_json::Value| value.as_str().expect("a key").to_owned();
     let chunks = manifest["chunks"].as_array().expect("chunks").iter();
     let chunks = chunks.map(|chunk| (text(&chunk["key"]), chunk["size"].as_u64()));
-    chunks.chain([(text(&manifest["parts"]["key"]), None)]).collect()
+    let parts = text(&manifest["parts"]["key"]);
+    let index = index_of(&parts);
+    chunks.chain([(parts, None), (index, None)]).collect()
 }
 
 /// Returns the number of acknowledged parts in the journals.

@@ -99,6 +99,6 @@ async fn a_broken_backup_is_listed_with_its_reason() {
     assert_eq!(all[0]["pointer"], "broken");
     assert_eq!(all[0]["broken"][0]["state"], "broken");
     assert!(all[0]["broken"][0]["error"].as_str().unwrap().contains("is missing"), "{all}");
-    // The chunk of the full, and its part index.
-    assert_eq!(all[0]["unknown_count"], 2);
+    // The chunk of the full, its part index and its index.
+    assert_eq!(all[0]["unknown_count"], 3);
 }

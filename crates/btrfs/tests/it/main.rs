@@ -39,6 +39,8 @@ mod prunes;
 mod quick_start;
 mod readme;
 mod received_source;
+mod restore_files;
+mod restore_files_random;
 mod restore_page;
 mod restore_resume;
 mod restores;

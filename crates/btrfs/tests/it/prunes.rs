@@ -11,7 +11,7 @@ use s3up_testkit::{
 };
 use serde_json::Value;
 
-use crate::fixture::{CHUNK, PART, RETRY_FOR, Ran, World};
+use crate::fixture::{CHUNK, PART, RETRY_FOR, Ran, World, index_of};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 pub const OFF: &str = "retention.prune=off";
@@ -48,7 +48,9 @@ async fn published(world: &World) -> BTreeSet<String> {
 fn named(manifest: &Value) -> Vec<String> {
     let chunks = manifest["chunks"].as_array().expect("chunks").iter();
     let keys = chunks.map(|chunk| &chunk["key"]).chain([&manifest["parts"]["key"]]);
-    keys.map(|key| key.as_str().expect("a key").to_owned()).collect()
+    let keys = keys.map(|key| key.as_str().expect("a key").to_owned());
+    let index = index_of(manifest["parts"]["key"].as_str().expect("a key"));
+    keys.chain([index]).collect()
 }
 
 async fn keys(world: &World) -> BTreeSet<String> {
@@ -77,7 +79,7 @@ async fn an_old_generation_is_deleted_once_the_new_one_has_an_incremental() {
     );
     assert_eq!(generations[0]["reason"], "the newer full has no published incremental yet");
     assert!(
-        incremental.stderr.contains("event=pruned subvolume=data backups=2 objects=6"),
+        incremental.stderr.contains("event=pruned subvolume=data backups=2 objects=8"),
         "{}",
         incremental.stderr
     );
@@ -106,7 +108,7 @@ async fn a_dry_run_prints_the_plan_and_deletes_nothing() {
     }
     assert_eq!(
         (&plan[0]["objects"], &plan[0]["generations"][0]["is_deleted"]),
-        (&7.into(), &true.into())
+        (&9.into(), &true.into())
     );
     assert!(plan[0]["manifests"][0].as_str().unwrap().contains("/incremental/"), "{plan}");
     let waits = &aged[0]["generations"][0];
@@ -178,12 +180,12 @@ async fn a_prune_killed_at_any_call_leaves_whole_backups_and_the_next_one_finish
     )
     .await;
 
-    // Two manifests, two part indexes and chunks of two backups: six deletes.
+    // Two manifests, two part indexes, two indexes and chunks of two backups: eight deletes.
     assert!(killed >= 15, "{killed}");
 }
 
 fn is_manifest(key: &str) -> bool {
-    key.contains("/manifest-") && !key.ends_with("-parts.json")
+    key.contains("/manifest-") && key.ends_with("Z.json")
 }
 
 #[tokio::test(flavor = "multi_thread")]

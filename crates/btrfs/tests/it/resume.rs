@@ -18,7 +18,7 @@ use s3up_testkit::{
 use serde_json::Value;
 use tokio::process::Child;
 
-use crate::fixture::{CHUNK, PART, RETRY_FOR, Ran, World};
+use crate::fixture::{CHUNK, PART, RETRY_FOR, Ran, World, index_of};
 
 /// Length of the test file in parts; the stream is a little longer.
 const PARTS: u64 = 40;
@@ -102,7 +102,7 @@ async fn named(world: &World) -> Vec<String> {
         let texts = chunks.iter().map(|chunk| &chunk["key"]).chain([&manifest["parts"]["key"]]);
         keys.extend(texts.map(|text| text.as_str().expect("a key").to_owned()));
         next = manifest["parent_manifest"].as_str().map(str::to_owned);
-        keys.push(key);
+        keys.extend([index_of(&key), key]);
     }
     keys.sort();
     keys

@@ -81,7 +81,8 @@ async fn the_objects_of_a_backup_have_the_documented_format() {
     let pointer = world.json("nas/subvol/data/current.json").await;
     assert_eq!(pointer["manifest_key"], key);
     assert_eq!(pointer["created_at"], inc["created_at"]);
-    assert_eq!(world.keys().await.len(), 1 + 2 + 2 + 2 + 1);
+    // The pointer; of each backup a manifest, a part index and an index; the chunks.
+    assert_eq!(world.keys().await.len(), 1 + 2 * 3 + 2 + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,9 +83,9 @@ async fn a_bad_stream_of_a_send_that_exits_with_0_is_sent_again() {
         let restored = world.restore("data", &target).await;
         assert_eq!(restored.code, Some(0), "{}", restored.stderr);
         assert_same_tree(&world.subvolume("data"), &target);
-        // Three chunks, two documents and the pointer: nothing else is left of the first
+        // Three chunks, index, two documents and the pointer: nothing else is left of the first
         // attempt, and the three parts of its whole chunk were not uploaded twice.
-        assert_eq!(world.keys().await.len(), 6, "{fault:?}");
+        assert_eq!(world.keys().await.len(), 7, "{fault:?}");
         assert_eq!(world.s3.faults().calls(Op::UploadPart), 6, "{fault:?}");
         assert_eq!(world.s3.uploads("backups"), Vec::<String>::new());
     }
@@ -137,7 +137,7 @@ async fn a_send_that_hangs_is_ended_when_the_run_is_stopped() {
         assert!(wait_until(RETRY_FOR, || stand_in.unfired().is_empty()));
         let are_whole = || {
             let keys = world.s3.objects("backups").into_keys();
-            keys.filter(|key| key.ends_with(".bin")).count() == chunks
+            keys.filter(|key| key.contains("/chunk-")).count() == chunks
         };
         assert!(wait_until(RETRY_FOR, are_whole));
 
@@ -153,7 +153,7 @@ async fn a_send_that_hangs_is_ended_when_the_run_is_stopped() {
         world.path = None;
         world.backup().await;
         // After a resumed backup, an incremental follows.
-        assert_eq!(world.keys().await.len(), 6 + 3 * chunks);
+        assert_eq!(world.keys().await.len(), 7 + 4 * chunks);
         assert_eq!(world.records(), world.snapshots());
     }
 }
@@ -164,8 +164,8 @@ async fn a_refusing_bucket_is_reported_as_the_cause_and_ends_the_send() {
         (Op::CreateMultipartUpload, 1),
         (Op::UploadPart, 1),
         (Op::CompleteMultipartUpload, 1),
-        // The first four probe the conditional writes.
-        (Op::PutObject, 5),
+        // The first four probe the conditional writes, and the fifth writes the index.
+        (Op::PutObject, 6),
     ] {
         let Some((mut world, _)) = world(BtrfsFault::FailsAtTheEnd).await else { return };
         world.path = None;
@@ -188,7 +188,7 @@ async fn a_refusing_bucket_is_reported_as_the_cause_and_ends_the_send() {
         let again = world.backup().await;
         assert_eq!(again.stderr.contains("event=backup_resumed"), is_kept, "{}", again.stderr);
         // After a resumed backup, an incremental follows.
-        assert_eq!(world.keys().await.len(), if is_kept { 9 } else { 6 }, "{op:?}");
+        assert_eq!(world.keys().await.len(), if is_kept { 11 } else { 7 }, "{op:?}");
         assert_eq!(world.s3.uploads("backups"), Vec::<String>::new());
         assert_eq!(world.records(), world.snapshots());
     }

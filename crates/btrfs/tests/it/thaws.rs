@@ -33,7 +33,7 @@ pub async fn archived(class: &str) -> Option<World> {
 }
 
 async fn chunks(world: &World) -> Vec<Key> {
-    let keys = world.keys().await.into_iter().filter(|key| key.ends_with(".bin"));
+    let keys = world.keys().await.into_iter().filter(|key| key.contains("/chunk-"));
     keys.map(|key| Key::parse(&key).expect("a key")).collect()
 }
 

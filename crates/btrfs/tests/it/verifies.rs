@@ -74,11 +74,16 @@ async fn damage_to_any_object_is_named() {
                 None => world.delete(&key).await,
                 Some(bad) => world.write(&key, bad).await,
             }
-            // S3 reports nothing about a part index that its manifest could confirm.
-            let deep = key.ends_with("-parts.json") && bad.is_some();
+            // S3 reports nothing about a part index, or an index, that its manifest could confirm.
+            let is_index = key.ends_with("-index.bin");
+            let deep = (key.ends_with("-parts.json") || is_index) && bad.is_some();
 
             let ran = world.run(if deep { &["verify", "--deep"] } else { &["verify"] }).await;
 
+            if is_index && bad.is_none() {
+                assert_eq!(ran.code, Some(0), "a backup is as good without: {}", ran.stderr);
+                continue;
+            }
             let is_flipped = bad == Some(&flipped[..]);
             // A flipped byte of a manifest or a pointer may be insignificant.
             if !is_flipped || key.contains("/chunk-") || deep {

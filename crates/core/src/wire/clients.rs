@@ -59,8 +59,8 @@ pub struct ClientList {
     pub clients: Vec<ClientStatus>,
 }
 
-/// The knowledge of the gateway about one client. All times are RFC 3339 in UTC, by the clock of the gateway
-/// except for `last_scan_at`.
+/// The knowledge of the gateway about one client. All times are RFC 3339 in UTC. They are by the clock of the
+/// gateway, except for those of an agent that sends no ages, and for those of `subvolumes`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ClientStatus {
@@ -75,15 +75,18 @@ pub struct ClientStatus {
     pub last_seen_at: Option<String>,
     #[serde(default)]
     pub last_heartbeat_at: Option<String>,
-    /// End of the last complete scan, by the clock of the client.
+    /// End of the last complete scan.
     #[serde(default)]
     pub last_scan_at: Option<String>,
     /// End of the last upload that stored a file.
     #[serde(default)]
     pub last_stored_at: Option<String>,
-    /// Day of the newest report, `2026-01-31`.
+    /// Day of the newest report by the clock of the client, `2026-01-31`.
     #[serde(default)]
     pub last_report_day: Option<String>,
+    /// Time at which that report arrived.
+    #[serde(default)]
+    pub last_report_at: Option<String>,
     /// Age of the oldest pending file when the last heartbeat was sent.
     #[serde(default)]
     pub oldest_pending_seconds: Option<u64>,
@@ -94,7 +97,7 @@ pub struct ClientStatus {
     pub watcher: Option<Watcher>,
     #[serde(default)]
     pub agent: Option<AgentFacts>,
-    /// The last drill on the host; its times are by the clock of the client.
+    /// The last drill on the host, with the ages that its times have now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_drill: Option<Drill>,
     /// Time of the newest backup report of btrfs-to-s3 on the host.

@@ -2,6 +2,9 @@
 //!
 //! Both carry `version: 1`. Unknown fields are ignored, so a newer agent may add some. Another
 //! version is refused. Texts and lists have limits, because the gateway stores them.
+//!
+//! The clock of a host may be wrong. So the host also sends how old things are, and the gateway judges by
+//! these ages alone: it subtracts them from the time at which a heartbeat arrived.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +33,12 @@ pub struct Heartbeat {
     /// End of the last complete scan of all watches: RFC 3339, UTC.
     #[serde(default)]
     pub last_scan_at: Option<String>,
+    /// Time since the end of that scan, as the host measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_scan_age_seconds: Option<u64>,
+    /// Time since the start of the agent, as the host measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_seconds: Option<u64>,
     pub watcher: Watcher,
     /// The first watch that could not be scanned, and why; absent if there is none. The files of such
     /// a watch are in no total.
@@ -101,17 +110,23 @@ pub struct Watcher {
 }
 
 /// The last drill of a host: files that were restored and compared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Drill {
     /// RFC 3339, UTC.
     pub at: String,
+    /// Time since then, as the host measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<u64>,
     pub files: u64,
     pub bytes: u64,
     pub failed: u64,
     /// Time of the last drill in which no file failed.
     #[serde(default)]
     pub last_good_at: Option<String>,
+    /// Time since then, as the host measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_good_age_seconds: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -239,6 +254,8 @@ mod tests {
             files,
             oldest_pending_seconds,
             last_scan_at,
+            last_scan_age_seconds: None,
+            running_seconds: None,
             watcher,
             watch_error: None,
             last_drill: None,

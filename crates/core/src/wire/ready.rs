@@ -18,6 +18,10 @@ pub struct Readiness {
     /// Number of configurations that were refused since the start of the gateway.
     #[serde(default)]
     pub configs_refused: u64,
+    /// `failing` while the disk takes no temporary files. Only a form whose path comes after its file
+    /// needs one, so the gateway is ready all the same.
+    #[serde(default)]
+    pub temporary_files: Part,
 }
 
 /// The state of one thing that the gateway depends on.

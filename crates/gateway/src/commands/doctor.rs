@@ -8,20 +8,19 @@ use std::time::{Duration, SystemTime};
 use s3up_cli::{Exit, FindingLine, LogArgs, finding_table};
 use s3up_core::Severity;
 use s3up_core::{KeyPrefix, error_chain};
-use s3up_store::{AbortRule, ProbeUpload, Store, UploadError, findings};
+use s3up_store::{ProbeUpload, Store, UploadError, findings};
 
 use super::{check_config, show};
 use crate::clock::CLOCK;
 use crate::config::{Config, ConfigFiles};
 use crate::database::Database;
+use crate::posture::{abort_rule, expiry, finding};
 use crate::tls::{self, TlsFiles};
 
 /// Time for which a failing request is retried.
 const RETRY_FOR: Duration = Duration::from_secs(10);
 /// Rest of the validity of a certificate below which it should be renewed: certbot renews at 30 days.
 const CERTIFICATE_REST_MIN: Duration = Duration::from_secs(14 * 86_400);
-/// Days after which a lifecycle rule may abort an upload. The longest upload, of 5 TiB, takes some days.
-const ABORT_DAYS_MIN: u32 = 2;
 
 /// Prints what was found. Fails if a guarantee is lost.
 #[tokio::main]
@@ -70,24 +69,9 @@ async fn examine(config: Config, file: &Path) -> (Vec<FindingLine>, Option<Uploa
     lines.push(s3(None));
     lines.extend(findings(&capabilities).iter().map(check_config::line));
     lines.push(abort_rule(store.abort_rule(&config.prefix, RETRY_FOR).await));
+    lines.push(expiry(&store.expiry_rules(RETRY_FOR).await, &config.prefix));
     lines.push(uploads(&store, &config.prefix).await);
     (lines, failed)
-}
-
-fn finding(
-    severity: Severity,
-    subject: &'static str,
-    found: impl Into<String>,
-    means: impl Into<String>,
-    fix: Option<&'static str>,
-) -> FindingLine {
-    FindingLine {
-        capability: subject.to_owned(),
-        severity,
-        found: found.into(),
-        means: means.into(),
-        fix,
-    }
 }
 
 fn configuration(is_open: bool) -> FindingLine {
@@ -208,40 +192,6 @@ fn s3(failed: Option<String>) -> FindingLine {
     }
 }
 
-fn abort_rule(rule: AbortRule) -> FindingLine {
-    let subject = "rule for abandoned uploads";
-    match rule {
-        AbortRule::AfterDays(days) if days < ABORT_DAYS_MIN => finding(
-            Severity::Warning,
-            subject,
-            format!("aborts uploads after {days} day"),
-            "an upload that takes longer is lost",
-            Some("set DaysAfterInitiation of AbortIncompleteMultipartUpload to 7"),
-        ),
-        AbortRule::AfterDays(days) => finding(
-            Severity::Ok,
-            subject,
-            format!("aborts uploads after {days} days"),
-            "S3 aborts the uploads that a crash leaves behind",
-            None,
-        ),
-        AbortRule::Missing => finding(
-            Severity::Warning,
-            subject,
-            "none covers the prefix",
-            "the parts that a crash leaves behind cost storage until a gateway starts",
-            Some("give the bucket a lifecycle rule AbortIncompleteMultipartUpload of 7 days"),
-        ),
-        AbortRule::Unknown { reason } => finding(
-            Severity::Note,
-            subject,
-            format!("not known: {reason}"),
-            "the server did not say whether it aborts abandoned uploads",
-            None,
-        ),
-    }
-}
-
 /// Finds out whether the credentials may list multipart uploads, without which nothing is swept.
 async fn uploads(store: &Store, prefix: &KeyPrefix) -> FindingLine {
     let subject = "abandoned uploads";
@@ -296,21 +246,5 @@ mod tests {
 
         assert_eq!(jiff::Timestamp::try_from(found).unwrap().to_string(), "2030-01-02T00:00:00Z");
         assert_eq!(tls::not_after(b"no certificate"), None);
-    }
-
-    #[test]
-    fn a_rule_that_aborts_too_early_is_a_warning() {
-        #[rustfmt::skip]
-        let cases = [
-            (AbortRule::AfterDays(7),                                Severity::Ok),
-            (AbortRule::AfterDays(1),                                Severity::Warning),
-            (AbortRule::Missing,                                     Severity::Warning),
-            (AbortRule::Unknown { reason: "access denied".into() },  Severity::Note),
-        ];
-        for (rule, want) in cases {
-            let finding = abort_rule(rule);
-            assert_eq!(finding.severity, want, "{finding:?}");
-            assert_eq!(finding.fix.is_some(), want >= Severity::Warning, "{finding:?}");
-        }
     }
 }

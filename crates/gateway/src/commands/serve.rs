@@ -9,10 +9,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit_code::start_error;
 use crate::config::{Config, ConfigFiles};
+use crate::dashboard;
 use crate::fleet;
 use crate::gateway::Gateway;
 use crate::reload::Reloader;
 use crate::renewal;
+use crate::s3_outage;
 use crate::server::{SHUTDOWN_GRACE, ServeOptions, serve};
 
 /// Open files that are no connections: the database, temporary files of forms, certificates.
@@ -49,8 +51,10 @@ pub(super) async fn run(files: ConfigFiles, log: LogArgs) -> anyhow::Result<Exit
         signals.wait().await;
         s3up_cli::notify(ServiceState::Stopping);
     };
+    gateway.spawn(s3_outage::watch(gateway.clone()));
     gateway.sweep_in_background();
     fleet::run_in_background(&gateway);
+    dashboard::run_in_background(&gateway);
     let options = ServeOptions { listener, tls, connections_max, grace: SHUTDOWN_GRACE };
     serve(options, gateway, shutdown).await?;
     tracing::info!(event = "stopped");

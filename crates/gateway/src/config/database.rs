@@ -1,6 +1,7 @@
 //! The sections `database` and `activity`.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use s3up_cli::config::{ConfigError, Source};
 
@@ -9,6 +10,8 @@ use crate::database::{DatabaseSettings, Location};
 
 /// Default of `database.path`.
 pub const PATH: &str = "/var/lib/s3up-server/gateway.db";
+/// Added to the name of the database, for the file with the frozen clients.
+const FREEZES_SUFFIX: &str = ".freezes";
 const KEEP_DAYS: u32 = 400;
 /// A hundred years; a larger number is a mistake.
 const KEEP_DAYS_MAX: u32 = 36_525;
@@ -20,7 +23,29 @@ pub(super) fn settings(raw: &Raw, source: &Source) -> Result<DatabaseSettings, C
         let what = format!("expected 1 to {KEEP_DAYS_MAX}, found {keep_days}");
         return Err(source.invalid("activity.keep_days", what));
     }
-    Ok(DatabaseSettings { location: location(raw, source)?, keep_days })
+    let location = location(raw, source)?;
+    let freezes_file = match &location {
+        Location::Sqlite(path) => Some(beside(path)),
+        Location::Postgres(_) => None,
+    };
+    Ok(DatabaseSettings { location, keep_days, freezes_file })
+}
+
+fn beside(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(FREEZES_SUFFIX);
+    name.into()
+}
+
+impl DatabaseSettings {
+    /// Adds what needs a directory for the state of the gateway, as systemd names it.
+    pub(super) fn with_state_dir(mut self, dirs: Option<OsString>) -> DatabaseSettings {
+        let first = dirs.as_deref().and_then(|dirs| std::env::split_paths(dirs).next());
+        let dir = first.filter(|dir| dir.is_absolute());
+        self.freezes_file =
+            self.freezes_file.or_else(|| Some(dir?.join(FREEZES_SUFFIX.trim_start_matches('.'))));
+        self
+    }
 }
 
 fn location(raw: &Raw, source: &Source) -> Result<Location, ConfigError> {

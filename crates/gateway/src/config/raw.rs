@@ -21,6 +21,8 @@ pub struct Raw {
     #[serde(default)]
     pub alerts: Alerts,
     #[serde(default)]
+    pub dashboard: Dashboard,
+    #[serde(default)]
     pub database: Database,
     #[serde(default)]
     pub activity: Activity,
@@ -138,6 +140,12 @@ pub struct Fleet {
     pub drill_after: Option<String>,
     pub changed_percent: Option<u64>,
     pub changed_files_min: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Dashboard {
+    #[serde(default)]
+    pub downloads: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -19,6 +19,7 @@ impl Config {
             clients: self.clients,
             admin_keys: self.admin_keys,
             alerts: self.alerts,
+            dashboard_downloads: self.dashboard_downloads,
             part_bytes: self.part_bytes,
             parts_max: self.parts_max,
             require_versioning: self.require_versioning,

@@ -49,6 +49,25 @@ fn a_minimal_file_gets_the_defaults() {
 }
 
 #[test]
+fn freezes_are_remembered_beside_the_database_or_in_the_directory_of_the_service() {
+    let postgres = GOOD.replace("s3:", "database: { url: \"postgresql://h/d\" }\ns3:");
+    let beside = Some("/var/lib/s3up-server/gateway.db.freezes");
+    #[rustfmt::skip]
+    let cases = [
+        (GOOD,         None,                  beside),
+        (GOOD,         Some("/state"),        beside),
+        (&*postgres,   None,                  None),
+        (&*postgres,   Some("/state"),        Some("/state/freezes")),
+        (&*postgres,   Some("/state:/other"), Some("/state/freezes")),
+        (&*postgres,   Some(""),              None),
+    ];
+    for (text, state_dirs, want) in cases {
+        let database = parse(text).unwrap().database.with_state_dir(state_dirs.map(Into::into));
+        assert_eq!(database.freezes_file.as_deref(), want.map(Path::new), "{text} {state_dirs:?}");
+    }
+}
+
+#[test]
 fn the_table_of_keys_has_the_defaults_of_the_code() {
     let printed = crate::commands::effective_yaml(&parse(GOOD).unwrap());
     let loaded: LoadedConfig<serde_json::Value> =

@@ -7,7 +7,7 @@ use s3up_core::wire::ClientReport;
 
 use super::changes::Changes;
 use super::client_facts::ClientFacts;
-use super::freezes::{self, Freeze};
+use super::freezes::{self, Freeze, Remembered};
 use super::incidents::{IncidentRow, ReportedClient};
 use super::record::{BackupReportRecord, Record};
 use super::{Database, DatabaseError, Location, alerts, changes, incidents, read_fleet};
@@ -53,8 +53,12 @@ impl Database {
 
     /// Reads the freezes of all clients.
     pub(crate) async fn read_freezes(&self) -> Result<(), DatabaseError> {
-        self.0.freezes.replace(freezes::all(&self.0.readers).await?);
-        Ok(())
+        self.0.freezes.read(&self.0.readers).await
+    }
+
+    /// Puts the freezes into force that this gateway knew when its database last answered.
+    pub(crate) async fn remember_freezes(&self) -> Remembered {
+        self.0.freezes.remember().await
     }
 
     /// Returns the changes of the files of each client within about the last hour.
@@ -75,6 +79,15 @@ impl Database {
         reason: &str,
     ) -> Result<bool, DatabaseError> {
         incidents::begin(&self.0.readers, topic, subject, reason, self.now()).await
+    }
+
+    /// Notes that an incident is not over.
+    pub(crate) async fn incident_seen(
+        &self,
+        topic: Topic,
+        subject: &str,
+    ) -> Result<(), DatabaseError> {
+        incidents::seen(&self.0.readers, topic, subject, self.now()).await
     }
 
     /// Ends an incident, with its alert. Returns false if another gateway did.

@@ -2,55 +2,126 @@
 //!
 //! The database has them, so that all gateways and the next start agree. Each gateway keeps a copy, because
 //! every upload asks: the copy is at most some seconds old, and stays in force while the database does not
-//! answer.
+//! answer, also over a restart ([`FreezesFile`]).
 
-use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::FutureExt;
-use s3up_core::ClientName;
+use s3up_core::{ClientName, error_chain};
 use sqlx::{AnyPool, Row as _};
+use tokio::sync::Mutex;
 
 use super::connect::{READ_WAIT_MAX, WRITE_WAIT_MAX, in_time};
 use super::error::DatabaseError;
-use crate::clock::{Millis, time_text};
+use super::freezes_file::FreezesFile;
+pub(crate) use super::frozen_clients::Freeze;
+use super::frozen_clients::FrozenClients;
 
-/// The freeze of one client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Freeze {
-    pub since: Millis,
-    /// The words of the operator; empty if there are none.
-    pub reason: String,
+/// The copy of this gateway.
+#[derive(Debug)]
+pub(super) struct Freezes {
+    known: RwLock<Arc<FrozenClients>>,
+    file: Option<FreezesFile>,
+    /// Held by the only read at a time.
+    saved: Mutex<Saved>,
 }
 
-impl Freeze {
-    /// Returns one clause that says so.
-    pub(crate) fn sentence(&self) -> String {
-        let since = time_text(self.since);
-        match self.reason.as_str() {
-            "" => format!("uploads are frozen since {since}"),
-            reason => format!("uploads are frozen since {since}: {reason}"),
+/// The file of the last read.
+#[derive(Debug, Default)]
+struct Saved {
+    frozen: Option<Arc<FrozenClients>>,
+    is_failing: bool,
+}
+
+/// The source of the freezes at a start without the database.
+#[derive(Debug)]
+pub(crate) enum Remembered {
+    /// This number of clients was frozen when the database last answered.
+    Clients(usize),
+    /// There is no file, or none is configured.
+    Nothing,
+    Unreadable {
+        path: PathBuf,
+        error: io::Error,
+    },
+}
+
+impl Freezes {
+    pub(super) fn new(file: Option<PathBuf>) -> Freezes {
+        let (known, saved) = (RwLock::default(), Mutex::default());
+        Freezes { known, file: file.map(FreezesFile::new), saved }
+    }
+
+    pub(super) fn get(&self, client: &ClientName) -> Option<Freeze> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(client).cloned()
+    }
+
+    /// Reads the freezes from the database. There is one read at a time, so that no earlier one replaces the
+    /// result of a later one.
+    pub(super) async fn read(&self, pool: &AnyPool) -> Result<(), DatabaseError> {
+        let mut saved = self.saved.lock().await;
+        let frozen = Arc::new(all(pool).await?);
+        self.replace(frozen.clone());
+        if let Some(file) = &self.file
+            && saved.frozen.as_ref() != Some(&frozen)
+        {
+            saved.save(file.clone(), frozen).await;
+        }
+        Ok(())
+    }
+
+    /// Puts the freezes into force that the file remembers.
+    pub(super) async fn remember(&self) -> Remembered {
+        let Some(file) = self.file.clone() else { return Remembered::Nothing };
+        let path = file.path().to_owned();
+        match in_background(move || file.load()).await {
+            Ok(Some(frozen)) => {
+                let count = frozen.len();
+                self.replace(Arc::new(frozen));
+                Remembered::Clients(count)
+            }
+            Ok(None) => Remembered::Nothing,
+            Err(error) => Remembered::Unreadable { path, error },
+        }
+    }
+
+    fn replace(&self, frozen: Arc<FrozenClients>) {
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = frozen;
+    }
+}
+
+impl Saved {
+    /// Saves freezes; what fails is tried again at the next read.
+    async fn save(&mut self, file: FreezesFile, frozen: Arc<FrozenClients>) {
+        let (path, written) = (file.path().to_owned(), frozen.clone());
+        let saved = in_background(move || file.save(&written)).await;
+        if let Err(err) = &saved
+            && !self.is_failing
+        {
+            tracing::warn!(
+                event = "freezes_not_saved",
+                path = %path.display(),
+                error = error_chain(err),
+                "cannot write the file with the frozen clients, which counts if the gateway starts without \
+                 its database"
+            );
+        }
+        self.is_failing = saved.is_err();
+        if saved.is_ok() {
+            self.frozen = Some(frozen);
         }
     }
 }
 
-pub(super) type FrozenClients = BTreeMap<ClientName, Freeze>;
-
-/// The copy of this gateway. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Freezes(Arc<RwLock<Arc<FrozenClients>>>);
-
-impl Freezes {
-    pub(super) fn get(&self, client: &ClientName) -> Option<Freeze> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(client).cloned()
-    }
-
-    pub(super) fn replace(&self, frozen: FrozenClients) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(frozen);
-    }
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|err| Err(io::Error::other(err)))
 }
 
-pub(super) async fn all(pool: &AnyPool) -> Result<FrozenClients, DatabaseError> {
+async fn all(pool: &AnyPool) -> Result<FrozenClients, DatabaseError> {
     let query = sqlx::query("SELECT client, since, reason FROM freezes");
     let rows = in_time(READ_WAIT_MAX, query.fetch_all(pool).boxed(), DatabaseError::Read).await?;
     let mut frozen = FrozenClients::new();

@@ -12,8 +12,16 @@ use super::error::DatabaseError;
 use crate::alert::{Topic, incident_id};
 use crate::clock::Millis;
 
-/// An incident of the database: its topic and subject, its begin and its reason.
-pub(crate) type IncidentRow = ((Topic, String), (Millis, String));
+/// An incident that is not over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IncidentRow {
+    pub topic: Topic,
+    pub subject: String,
+    pub since: Millis,
+    /// Time at which a gateway last saw it.
+    pub seen_at: Millis,
+    pub reason: String,
+}
 
 /// A client as a daily report showed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +34,7 @@ pub(crate) struct ReportedClient {
 
 /// Returns the incidents that are not over. One of a newer gateway is left to that.
 pub(super) async fn open(pool: &AnyPool) -> Result<Vec<IncidentRow>, DatabaseError> {
-    let query = sqlx::query("SELECT topic, subject, since, reason FROM incidents");
+    let query = sqlx::query("SELECT topic, subject, since, seen_at, reason FROM incidents");
     let rows = in_time(WRITE_WAIT_MAX, query.fetch_all(pool).boxed(), DatabaseError::Read).await?;
     let mut open = Vec::new();
     for row in &rows {
@@ -34,8 +42,9 @@ pub(super) async fn open(pool: &AnyPool) -> Result<Vec<IncidentRow>, DatabaseErr
         let Some(topic) = Topic::parse(&topic) else { continue };
         let subject = row.try_get("subject").map_err(DatabaseError::Read)?;
         let since = row.try_get("since").map_err(DatabaseError::Read)?;
+        let seen_at = row.try_get("seen_at").map_err(DatabaseError::Read)?;
         let reason = row.try_get("reason").map_err(DatabaseError::Read)?;
-        open.push(((topic, subject), (since, reason)));
+        open.push(IncidentRow { topic, subject, since, seen_at, reason });
     }
     Ok(open)
 }
@@ -51,8 +60,8 @@ pub(super) async fn begin(
     let begin = async {
         let mut transaction = pool.begin().await?;
         let query = sqlx::query(
-            "INSERT INTO incidents (topic, subject, since, reason) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (topic, subject) DO NOTHING",
+            "INSERT INTO incidents (topic, subject, since, seen_at, reason) \
+             VALUES ($1, $2, $3, $3, $4) ON CONFLICT (topic, subject) DO NOTHING",
         );
         let query = query.bind(topic.as_str()).bind(subject.to_owned()).bind(now);
         let begun = query.bind(reason.to_owned()).execute(&mut *transaction).await?;
@@ -64,6 +73,18 @@ pub(super) async fn begin(
         transaction.commit().await.map(|()| true)
     };
     in_time(WRITE_WAIT_MAX, begin.boxed(), DatabaseError::Write).await
+}
+
+/// Notes that an incident is not over.
+pub(super) async fn seen(
+    pool: &AnyPool,
+    topic: Topic,
+    subject: &str,
+    now: Millis,
+) -> Result<(), DatabaseError> {
+    let query = sqlx::query("UPDATE incidents SET seen_at = $3 WHERE topic = $1 AND subject = $2");
+    let query = query.bind(topic.as_str()).bind(subject.to_owned()).bind(now);
+    in_time(WRITE_WAIT_MAX, query.execute(pool).boxed(), DatabaseError::Write).await.map(drop)
 }
 
 /// Ends an incident. Returns false if another gateway did.

@@ -29,7 +29,9 @@ pub(super) async fn client_facts(pool: &AnyPool) -> Result<Vec<ClientFacts>, Dat
                 totals.files, totals.bytes, totals.last_stored_at, \
                 client_states.state, client_states.since, \
                 freezes.since AS frozen_at, freezes.reason AS frozen_reason, \
-                (SELECT max(day) FROM reports WHERE reports.client = clients.client) AS report_day \
+                (SELECT max(day) FROM reports WHERE reports.client = clients.client) AS report_day, \
+                (SELECT received_at FROM reports WHERE reports.client = clients.client \
+                 ORDER BY day DESC LIMIT 1) AS report_at \
          FROM clients \
          LEFT JOIN heartbeats ON heartbeats.client = clients.client \
          LEFT JOIN backup_reports ON backup_reports.client = clients.client \
@@ -70,6 +72,7 @@ fn facts(row: &AnyRow) -> sqlx::Result<Option<ClientFacts>> {
         heartbeat,
         backup_report: backup_reports::of_row(row)?,
         last_report_day: row.try_get("report_day")?,
+        last_report_at: row.try_get("report_at")?,
         last_stored_at: row.try_get("last_stored_at")?,
         stored: Total { files: count("files")?, bytes: count("bytes")? },
         recorded,

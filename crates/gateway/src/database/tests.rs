@@ -70,7 +70,7 @@ async fn start(location: Location, name: &str) -> Result<Database, DatabaseError
 }
 
 async fn start_at(location: Location, name: &str, clock: Clock) -> Result<Database, DatabaseError> {
-    let settings = DatabaseSettings { location, keep_days: KEEP_DAYS };
+    let settings = DatabaseSettings { location, keep_days: KEEP_DAYS, freezes_file: None };
     Database::start(settings, name.to_owned(), clock).await
 }
 

@@ -154,7 +154,8 @@ mod tests {
             facts("b", NOON - 30 * HOUR, 1, 5),
             facts("new", NOON, 0, 0),
         ];
-        let incident = |reason: &str| OpenIncident { since: NOON, reason: reason.to_owned() };
+        let incident =
+            |reason: &str| OpenIncident { since: NOON, seen_at: NOON, reason: reason.to_owned() };
         let open: BTreeMap<IncidentKey, OpenIncident> = [
             ((Topic::Quota, "a".to_owned()), incident("it has stored a lot")),
             ((Topic::Certificate, "gw1".to_owned()), incident("its certificate ends soon")),

@@ -7,6 +7,7 @@ use s3up_core::error_chain;
 
 use super::database_outage::DatabaseOutage;
 use crate::alert::{Alert, Channel};
+use crate::clock::Millis;
 use crate::gateway::Gateway;
 use crate::mail::{MailError, MailSettings};
 use crate::webhook;
@@ -56,92 +57,96 @@ impl Receiver {
 
 /// Delivers alerts by one channel until the gateway stops. Never returns.
 pub(crate) async fn deliver_all(gateway: Gateway, channel: Channel) {
-    let mut is_failing = false;
-    let mut outage = DatabaseOutage::default();
+    let mut delivery = Delivery::by(channel);
     loop {
-        // A reload may change the receiver. Without one, alerts wait.
-        if let Some(receiver) = Receiver::of(&gateway, channel) {
-            is_failing = deliver(&gateway, channel, &receiver, is_failing).await;
-            let is_ready = gateway.database().is_ready().await;
-            if let Some(alert) = outage.alert(is_ready, gateway.database().now()) {
-                deliver_outage(&receiver, channel, &alert, &mut outage).await;
-            }
-        }
+        delivery.deliver_once(&gateway, gateway.database().now()).await;
         tokio::time::sleep(CHECK_EVERY).await;
     }
 }
 
-/// Sends the alert of a database outage directly, because the database cannot hold it. So each gateway
-/// sends its own.
-async fn deliver_outage(
-    receiver: &Receiver,
+/// The deliveries by one channel.
+pub(super) struct Delivery {
     channel: Channel,
-    alert: &Alert,
-    outage: &mut DatabaseOutage,
-) {
-    let (host, channel, id) = (receiver.host(), channel.as_str(), &alert.id);
-    match receiver.send(alert).await {
-        Ok(()) => {
-            outage.delivered(alert);
-            tracing::info!(event = "alert_delivered", channel, %host, id, client = alert.subject);
-        }
-        Err(err) => {
-            let error = error_chain(&err);
-            tracing::debug!(event = "alert_not_delivered", channel, %host, id, error, "trying again");
-        }
-    }
+    /// True while the receiver does not take alerts.
+    is_failing: bool,
+    outage: DatabaseOutage,
 }
 
-/// Delivers the alerts that are due. Returns true if the receiver does not take them.
-async fn deliver(
-    gateway: &Gateway,
-    channel: Channel,
-    receiver: &Receiver,
-    was_failing: bool,
-) -> bool {
-    let database = gateway.database();
-    // The error is reported by those who need an answer; the alerts wait.
-    let Ok(alerts) = database.undelivered_alerts(channel).await else { return was_failing };
-    let mut is_failing = was_failing;
-    for alert in alerts.iter().filter(|alert| alert.is_due(database.now())) {
-        // Another gateway may have taken it meanwhile.
-        if !database.claim_alert(alert, channel).await.unwrap_or(false) {
-            continue;
+impl Delivery {
+    pub(super) fn by(channel: Channel) -> Delivery {
+        Delivery { channel, is_failing: false, outage: DatabaseOutage::default() }
+    }
+
+    /// Delivers the alerts that are due at `now`.
+    pub(super) async fn deliver_once(&mut self, gateway: &Gateway, now: Millis) {
+        // A reload may change the receiver. Without one, alerts wait.
+        let Some(receiver) = Receiver::of(gateway, self.channel) else { return };
+        self.deliver_recorded(gateway, &receiver, now).await;
+        let is_ready = gateway.database().is_ready().await;
+        if let Some(alert) = self.outage.alert(is_ready, now) {
+            self.deliver_outage(&receiver, &alert).await;
         }
-        let (host, id, client) = (receiver.host(), &alert.id, &alert.subject);
-        let channel_name = channel.as_str();
+    }
+
+    /// Sends the alert of a database outage directly, because the database cannot hold it. So each gateway
+    /// sends its own.
+    async fn deliver_outage(&mut self, receiver: &Receiver, alert: &Alert) {
+        let (host, channel, id) = (receiver.host(), self.channel.as_str(), &alert.id);
         match receiver.send(alert).await {
             Ok(()) => {
-                is_failing = false;
-                tracing::info!(event = "alert_delivered", channel = channel_name, %host, id, client);
-                if let Err(err) = database.alert_delivered(alert, channel).await {
-                    let error = error_chain(&err);
-                    tracing::warn!(
-                        event = "alert_not_recorded",
-                        id,
-                        error,
-                        "the alert was delivered and will be sent again"
-                    );
-                }
+                self.outage.delivered(alert);
+                tracing::info!(event = "alert_delivered", channel, %host, id, client = alert.subject);
             }
             Err(err) => {
                 let error = error_chain(&err);
-                if !is_failing {
-                    tracing::error!(
-                        event = "alert_not_delivered",
-                        channel = channel_name,
-                        %host,
-                        id,
-                        client,
-                        error,
-                        "alerts wait until the receiver works; check `alerts` in server.yaml"
-                    );
-                }
-                is_failing = true;
+                tracing::debug!(event = "alert_not_delivered", channel, %host, id, error, "trying again");
             }
         }
     }
-    is_failing
+
+    async fn deliver_recorded(&mut self, gateway: &Gateway, receiver: &Receiver, now: Millis) {
+        let (database, channel) = (gateway.database(), self.channel);
+        // The error is reported by those who need an answer; the alerts wait.
+        let Ok(alerts) = database.undelivered_alerts(channel).await else { return };
+        for alert in alerts.iter().filter(|alert| alert.is_due(now)) {
+            // Another gateway may have taken it meanwhile.
+            if !database.claim_alert(alert, channel).await.unwrap_or(false) {
+                continue;
+            }
+            let (host, id, client) = (receiver.host(), &alert.id, &alert.subject);
+            let channel_name = channel.as_str();
+            match receiver.send(alert).await {
+                Ok(()) => {
+                    self.is_failing = false;
+                    tracing::info!(event = "alert_delivered", channel = channel_name, %host, id, client);
+                    if let Err(err) = database.alert_delivered(alert, channel).await {
+                        let error = error_chain(&err);
+                        tracing::warn!(
+                            event = "alert_not_recorded",
+                            id,
+                            error,
+                            "the alert was delivered and will be sent again"
+                        );
+                    }
+                }
+                Err(err) => {
+                    let error = error_chain(&err);
+                    if !self.is_failing {
+                        tracing::error!(
+                            event = "alert_not_delivered",
+                            channel = channel_name,
+                            %host,
+                            id,
+                            client,
+                            error,
+                            "alerts wait until the receiver works; check `alerts` in server.yaml"
+                        );
+                    }
+                    self.is_failing = true;
+                }
+            }
+        }
+    }
 }
 
 /// Pings `alerts.ping_url` while the gateway is ready, until it stops. Never returns.

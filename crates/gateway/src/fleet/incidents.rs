@@ -8,17 +8,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use s3up_core::wire::{Drill, Total};
-use s3up_core::{ClientName, Size, age_text};
-use s3up_store::Versioning;
+use s3up_core::wire::Total;
+use s3up_core::{ClientName, Count, Size, age_text};
+use s3up_store::{VersionExpiry, Versioning};
 
 use super::judge::age;
 use crate::alert::Topic;
 use crate::clients::ClientPolicy;
 use crate::clock::{Millis, time_text};
 use crate::database::changes::Changes;
-use crate::database::client_facts::ClientFacts;
+use crate::database::client_facts::{ClientFacts, ReceivedHeartbeat};
 use crate::database::incidents::IncidentRow;
 
 /// Percent of a quota that begin and end an incident.
@@ -28,6 +27,14 @@ const FAILED_KEYS: (u64, u64) = (100, 20);
 /// Most automatic renewals come a month before the end.
 const CERTIFICATE_ENDS_WITHIN: Duration = Duration::from_secs(14 * 24 * 3600);
 
+/// Days for which overwritten versions must stay: what is overwritten on a Friday evening can still be brought
+/// back after a week.
+pub(crate) const OLD_VERSIONS_DAYS_MIN: u32 = 7;
+
+/// Time after which an incident of a gateway or a bucket ends if no gateway sees it any more. A gateway that stops
+/// for a shorter time finds its own again.
+const GONE_AFTER: Duration = Duration::from_secs(24 * 3600);
+
 /// Identifies an incident: its topic, then its subject.
 pub(crate) type IncidentKey = (Topic, String);
 
@@ -35,6 +42,8 @@ pub(crate) type IncidentKey = (Topic, String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OpenIncident {
     pub since: Millis,
+    /// Time at which a gateway last saw it.
+    pub seen_at: Millis,
     pub reason: String,
 }
 
@@ -70,13 +79,17 @@ pub(crate) struct GatewayFacts {
     pub versioning: Option<Versioning>,
     /// True if the bucket was once seen to keep versions.
     pub kept_versions: bool,
+    /// The lifecycle rules that delete versions of files of the clients. `None`: S3 does not report them.
+    pub expiry: Option<VersionExpiry>,
 }
 
 /// Returns the incidents of the database by topic and subject.
 pub(crate) fn by_subject(rows: Vec<IncidentRow>) -> BTreeMap<IncidentKey, OpenIncident> {
-    rows.into_iter()
-        .map(|(incident, (since, reason))| (incident, OpenIncident { since, reason }))
-        .collect()
+    let incident = |row: IncidentRow| {
+        let IncidentRow { topic, subject, since, seen_at, reason } = row;
+        ((topic, subject), OpenIncident { since, seen_at, reason })
+    };
+    rows.into_iter().map(incident).collect()
 }
 
 /// Judges all clients of the configuration and this gateway.
@@ -96,30 +109,45 @@ pub(crate) fn judge_all<'p>(
         let stored = facts.map(|facts| facts.stored).unwrap_or_default();
         let changes = changes.get(&policy.name).copied().unwrap_or_default();
         let heartbeat = facts.and_then(|facts| facts.heartbeat.as_ref());
-        let drill = heartbeat.map(|heartbeat| heartbeat.body.last_drill.as_ref());
         for (topic, verdict) in [
             (Topic::Quota, quota(stored.bytes, policy.quota_bytes, is_open(Topic::Quota, name))),
             (Topic::Changes, suspicion(&changes, stored, policy, is_open(Topic::Changes, name))),
-            (Topic::Drill, old_drill(drill, policy.drill_after, now)),
+            (Topic::Drill, old_drill(heartbeat, policy.drill_after, now)),
         ] {
             judged.push(((topic, name.to_owned()), verdict));
         }
     }
     let is_attacked = is_open(Topic::Authentication, &gateway.host);
     let versions = lost_versions(gateway.versioning, gateway.kept_versions);
+    let expiry = early_expiry(gateway.expiry.as_ref());
     for (topic, subject, verdict) in [
         (Topic::Authentication, &gateway.host, failed_keys(gateway.failed_keys, is_attacked)),
         (Topic::Certificate, &gateway.host, certificate(gateway.certificate_ends_at, now)),
         (Topic::Versions, &gateway.bucket, versions),
+        (Topic::Expiry, &gateway.bucket, expiry),
     ] {
         judged.push(((topic, subject.clone()), verdict));
     }
-    // A client that was removed has no incidents.
-    let removed = open.keys().filter(|(topic, _)| topic.is_of_client());
-    let removed = removed.filter(|incident| !judged.iter().any(|(known, _)| known == *incident));
-    let removed: Vec<_> = removed.map(|incident| (incident.clone(), Verdict::Well)).collect();
-    judged.extend(removed);
+    // A client that was removed has no incidents, and neither has a gateway that is gone.
+    let is_judged = |incident: &IncidentKey| judged.iter().any(|(known, _)| known == incident);
+    let others = open.iter().filter(|(incident, _)| !is_judged(incident));
+    let over = others.filter(|((topic, _), incident)| {
+        topic.is_of_client() || age(incident.seen_at, now) > GONE_AFTER
+    });
+    let over: Vec<_> = over.map(|(incident, _)| (incident.clone(), Verdict::Well)).collect();
+    judged.extend(over);
     judged
+}
+
+/// Returns the open incidents of this gateway that it has not seen to be over.
+pub(crate) fn still_open(
+    open: &BTreeMap<IncidentKey, OpenIncident>,
+    judged: &[(IncidentKey, Verdict)],
+) -> Vec<IncidentKey> {
+    let is_open = |(incident, verdict): &&(IncidentKey, Verdict)| {
+        *verdict != Verdict::Well && !incident.0.is_of_client() && open.contains_key(incident)
+    };
+    judged.iter().filter(is_open).map(|(incident, _)| incident.clone()).collect()
 }
 
 /// Returns the incidents that begin and end.
@@ -188,16 +216,15 @@ fn suspicion(changes: &Changes, stored: Total, policy: &ClientPolicy, is_open: b
     Verdict::Well
 }
 
-/// `None`: no heartbeat says anything about drills. A host that makes no drills is well: nothing says that
-/// it should.
-fn old_drill(drill: Option<Option<&Drill>>, drill_after: Duration, now: Millis) -> Verdict {
-    let Some(drill) = drill else { return Verdict::Unknown };
-    let Some(drill) = drill else { return Verdict::Well };
-    let Some(last_good_at) = &drill.last_good_at else {
+/// A host that makes no drills is well: nothing says that it should.
+fn old_drill(heartbeat: Option<&ReceivedHeartbeat>, drill_after: Duration, now: Millis) -> Verdict {
+    let Some(received) = heartbeat else { return Verdict::Unknown };
+    let Some(drill) = &received.body.last_drill else { return Verdict::Well };
+    if drill.last_good_at.is_none() {
         return Verdict::Incident("none of its drills could restore all files".to_owned());
-    };
-    let Ok(at) = last_good_at.parse::<Timestamp>() else { return Verdict::Unknown };
-    let age = age(at.as_millisecond(), now);
+    }
+    let Some(at) = received.time_of(drill.last_good_age_seconds) else { return Verdict::Unknown };
+    let age = age(at, now);
     verdict(
         (age > drill_after).then(|| {
             format!("its last drill that could restore all files was {} ago", age_text(age))
@@ -239,6 +266,25 @@ fn lost_versions(now: Option<Versioning>, kept_versions: bool) -> Verdict {
         ),
         Some(Versioning::Off | Versioning::Enabled) => Verdict::Well,
     }
+}
+
+/// An agent takes a file for protected, also after a rule has deleted it.
+fn early_expiry(found: Option<&VersionExpiry>) -> Verdict {
+    let Some(found) = found else { return Verdict::Unknown };
+    if let Some(rule) = &found.newest {
+        return Verdict::Incident(format!(
+            "the lifecycle rule {rule} deletes files by their age, also those that clients still have; remove \
+             it, or limit it to old versions"
+        ));
+    }
+    let early = found.old.as_ref().filter(|(_, days)| *days < OLD_VERSIONS_DAYS_MIN);
+    verdict(early.map(|(rule, days)| {
+        format!(
+            "the lifecycle rule {rule} deletes overwritten versions after {}, too early to bring back what was \
+             overwritten by mistake or by an attacker; keep them for {OLD_VERSIONS_DAYS_MIN} days at least",
+            Count(u64::from(*days), "day")
+        )
+    }))
 }
 
 fn percent(part: u64, whole: u64) -> u64 {

@@ -5,20 +5,19 @@
 
 use std::time::Duration;
 
-use jiff::civil::{Date, DateTime};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp, ToSpan};
 use s3up_core::age_text;
 use s3up_core::wire::{ClientState, Heartbeat};
 
 use super::backups::backups;
 use super::complaint::{Complaint, exit_threshold};
 use crate::clock::{Millis, time_text};
-use crate::database::client_facts::ClientFacts;
+use crate::database::client_facts::{ClientFacts, ReceivedHeartbeat};
 
-/// A report of a day may arrive until the end of the next one, by `report.time` of the agent.
-/// After one more day it is missed.
-const REPORT_DAYS: i64 = 3;
+/// An agent sends a report each day. One may wait for a gateway that is away.
+const REPORT_WAIT_MAX: Duration = Duration::from_secs(50 * 3600);
 
 /// The thresholds of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,10 +54,10 @@ pub(crate) fn judge(facts: &ClientFacts, thresholds: Thresholds, now: Millis) ->
             .or_else(|| not_scanned(&received.body))
             .or_else(|| failing(&received.body))
             .or_else(|| lag(&received.body, thresholds, before))
-            .or_else(|| old_scan(&received.body, thresholds, now))
+            .or_else(|| old_scan(received, thresholds))
             .or_else(|| degraded(&received.body))
-            .or_else(|| failed_drill(&received.body))
-            .or_else(|| missed_report(facts, now)),
+            .or_else(|| failed_drill(received))
+            .or_else(|| missed_report(facts, received, now)),
     };
     let of_backups = facts.backup_report.as_ref().and_then(|received| {
         let age = age(received.at, now);
@@ -132,18 +131,18 @@ fn lag(
     })
 }
 
-/// A time of the client's clock that is ahead counts as now.
-fn old_scan(heartbeat: &Heartbeat, thresholds: Thresholds, now: Millis) -> Option<Complaint> {
-    let parse = |text: &str| text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond);
-    let (since, reason) = match heartbeat.last_scan_at.as_deref().and_then(parse) {
-        Some(at) => (at, format!("no complete scan since {}", time_text(at))),
+/// The age counts that the scan had when the heartbeat was sent: after that, the client is silent at most.
+fn old_scan(received: &ReceivedHeartbeat, thresholds: Thresholds) -> Option<Complaint> {
+    let body = &received.body;
+    let (seconds, what) = match body.last_scan_age_seconds {
+        Some(seconds) => (seconds, "no complete scan since"),
         // Without one, the scan of the start is still running.
-        None => {
-            let started_at = parse(&heartbeat.agent.started_at)?;
-            (started_at, format!("no complete scan since its start on {}", time_text(started_at)))
-        }
+        None => (body.running_seconds?, "no complete scan since its start on"),
     };
-    (age(since, now) > thresholds.silent_after).then_some(Complaint::new(ClientState::Late, reason))
+    (Duration::from_secs(seconds) > thresholds.silent_after).then(|| {
+        let since = received.time_of(Some(seconds)).map(time_text).unwrap_or_default();
+        Complaint::new(ClientState::Late, format!("{what} {since}"))
+    })
 }
 
 fn degraded(heartbeat: &Heartbeat) -> Option<Complaint> {
@@ -157,23 +156,30 @@ fn degraded(heartbeat: &Heartbeat) -> Option<Complaint> {
 }
 
 /// The files are in the bucket, but some of them could not be restored.
-fn failed_drill(heartbeat: &Heartbeat) -> Option<Complaint> {
-    let drill = heartbeat.last_drill.as_ref().filter(|drill| drill.failed > 0)?;
+fn failed_drill(received: &ReceivedHeartbeat) -> Option<Complaint> {
+    let drill = received.body.last_drill.as_ref().filter(|drill| drill.failed > 0)?;
     let files =
         if drill.failed == 1 { "1 file".to_owned() } else { format!("{} files", drill.failed) };
-    let reason = format!("the drill of {} could not restore {files}", drill.at);
+    let at = received.time_of(drill.age_seconds).map_or_else(|| drill.at.clone(), time_text);
+    let reason = format!("the drill of {at} could not restore {files}");
     Some(Complaint::new(ClientState::Degraded, reason))
 }
 
-fn missed_report(facts: &ClientFacts, now: Millis) -> Option<Complaint> {
-    let oldest = date_of(now).checked_sub(REPORT_DAYS.days()).unwrap_or(Date::MIN);
-    let newest = match &facts.last_report_day {
-        Some(day) => day.parse().ok()?,
-        None => date_of(facts.created_at),
+fn missed_report(
+    facts: &ClientFacts,
+    received: &ReceivedHeartbeat,
+    now: Millis,
+) -> Option<Complaint> {
+    let since = match facts.last_report_at {
+        Some(at) => at,
+        // The first report comes a day after the first start of the agent.
+        None => {
+            let started_at = received.time_of(received.body.running_seconds);
+            started_at.map_or(facts.created_at, |at| at.max(facts.created_at))
+        }
     };
-    (newest < oldest).then(|| {
-        let next = newest.checked_add(Span::new().days(1)).unwrap_or(newest);
-        Complaint::new(ClientState::Degraded, format!("no report of {next} or a later day"))
+    (age(since, now) > REPORT_WAIT_MAX).then(|| {
+        Complaint::new(ClientState::Degraded, format!("no report since {}", time_text(since)))
     })
 }
 
@@ -183,11 +189,7 @@ pub(super) fn age(at: Millis, now: Millis) -> Duration {
 }
 
 fn day_of(at: Millis) -> String {
-    date_of(at).to_string()
-}
-
-fn date_of(at: Millis) -> Date {
-    datetime_of(at).date()
+    datetime_of(at).date().to_string()
 }
 
 pub(super) fn datetime_of(at: Millis) -> DateTime {

@@ -2,13 +2,14 @@
 //! The decisions are those of [`super::incidents`] and [`super::daily_report`].
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use s3up_core::error_chain;
-use s3up_store::Versioning;
+use s3up_store::{ExpiryRules, VersionExpiry, Versioning};
 
 use super::daily_report;
 use super::incidents::{
-    GatewayFacts, IncidentKey, OpenIncident, by_subject, judge_all, transitions,
+    GatewayFacts, IncidentKey, OpenIncident, by_subject, judge_all, still_open, transitions,
 };
 use super::overview::overview;
 use crate::clock::millis;
@@ -24,14 +25,15 @@ pub(crate) struct Observer {
     host: String,
     /// Total of the requests without a valid key at each of the last observations.
     failed_keys: VecDeque<u64>,
+    /// True while S3 does not say which lifecycle rules there are.
+    is_expiry_unknown: bool,
 }
 
 impl Observer {
     pub(crate) async fn new() -> Observer {
-        let host = tokio::fs::read_to_string("/proc/sys/kernel/hostname").await;
         // Without a name, all gateways share their incidents.
-        let host = host.map_or_else(|_| "gateway".to_owned(), |name| name.trim().to_owned());
-        Observer { host, failed_keys: VecDeque::new() }
+        let host = host_name().await.unwrap_or_else(|| "gateway".to_owned());
+        Observer { host, failed_keys: VecDeque::new(), is_expiry_unknown: false }
     }
 
     /// Observes once. What the database does not answer is asked again the next time.
@@ -65,6 +67,9 @@ impl Observer {
         let live = gateway.live();
         let policies = live.clients.policies();
         let judged = judge_all(policies, facts, &changes, &own, &open, database.now());
+        for (topic, subject) in still_open(&open, &judged) {
+            database.incident_seen(topic, &subject).await?;
+        }
         for change in transitions(&open, judged) {
             let (topic, subject) = (change.topic.as_str(), &change.subject);
             match &change.begun {
@@ -109,8 +114,35 @@ impl Observer {
             bucket,
             versioning,
             kept_versions,
+            expiry: self.expiry(gateway).await,
         })
     }
+
+    /// Returns what lifecycle rules delete of the clients; `None` if S3 does not say.
+    async fn expiry(&mut self, gateway: &Gateway) -> Option<VersionExpiry> {
+        let rules = gateway.store().expiry_rules(Duration::ZERO).await;
+        if let ExpiryRules::Unknown { reason } = &rules
+            && !self.is_expiry_unknown
+        {
+            tracing::warn!(
+                event = "lifecycle_rules_unknown",
+                error = reason,
+                "cannot read the lifecycle rules of the bucket, so one that deletes files is not noticed; \
+                 allow s3:GetLifecycleConfiguration"
+            );
+        }
+        self.is_expiry_unknown = matches!(rules, ExpiryRules::Unknown { .. });
+        let (live, prefix) = (gateway.live(), gateway.prefix());
+        let prefixes: Vec<_> =
+            live.clients.policies().map(|policy| format!("{prefix}{}/", policy.name)).collect();
+        rules.below(prefixes.iter().map(String::as_str)).ok()
+    }
+}
+
+/// Returns the name of this host.
+pub(crate) async fn host_name() -> Option<String> {
+    let name = tokio::fs::read_to_string("/proc/sys/kernel/hostname").await.ok()?;
+    Some(name.trim().to_owned())
 }
 
 /// Writes the daily report if it is due. Of several gateways, one does.

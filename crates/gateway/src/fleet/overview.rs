@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use s3up_core::ClientName;
-use s3up_core::wire::{self, ClientList, ClientState, ClientStatus, Frozen};
+use s3up_core::wire::{self, AgentFacts, ClientList, ClientState, ClientStatus, Drill, Frozen};
 
 use super::backups::aged;
 use super::incidents::{IncidentKey, OpenIncident};
-use super::judge::{Thresholds, judge};
+use super::judge::{Thresholds, age, judge};
 use crate::clients::ClientPolicy;
 use crate::clock::{Millis, time_text};
-use crate::database::client_facts::ClientFacts;
+use crate::database::client_facts::{ClientFacts, ReceivedHeartbeat};
 use crate::database::record::RecordedState;
 
 /// Returns the clients of the configuration, the worst state first. A client that the database does
@@ -47,31 +47,59 @@ pub(crate) fn status(
         // It changed within the last minute, or is the first.
         _ => now,
     };
-    let last_heartbeat_at = facts.heartbeat.as_ref().map(|received| time_text(received.at));
-    let heartbeat = facts.heartbeat.map(|received| received.body);
+    let received = facts.heartbeat.as_ref();
+    let heartbeat = received.map(|received| &received.body);
     ClientStatus {
         name: facts.name.to_string(),
         state: judgement.state,
         reason: judgement.reason,
         since: time_text(since),
         last_seen_at: facts.last_seen_at.map(time_text),
-        last_heartbeat_at,
+        last_heartbeat_at: received.map(|received| time_text(received.at)),
         last_stored_at: facts.last_stored_at.map(time_text),
         last_report_day: facts.last_report_day,
+        last_report_at: facts.last_report_at.map(time_text),
         last_backup_report_at: facts.backup_report.as_ref().map(|received| time_text(received.at)),
         subvolumes: facts.backup_report.as_ref().map(|it| aged(it, now)).unwrap_or_default(),
         backup_program: facts.backup_report.map(|received| received.body.program),
         stored: facts.stored,
         quota_bytes: policy.quota_bytes,
-        last_scan_at: heartbeat.as_ref().and_then(|it| it.last_scan_at.clone()),
-        oldest_pending_seconds: heartbeat.as_ref().and_then(|it| it.oldest_pending_seconds),
-        files: heartbeat.as_ref().map(|it| it.files),
-        watcher: heartbeat.as_ref().map(|it| it.watcher.clone()),
-        last_drill: heartbeat.as_ref().and_then(|it| it.last_drill.clone()),
-        agent: heartbeat.map(|it| it.agent),
+        last_scan_at: received.and_then(last_scan_at),
+        oldest_pending_seconds: heartbeat.and_then(|it| it.oldest_pending_seconds),
+        files: heartbeat.map(|it| it.files),
+        watcher: heartbeat.map(|it| it.watcher.clone()),
+        last_drill: received.and_then(|it| last_drill(it, now)),
+        agent: received.map(agent),
         frozen: facts.frozen.map(|it| Frozen { since: time_text(it.since), reason: it.reason }),
         incidents: incidents_of(&policy.name, open),
     }
+}
+
+fn last_scan_at(received: &ReceivedHeartbeat) -> Option<String> {
+    let of_gateway = received.time_of(received.body.last_scan_age_seconds).map(time_text);
+    of_gateway.or_else(|| received.body.last_scan_at.clone())
+}
+
+/// Returns the last drill with the times of the gateway, and the ages that they have now.
+fn last_drill(received: &ReceivedHeartbeat, now: Millis) -> Option<Drill> {
+    let mut drill = received.body.last_drill.clone()?;
+    let aged =
+        |seconds| received.time_of(seconds).map(|at| (time_text(at), age(at, now).as_secs()));
+    if let Some((at, age)) = aged(drill.age_seconds) {
+        (drill.at, drill.age_seconds) = (at, Some(age));
+    }
+    if let Some((at, age)) = aged(drill.last_good_age_seconds) {
+        (drill.last_good_at, drill.last_good_age_seconds) = (Some(at), Some(age));
+    }
+    Some(drill)
+}
+
+fn agent(received: &ReceivedHeartbeat) -> AgentFacts {
+    let mut agent = received.body.agent.clone();
+    if let Some(at) = received.time_of(received.body.running_seconds) {
+        agent.started_at = time_text(at);
+    }
+    agent
 }
 
 fn incidents_of(

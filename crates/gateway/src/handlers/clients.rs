@@ -53,7 +53,7 @@ pub(crate) async fn client(
 }
 
 /// Returns the state of a client of the configuration.
-pub(super) async fn find_client(gateway: &Gateway, name: &str) -> Result<ClientStatus, Refusal> {
+pub(crate) async fn find_client(gateway: &Gateway, name: &str) -> Result<ClientStatus, Refusal> {
     let live = gateway.live();
     let policy = live.clients.policies().find(|policy| policy.name.as_str() == name);
     let policy = policy.ok_or_else(|| unknown(name))?;
@@ -65,7 +65,7 @@ pub(super) async fn find_client(gateway: &Gateway, name: &str) -> Result<ClientS
     Ok(status(policy, facts, &open, now))
 }
 
-pub(super) fn unknown(name: &str) -> Refusal {
+pub(crate) fn unknown(name: &str) -> Refusal {
     Refusal::new(Code::NotFound, format!("expected the name of a client, found {name:?}"))
 }
 
@@ -106,7 +106,7 @@ fn parse_day(text: &str) -> Result<String, Refusal> {
 }
 
 /// The database is the only source of these answers, so without it there is none.
-pub(super) fn unanswered(err: &DatabaseError) -> Refusal {
+pub(crate) fn unanswered(err: &DatabaseError) -> Refusal {
     let what = "the database of the gateway does not answer; try again later";
     Refusal::new(Code::DatabaseUnavailable, what).caused_by(err)
 }

@@ -16,7 +16,7 @@ use futures::{StreamExt, stream};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use s3up_core::wire::{MODE_HEADER, MTIME_NS_HEADER, REPR_DIGEST_HEADER};
 use s3up_core::{ClientName, Code, Key, RemotePath, error_chain};
-use s3up_store::{Download, Get, ObjectFacts, StoreError, StoreErrorKind};
+use s3up_store::{Download, Get, ObjectFacts, Share, StoreError, StoreErrorKind};
 
 use crate::buffer_wait::BUFFER_WAIT;
 use crate::clients::Right;
@@ -53,30 +53,58 @@ pub(crate) async fn download(
 ) -> Result<Response, Refusal> {
     let client = gateway.authenticate(request.headers())?;
     client.require(Right::Download)?;
-    let path = query::path_parameter(request.uri().query())?;
-    let version_id = query::parameter(request.uri().query(), "version_id")?;
-    let key = gateway.key(&client, &path)?;
-    let mut facts = facts(&gateway, &key, &path, version_id.as_deref()).await?;
+    let file = StoredVersion {
+        client: client.policy.name.clone(),
+        path: query::path_parameter(request.uri().query())?,
+        version_id: query::parameter(request.uri().query(), "version_id")?,
+        share: client.buffer_share(),
+        is_activity: true,
+    };
+    send(&gateway, request.method(), request.headers(), file).await
+}
+
+/// A version of a file that is sent to a client, or to the operator.
+pub(crate) struct StoredVersion {
+    pub client: ClientName,
+    pub path: RemotePath,
+    /// `None`: the newest one.
+    pub version_id: Option<String>,
+    /// The part of the buffer budget that it may hold.
+    pub share: Share,
+    /// True if it counts as activity of the client.
+    pub is_activity: bool,
+}
+
+/// Sends a file, or the range that the request asks for.
+pub(crate) async fn send(
+    gateway: &Gateway,
+    method: &Method,
+    requested: &HeaderMap,
+    file: StoredVersion,
+) -> Result<Response, Refusal> {
+    let StoredVersion { client: name, path, version_id, share, is_activity } = file;
+    let key = Key::of_file(gateway.prefix(), &name, &path)?;
+    let mut facts = facts(gateway, &key, &path, version_id.as_deref()).await?;
     if facts.sha256.is_none() {
         // S3 does not have it. With that of the catalogue the whole file is verified all the same.
-        let name = &client.policy.name;
         let entry =
-            gateway.database().entries(name, std::slice::from_ref(&path)).await.remove(&path);
+            gateway.database().entries(&name, std::slice::from_ref(&path)).await.remove(&path);
         facts.sha256 = entry.filter(|entry| entry.describes(&facts)).and_then(|entry| entry.sha256);
     }
-    let requested = request.headers().get(header::RANGE).and_then(|value| value.to_str().ok());
+    let requested = requested.get(header::RANGE).and_then(|value| value.to_str().ok());
     let (status, range) = match range::parse(requested, facts.size) {
         RequestedRange::WholeFile => (StatusCode::OK, 0..facts.size),
         RequestedRange::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
         RequestedRange::NotSatisfiable => return Ok(not_satisfiable(facts.size)),
     };
     let headers = headers(&path, &facts, status, &range);
-    if *request.method() == Method::HEAD {
+    if *method == Method::HEAD {
         return Ok((status, headers).into_response());
     }
-    let bytes = range.end - range.start;
-    let (name, at) = (client.policy.name.clone(), gateway.database().now());
-    gateway.database().record(Record::Download { client: name.clone(), bytes, at });
+    if is_activity {
+        let (bytes, at) = (range.end - range.start, gateway.database().now());
+        gateway.database().record(Record::Download { client: name.clone(), bytes, at });
+    }
     let get = Get {
         key,
         facts,
@@ -86,7 +114,7 @@ pub(crate) async fn download(
         in_flight: RANGES_IN_FLIGHT,
         retry_for: RETRY_FOR,
         buffer_wait: Some(BUFFER_WAIT),
-        share: Some(client.buffer_share()),
+        share: Some(share),
     };
     let body = body(gateway.store().download(get), name, path).await.map_err(refusal)?;
     Ok((status, headers, body).into_response())
@@ -103,7 +131,7 @@ async fn facts(
     path: &RemotePath,
     version_id: Option<&str>,
 ) -> Result<ObjectFacts, Refusal> {
-    let store = gateway.store();
+    let store = gateway.answering_store()?;
     match (store.head(key, version_id, RETRY_FOR).await, version_id) {
         (Err(err), Some(_)) if err.kind == StoreErrorKind::Permanent => {
             store.head(key, None, RETRY_FOR).await?;

@@ -73,7 +73,7 @@ async fn verdict_of(
     let bad_path = |path| VerdictOfFile { path, verdict: Verdict::BadPath, version_id: None };
     let Ok(path) = RemotePath::parse(&file.path) else { return Ok(bad_path(file.path)) };
     let Ok(key) = gateway.key(client, &path) else { return Ok(bad_path(file.path)) };
-    let found = gateway.store().head(&key, None, RETRY_FOR).await?;
+    let found = gateway.answering_store()?.head(&key, None, RETRY_FOR).await?;
     let may_upload = client.policy.rights.contains(&Right::Upload);
     let refused = match gateway.try_admit(client, &path, AnnouncedLength::Exactly(file.size)) {
         Err(refusal) if may_upload => Some(refusal.code),

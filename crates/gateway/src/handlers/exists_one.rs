@@ -31,7 +31,7 @@ pub(crate) async fn exists_one(
     client.require(Right::Exists)?;
     let path = query::path_parameter(request.uri().query())?;
     let key = gateway.key(&client, &path)?;
-    let found = gateway.store().head(&key, None, RETRY_FOR).await?;
+    let found = gateway.answering_store()?.head(&key, None, RETRY_FOR).await?;
     let mut file = found.as_ref().map(stored_file);
     if let (Some(found), Some(file)) = (&found, &mut file)
         && file.sha256.is_none()

@@ -47,7 +47,8 @@ pub(crate) async fn list(
     let root = format!("{}{name}/", gateway.prefix());
     let after = after.map(|path| format!("{root}{path}"));
     let below = directory.map_or_else(|| root.clone(), |key| format!("{key}/"));
-    let page = gateway.store().list_after(&below, after.as_deref(), limit, RETRY_FOR).await?;
+    let page =
+        gateway.answering_store()?.list_after(&below, after.as_deref(), limit, RETRY_FOR).await?;
     let last = page.objects.last().and_then(|object| object.key.strip_prefix(&root));
     let cursor = last.filter(|_| !page.is_last).map(|path| URL_SAFE_NO_PAD.encode(path));
 
@@ -72,7 +73,7 @@ fn paths<'o>(
 }
 
 /// Returns the directory to list, or `None` for all files.
-pub(super) fn directory(prefix: &str) -> Result<Option<RemotePath>, Refusal> {
+pub(crate) fn directory(prefix: &str) -> Result<Option<RemotePath>, Refusal> {
     match prefix.strip_suffix('/').unwrap_or(prefix) {
         "" if prefix.is_empty() => Ok(None),
         bare => Ok(Some(RemotePath::parse(bare)?)),

@@ -156,6 +156,11 @@ fn add_work(registry: &mut Registry, gateway: &Gateway) {
         ("records_dropped", "Records that the database could not take", records.dropped),
         ("database_write_failures", "Writes to the database that failed", records.failed_writes),
         ("failed_keys", "Requests without a valid key", gateway.failed_keys().total()),
+        (
+            "connections_closed",
+            "Idle connections that were closed for new ones",
+            database.counters().closed_connections(),
+        ),
     ];
     for (name, help, value) in counters {
         let counter = Sum::default();
@@ -246,6 +251,11 @@ fn add_gateway(registry: &mut Registry, readiness: &Readiness) {
         ("s3_ok", "1 if S3 answers", readiness.s3 == Part::Ok),
         ("database_ok", "1 if the database answers", readiness.database == Part::Ok),
         ("config_ok", "1 if the last reload was accepted", readiness.config == Part::Ok),
+        (
+            "temporary_files_ok",
+            "1 if temporary files of forms can be written",
+            readiness.temporary_files == Part::Ok,
+        ),
     ];
     for (name, help, is_ok) in gauges {
         let gauge = Value::default();
@@ -267,7 +277,7 @@ fn add_clients(registry: &mut Registry, clients: &[ClientStatus]) {
         ("client_last_heartbeat_timestamp_seconds", "Last heartbeat; 0: never"),
         ("client_last_scan_timestamp_seconds", "End of the last complete scan; 0: none"),
         ("client_last_stored_timestamp_seconds", "Last upload that stored a file; 0: none"),
-        ("client_last_report_timestamp_seconds", "Day of the newest report; 0: none"),
+        ("client_last_report_timestamp_seconds", "Arrival of the newest report; 0: none"),
         ("client_oldest_pending_seconds", "Age of the oldest pending file"),
         ("client_stored_files", "Files that the gateway stored, in their newest versions"),
         ("client_stored_bytes", "Their bytes"),
@@ -305,13 +315,12 @@ fn add_clients(registry: &mut Registry, clients: &[ClientStatus]) {
 /// Returns the values in the order of the gauges of [`add_clients`].
 fn values(client: &ClientStatus) -> [f64; 10] {
     let time = |text: &Option<String>| text.as_deref().map_or(0.0, seconds);
-    let report = client.last_report_day.as_ref().map(|day| format!("{day}T00:00:00Z"));
     [
         time(&client.last_seen_at),
         time(&client.last_heartbeat_at),
         time(&client.last_scan_at),
         time(&client.last_stored_at),
-        time(&report),
+        time(&client.last_report_at),
         float(client.oldest_pending_seconds.unwrap_or(0)),
         float(client.stored.files),
         float(client.stored.bytes),

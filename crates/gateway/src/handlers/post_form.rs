@@ -167,7 +167,8 @@ impl Form {
             return Ok(FileState::Streamed(staged));
         }
         let slot = self.client.upload_slot()?;
-        let file = write_temp_file(&mut body, self.bytes_max).await?;
+        let file =
+            write_temp_file(self.gateway.temporary_files(), &mut body, self.bytes_max).await?;
         Ok(FileState::InTempFile { file, content_type, slot })
     }
 

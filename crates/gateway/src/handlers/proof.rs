@@ -9,10 +9,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use s3up_core::wire::{
     Expiry, FileProof, OldVersions, PROOF_FILES_MAX, ProofQuery, Proofs, ProvenObject,
 };
-use s3up_core::{Code, RemotePath};
+use s3up_core::{Code, Key, RemotePath};
 use s3up_store::ExpiryRules;
 
-use crate::clients::{Client, Right};
+use crate::clients::Right;
 use crate::gateway::Gateway;
 use crate::openapi::ProofRefusals;
 use crate::refusal::Refusal;
@@ -49,11 +49,16 @@ pub(crate) async fn proof(
         let what = format!("`paths`: expected at most {PROOF_FILES_MAX}, found {found}");
         return Err(Refusal::new(Code::BadRequest, what));
     }
-    let (versioning, rules) = tokio::join!(gateway.readiness(), expiry_rules(&gateway));
-    let files = stream::iter(query.paths).map(|path| {
-        let (gateway, client, rules) = (&gateway, &client, &rules);
-        async move { prove(gateway, client, rules, path).await }
+    // All of them, before the first request to S3.
+    let checked = query.paths.into_iter().map(|path| {
+        let parsed = RemotePath::parse(&path)
+            .map_err(|rule| Refusal::new(Code::BadPath, format!("{path:?}: {rule}")))?;
+        Ok((gateway.key(&client, &parsed)?, path))
     });
+    let checked = checked.collect::<Result<Vec<_>, Refusal>>()?;
+    gateway.answering_store()?;
+    let (versioning, rules) = tokio::join!(gateway.readiness(), expiry_rules(&gateway));
+    let files = stream::iter(checked).map(|(key, path)| prove(&gateway, &rules, key, path));
     let files = files.buffered(HEADS_IN_FLIGHT).try_collect().await?;
     Ok(Json(Proofs { versioning: versioning.versioning, files }))
 }
@@ -73,14 +78,11 @@ async fn expiry_rules(gateway: &Gateway) -> ExpiryRules {
 
 async fn prove(
     gateway: &Gateway,
-    client: &Client,
     rules: &ExpiryRules,
+    key: Key,
     path: String,
 ) -> Result<FileProof, Refusal> {
-    let parsed = RemotePath::parse(&path)
-        .map_err(|rule| Refusal::new(Code::BadPath, format!("{path:?}: {rule}")))?;
-    let key = gateway.key(client, &parsed)?;
-    let Some(found) = gateway.store().prove(&key, RETRY_FOR).await? else {
+    let Some(found) = gateway.answering_store()?.prove(&key, RETRY_FOR).await? else {
         return Ok(FileProof { path, stored: None });
     };
     let facts = found.facts;

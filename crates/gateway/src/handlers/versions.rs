@@ -64,7 +64,7 @@ async fn of_file(
     path: &RemotePath,
 ) -> Result<Json<Versions>, Refusal> {
     let key = gateway.key(client, path)?;
-    let found = gateway.store().versions(&key, RETRY_FOR).await?;
+    let found = gateway.answering_store()?.versions(&key, RETRY_FOR).await?;
     if found.is_empty() {
         return Err(Refusal::new(Code::NotFound, format!("{path}: no such file")));
     }
@@ -89,7 +89,7 @@ async fn below(
     });
     let below = directory.map_or_else(|| root.clone(), |key| format!("{key}/"));
     let page = gateway
-        .store()
+        .answering_store()?
         .versions_below(&below, &after.unwrap_or_default(), limit, RETRY_FOR)
         .await?;
     let cursor = page.next.and_then(|next| {

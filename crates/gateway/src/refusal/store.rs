@@ -2,9 +2,21 @@
 //! what it can do about the error, the log learns the cause.
 
 use s3up_core::{Code, Size};
-use s3up_store::{PoolError, StoreError, StoreErrorKind, UploadError};
+use s3up_store::{PoolError, Store, StoreError, StoreErrorKind, UploadError};
 
 use super::{EXISTS, Refusal, SUPERSEDED};
+
+/// Refuses a request that needs S3 while it is known to be away.
+pub(crate) fn require_s3(store: &Store) -> Result<(), Refusal> {
+    match store.away_for() {
+        None => Ok(()),
+        Some(away_for) => {
+            let seconds = away_for.as_secs();
+            let what = format!("S3 has not answered the gateway for {seconds} s; try again later");
+            Err(Refusal::new(Code::StoreUnavailable, what))
+        }
+    }
+}
 
 impl From<StoreError> for Refusal {
     fn from(err: StoreError) -> Refusal {

@@ -39,6 +39,11 @@ impl ReloadStatus {
         }
     }
 
+    /// Returns the reason why the last configuration was refused.
+    pub(crate) fn refused(&self) -> Option<String> {
+        self.lock().clone()
+    }
+
     /// Returns the number of configurations that were refused since the start.
     pub(crate) fn refusals(&self) -> u64 {
         self.refusals.load(Ordering::Relaxed)

@@ -1,4 +1,5 @@
-//! A connection that reads on for a while after its last response.
+//! A connection that reads on for a while after its last response, and that ends if the client
+//! stops reading.
 //!
 //! If a socket is closed while bytes of the client are unread, the kernel resets
 //! the connection, and the client may lose a response that it has not read yet. So
@@ -39,6 +40,10 @@ impl UnreadBytes {
 pub(super) struct Lingering<S> {
     socket: S,
     unread: UnreadBytes,
+    /// Longest time in which the client may read nothing while there is something to send.
+    write_limit: Duration,
+    /// Ends the connection. Set while the client reads nothing.
+    write_end: Option<Pin<Box<Sleep>>>,
     /// Set once the writing side is shut down.
     wait: Option<Wait>,
 }
@@ -49,8 +54,27 @@ struct Wait {
 }
 
 impl<S> Lingering<S> {
-    pub(super) fn new(socket: S, unread: UnreadBytes) -> Lingering<S> {
-        Lingering { socket, unread, wait: None }
+    pub(super) fn new(socket: S, unread: UnreadBytes, write_limit: Duration) -> Lingering<S> {
+        Lingering { socket, unread, write_limit, write_end: None, wait: None }
+    }
+
+    /// Returns the result of a write, or an error if the client has read nothing for too long.
+    fn within_limit<T>(
+        &mut self,
+        written: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.write_end = None;
+            return written;
+        }
+        let limit = self.write_limit;
+        let end = self.write_end.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        ready!(end.as_mut().poll(cx));
+        // It does not read a response either, so there is nothing to wait for.
+        self.unread.set(false);
+        let what = format!("the client read nothing for {} s", limit.as_secs_f64());
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, what)))
     }
 }
 
@@ -103,7 +127,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.within_limit(written, cx)
     }
 
     fn poll_write_vectored(
@@ -111,7 +136,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, pieces)
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, pieces);
+        self.within_limit(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -119,13 +145,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
+        self.within_limit(flushed, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.wait.is_none() {
-            ready!(Pin::new(&mut this.socket).poll_shutdown(cx))?;
+            let shut_down = Pin::new(&mut this.socket).poll_shutdown(cx);
+            ready!(this.within_limit(shut_down, cx))?;
         }
         if !this.unread.get() {
             return Poll::Ready(Ok(()));

@@ -2,19 +2,23 @@
 
 use std::net::IpAddr;
 
-use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post, put};
+use axum::{Extension, Router};
 use s3up_core::Code;
 
 use super::client_address::client_address;
 use super::early_answer::answer;
+use super::idle_connections::{Connection, ResponseBody};
 use super::lingering::UnreadBytes;
+use super::unparsed::Exchange;
 use crate::api_document::openapi;
 use crate::clock::CLOCK;
+use crate::dashboard::{self, Peer};
 use crate::gateway::Gateway;
 use crate::handlers::backup_report::backup_report;
 use crate::handlers::clients::{client, clients, reports};
@@ -63,14 +67,24 @@ fn routes() -> [(&'static str, MethodRouter<Gateway>); 21] {
     ]
 }
 
-/// Returns the routes for one connection, which comes from `peer`.
-pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Router {
+/// The facts of one connection.
+pub(super) struct ConnectionState {
+    pub peer: IpAddr,
+    pub unread: UnreadBytes,
+    pub connection: Connection,
+    pub exchange: Exchange,
+}
+
+/// Returns the routes for one connection.
+pub(super) fn router(gateway: &Gateway, of: ConnectionState) -> Router {
+    let ConnectionState { peer, unread, connection, exchange } = of;
     let (logged, limited) = (gateway.clone(), gateway.clone());
     let mut router = Router::new();
     for (path, methods) in routes() {
         router = router.route(path, methods);
     }
     router
+        .merge(dashboard::routes())
         .fallback(unknown_url)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn(move |request: Request, next: Next| {
@@ -79,10 +93,27 @@ pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Ro
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             answer(unread.clone(), request, next)
         }))
+        .layer(middleware::from_fn(dashboard::guard))
+        .layer(Extension(Peer(peer)))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             log(logged.clone(), peer, request, next)
         }))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            let exchange = exchange.clone();
+            exchange.begin();
+            async move { exchange.until_the_end_of(next.run(request).await) }
+        }))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            keep_open(connection.clone(), request, next)
+        }))
         .with_state(gateway.clone())
+}
+
+/// Keeps the connection from being closed as an idle one until its response was handed over.
+async fn keep_open(connection: Connection, request: Request, next: Next) -> Response {
+    let open = connection.begin_request();
+    let response = next.run(request).await;
+    response.map(|body| Body::new(ResponseBody { body, _request: open }))
 }
 
 async fn unknown_url(request: Request) -> Refusal {

@@ -27,6 +27,7 @@ use super::{RETRY_FOR, Uploads};
 use crate::buffer_wait::BUFFER_WAIT;
 use crate::clients::{Client, UploadSlot};
 use crate::clock::CLOCK;
+use crate::refusal::store::require_s3;
 use crate::refusal::{Refusal, SUPERSEDED};
 
 /// Number of parts of one upload that are sent at the same time.
@@ -176,6 +177,8 @@ impl Uploads {
             }
             None => None,
         };
+        // S3 may have gone away during the calls so far.
+        require_s3(&self.store())?;
         let put = Put {
             key: file.key.clone(),
             length,

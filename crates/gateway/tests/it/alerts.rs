@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use s3up_testkit::find_program;
 use serde_json::{Value, json};
 
 use crate::fixture::config;
@@ -16,16 +15,24 @@ const ADMIN_KEY: &str = "s3up_admin_0123456789012345678901234567890123";
 /// Longest wait for the second delivery: it is due after 15 s, and looked for each 10 s.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(60);
 
+/// Time for which no ping must come.
+const NO_PING_FOR: Duration = Duration::from_secs(3);
+
 /// A gateway with one alert in its database, and the S3 server that it needs.
-struct Alerting {
+pub struct Alerting {
     root: tempfile::TempDir,
     s3: s3up_devstore::DevStore,
-    gateway: Running,
+    pub gateway: Running,
     database: sqlx::SqliteConnection,
 }
 
 impl Alerting {
-    async fn start(alerts: &str) -> Alerting {
+    pub async fn start(alerts: &str) -> Alerting {
+        Alerting::start_by(Command::new(env!("CARGO_BIN_EXE_s3up-server")), alerts).await
+    }
+
+    /// Starts the gateway by a command to which its arguments are added.
+    pub async fn start_by(command: Command, alerts: &str) -> Alerting {
         let root = tempfile::tempdir().expect("a directory");
         let s3 = crate::process::s3(&root).await;
         let (file, database) = (root.path().join("server.yaml"), root.path().join("gateway.db"));
@@ -44,7 +51,7 @@ impl Alerting {
              VALUES ('web-5-silent', 'web', 'silent', 'ok', 'no heartbeat', $1)";
         let row = sqlx::query(row).bind(at.as_millisecond());
         row.execute(&mut database).await.expect("a row");
-        Alerting { s3, gateway: Running::start(&file, &[]), root, database }
+        Alerting { s3, gateway: Running::start_by(command, &file, &[]), root, database }
     }
 
     /// Returns the number of alerts that wait for the webhook, as `GET /metrics` tells it.
@@ -58,7 +65,7 @@ impl Alerting {
     }
 
     /// Stops the gateway, and returns the channel of each delivery with the number of attempts.
-    async fn stop(mut self) -> Vec<(String, i64)> {
+    pub async fn stop(mut self) -> Vec<(String, i64)> {
         assert!(self.gateway.stop().await.success());
         let rows = "SELECT channel, attempts FROM deliveries WHERE delivered_at IS NOT NULL";
         let rows = sqlx::query_as(rows).fetch_all(&mut self.database).await.expect("rows");
@@ -92,6 +99,29 @@ async fn an_alert_is_delivered_once_and_a_ready_gateway_pings() {
     assert_eq!(alerting.stop().await, [("webhook".to_owned(), 1)]);
 }
 
+/// The first ping of a ready gateway comes at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_is_not_ready_does_not_ping() {
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
+    let url = receiver(sender, 0).await;
+    let root = tempfile::tempdir().expect("a directory");
+    let s3 = crate::process::s3(&root).await;
+    let file = root.path().join("server.yaml");
+    let no_file = root.path().join("server.yaml/gateway.db");
+    let text =
+        format!("{}alerts: {{ ping_url: \"{url}/ping\" }}\n", config(&s3.endpoint(), &no_file));
+    std::fs::write(&file, text).expect("a file");
+    let gateway = Running::start(&file, &[]);
+
+    let (status, readiness) = gateway.ready().await;
+
+    assert_eq!((status, readiness.ready), (503, false), "{readiness:?}");
+    let ping = tokio::time::timeout(NO_PING_FOR, received.recv()).await;
+    assert!(ping.is_err(), "{ping:?}");
+    assert!(gateway.stop().await.success());
+    s3.stop().await;
+}
+
 /// The first attempt fails, and the schedule of the product decides when the second one follows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alert_that_its_receiver_refuses_is_delivered_later() {
@@ -111,49 +141,6 @@ async fn an_alert_that_its_receiver_refuses_is_delivered_later() {
     let recorded = async { while alerting.undelivered().await > 0.0 {} };
     tokio::time::timeout(RETRY_WAIT_MAX, recorded).await.expect("the delivery is recorded");
     assert_eq!(alerting.stop().await, [("webhook".to_owned(), 2)]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_alert_is_delivered_by_mail() {
-    let Some(program) = find_program("aiosmtpd") else {
-        println!("SKIPPED: aiosmtpd is not installed");
-        return;
-    };
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
-    let port = port.expect("a free port").port();
-    let dir = tempfile::tempdir().expect("a directory");
-    let address = format!("127.0.0.1:{port}");
-    let mut server = Command::new(program)
-        .args(["--nosetuid", "--class", "aiosmtpd.handlers.Mailbox"])
-        .args(["--listen", &address])
-        .arg(dir.path().join("mail"))
-        .spawn()
-        .expect("a mail server");
-    let listens = || std::net::TcpStream::connect(&address).is_ok();
-    assert!(s3up_testkit::wait_until(Duration::from_secs(30), listens), "it does not listen");
-    let alerts = format!(
-        "{{ mail: {{ host: 127.0.0.1, port: {port}, tls: none, from: s3up@example.org, \
-           to: [\"Ops <ops@example.org>\", second@example.org] }} }}"
-    );
-
-    let alerting = Alerting::start(&alerts).await;
-
-    alerting.gateway.logged("alert_delivered", 1);
-    let mails: Vec<_> = std::fs::read_dir(dir.path().join("mail/new")).expect("mails").collect();
-    let [Ok(mail)] = &mails[..] else { panic!("{mails:?}") };
-    let text = std::fs::read_to_string(mail.path()).expect("a mail");
-    for line in [
-        "Subject: s3up: web is silent",
-        "To: \"Ops\" <ops@example.org>, second@example.org",
-        "Message-ID: <web-5-silent@s3up.invalid>",
-        "web is silent: no heartbeat.",
-    ] {
-        let found = text.lines().any(|found| found.replace("Ops <", "\"Ops\" <") == line);
-        assert!(found, "{line}: {text}");
-    }
-    assert_eq!(alerting.stop().await, [("mail".to_owned(), 1)]);
-    server.kill().expect("a mail server that runs");
-    server.wait().expect("its end");
 }
 
 /// Returns the URL of a server that sends the path and the body of each request to `sender`, and

@@ -142,3 +142,57 @@ async fn health_needs_no_key() {
     assert_eq!(health.text().await.unwrap(), r#"{"status":"UP"}"#);
     world.stop().await;
 }
+
+#[tokio::test]
+async fn an_admin_key_neither_reads_nor_writes_a_file() {
+    const ADMIN_KEY: &str = "s3up_admin_0123456789012345678901234567890123";
+    let admin = |config: String| format!("admin_keys: [{ADMIN_KEY}]\n{config}");
+    let world = World::with(s3up_devstore::Versioning::Enabled, admin).await;
+    stored(world.put("a", "x")).await;
+    let (http, url) = (&world.http, &world.url);
+    let form = Form::new().text("path", "b").part("file", Part::bytes(vec![1]));
+    let requests = [
+        http.put(format!("{url}/files/a")).body("y"),
+        http.patch(format!("{url}/files/a")),
+        http.post(format!("{url}/upload")).multipart(form),
+        http.post(format!("{url}/batch")).body(crate::batch::frame("b", b"y")),
+        http.post(format!("{url}/exists")).body(r#"{"files":[]}"#),
+        http.post(format!("{url}/proof")).body(r#"{"paths":["a"]}"#),
+        http.get(format!("{url}/exists?path=a")),
+        http.get(format!("{url}/download?path=a")),
+        http.get(format!("{url}/list")),
+        http.get(format!("{url}/versions?path=a")),
+    ];
+    for request in requests {
+        let request = request.bearer_auth(ADMIN_KEY).build().unwrap();
+        let call = format!("{} {}", request.method(), request.url());
+        let refused = problem(http.execute(request).await.unwrap()).await;
+        assert_eq!(refused.code, Code::Unauthorized, "{call}");
+    }
+    assert_eq!(world.content("webapp/a").await.unwrap(), b"x");
+    world.stop_and_expect_files(&["webapp/a"]).await;
+}
+
+#[tokio::test]
+async fn a_client_chooses_nothing_of_its_object_but_content_and_metadata() {
+    let world = World::start().await;
+    let put = world.put("a", "x");
+    let fields = [
+        ("x-amz-storage-class", "GLACIER"),
+        ("x-amz-object-lock-mode", "COMPLIANCE"),
+        ("x-amz-acl", "public-read"),
+        ("x-amz-server-side-encryption", "aws:kms"),
+        ("x-amz-meta-sha256", "0"),
+        ("x-amz-tagging", "a=b"),
+        ("x-amz-website-redirect-location", "/b"),
+    ];
+    stored(fields.into_iter().fold(put, |put, (name, value)| put.header(name, value))).await;
+
+    let faults = world.s3.faults();
+    let sent = faults.headers(Op::PutObject, faults.calls(Op::PutObject)).expect("a call");
+    for (name, value) in fields {
+        let found = sent.get(name).map(|found| found.to_str().unwrap().to_owned());
+        assert_ne!(found.as_deref(), Some(value), "{name} reached S3");
+    }
+    world.stop_and_expect_files(&["webapp/a"]).await;
+}

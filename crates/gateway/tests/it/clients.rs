@@ -41,7 +41,8 @@ async fn report(world: &World, key: &str, problems: u64) {
     let agent = json!({"version": "0.1.0", "host": "web1", "started_at": now.to_string()});
     let watcher = json!({"state": "ok"});
     let heartbeat = json!({"version": 1, "agent": agent, "files": files(problems),
-                           "last_scan_at": now.to_string(), "watcher": watcher,
+                           "last_scan_at": now.to_string(), "last_scan_age_seconds": 5,
+                           "running_seconds": 60, "watcher": watcher,
                            "last_drill": {"at": now.to_string(), "files": 20, "bytes": 9,
                                           "failed": 0, "last_good_at": "2026-01-01T00:00:00Z"}});
     let mut report = heartbeat.clone();
@@ -81,6 +82,70 @@ async fn a_new_fleet_was_never_heard_of_and_a_report_changes_that() {
     let drill = webapp.last_drill.expect("a drill");
     assert_eq!((drill.files, drill.failed), (20, 0));
     assert_eq!(drill.last_good_at.as_deref(), Some("2026-01-01T00:00:00Z"));
+    world.stop().await;
+}
+
+/// Sends a heartbeat of a host whose clock is `ahead_hours` ahead of this one.
+async fn heartbeat_of(world: &World, ahead_hours: i64, scan_hours: i64, drill_days: i64) {
+    let now = jiff::Timestamp::try_from((s3up_testkit::CLOCK.wall)()).expect("a time");
+    let at = |hours_ago: i64| {
+        let hours = jiff::SignedDuration::from_hours(ahead_hours - hours_ago);
+        now.checked_add(hours).expect("a time").to_string()
+    };
+    let drill = json!({"at": at(24 * drill_days), "age_seconds": 86_400 * drill_days, "files": 20,
+                       "bytes": 9, "failed": 0, "last_good_at": at(24 * drill_days),
+                       "last_good_age_seconds": 86_400 * drill_days});
+    let agent = json!({"version": "0.1.0", "host": "web1", "started_at": at(30 * 24)});
+    let heartbeat = json!({"version": 1, "agent": agent, "files": files(0),
+                           "last_scan_at": at(scan_hours),
+                           "last_scan_age_seconds": 3600 * scan_hours,
+                           "running_seconds": 30 * 86_400, "watcher": {"state": "ok"},
+                           "last_drill": drill});
+    let request = world.http.post(format!("{}/heartbeat", world.url)).bearer_auth(KEY);
+    let sent = request.json(&heartbeat).send().await.expect("a response");
+    assert_eq!(sent.status(), StatusCode::OK);
+    // Records are written in their order.
+    world.commit_records().await;
+}
+
+#[tokio::test]
+async fn a_host_with_a_wrong_clock_is_judged_by_the_clock_of_the_gateway() {
+    let world = world().await;
+    let now = jiff::Timestamp::try_from((s3up_testkit::CLOCK.wall)()).expect("a time");
+    let days = 48;
+    for (ahead, scan_hours, want) in [
+        (0, 1, ClientState::Ok),
+        (0, 27, ClientState::Late),
+        (-days, 1, ClientState::Ok),
+        (-days, 27, ClientState::Late),
+        (days, 1, ClientState::Ok),
+        (days, 27, ClientState::Late),
+    ] {
+        heartbeat_of(&world, ahead, scan_hours, 10).await;
+
+        let found = get(&world, "/clients/webapp", ADMIN_KEY).await;
+
+        let found: ClientStatus = found.json().await.expect("a client");
+        assert_eq!(found.state, want, "{ahead} {scan_hours}: {found:?}");
+        let agent = found.agent.as_ref().expect("an agent");
+        let drill = found.last_drill.as_ref().expect("a drill");
+        let times = [
+            (found.last_scan_at.as_deref(), scan_hours),
+            (drill.last_good_at.as_deref(), 240),
+            (Some(drill.at.as_str()), 240),
+            (Some(agent.started_at.as_str()), 30 * 24),
+        ];
+        for (text, hours_ago) in times {
+            let at: jiff::Timestamp = text.expect("a time").parse().expect("a time");
+            let shown = now.duration_since(at).as_secs();
+            let wrong = (shown - hours_ago * 3600).abs();
+            assert!(wrong <= 600, "{ahead} {scan_hours}: {text:?}");
+        }
+        if let Some(reason) = found.reason {
+            let since = found.last_scan_at.expect("a scan");
+            assert_eq!(reason, format!("no complete scan since {since}"));
+        }
+    }
     world.stop().await;
 }
 

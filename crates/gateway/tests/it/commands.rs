@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output};
 
 use s3up_devstore::{DevStore, Op};
+use s3up_testkit::S3Client;
 use tempfile::TempDir;
 
 use crate::fixture::{BUCKET, KEY, MIB, config, noise};
@@ -76,6 +77,7 @@ async fn the_doctor_examines_configuration_certificate_database_and_s3() {
         ("S3", "ok"),
         ("versions", "ok"),
         ("rule for abandoned uploads", "warning"),
+        ("rules that delete files", "ok"),
         ("abandoned uploads", "ok"),
     ] {
         assert!(
@@ -89,6 +91,12 @@ async fn the_doctor_examines_configuration_certificate_database_and_s3() {
     assert!(table.contains("rule for abandoned uploads"), "{table}");
     assert!(table.contains("lifecycle rule AbortIncompleteMultipartUpload of 7 days"), "{table}");
     assert!(!table.contains(KEY) && !table.contains("devstore-secret"), "{table}");
+    S3Client::new(&setup.s3, BUCKET).expire_after("", 30).await;
+    let output = setup.run(&["doctor", "--json"]).await;
+    let found = findings(&output);
+    let want = ("rules that delete files".to_owned(), "problem".to_owned());
+    assert!(found.contains(&want), "{found:?}");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
     setup.s3.stop().await;
 }
 

@@ -105,6 +105,53 @@ async fn only_an_operator_freezes_a_client_that_exists() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_stays_frozen_when_the_gateway_starts_without_its_database() {
+    let root = tempfile::tempdir().expect("a directory");
+    let s3 = s3(&root).await;
+    let (file, database) = (root.path().join("server.yaml"), root.path().join("gateway.db"));
+    let text = format!("{}admin_keys: [{ADMIN_KEY}]\n", config(&s3.endpoint(), &database));
+    std::fs::write(&file, text).expect("a file");
+    let http = reqwest::Client::new();
+    let call = |url: &str, call: &str| {
+        http.post(format!("{url}/clients/webapp/{call}")).bearer_auth(ADMIN_KEY).send()
+    };
+    let put = |url: &str, path: &str, key: &str| {
+        http.put(format!("{url}/files/{path}")).bearer_auth(key).body("x")
+    };
+    let gateway = Running::start(&file, &[]);
+    let frozen = call(&gateway.url, "freeze?reason=stolen").await.expect("a response");
+    assert_eq!(frozen.status(), StatusCode::OK);
+    assert!(gateway.stop().await.success());
+    // A file that is no database.
+    let (away, wal) = (root.path().join("away.db"), root.path().join("gateway.db-wal"));
+    assert!(!wal.exists(), "the database is one file");
+    std::fs::rename(&database, &away).expect("a database");
+    std::fs::create_dir(&database).expect("a directory");
+
+    let gateway = Running::start(&file, &[]);
+
+    let warned = gateway.logged("freezes_not_read", 1);
+    assert!(warned.contains("clients=1"), "{warned}");
+    let refused = problem(put(&gateway.url, "a", KEY).send().await.expect("a response")).await;
+    assert_eq!(refused.code, Code::Frozen);
+    assert!(refused.detail.ends_with(": stolen"), "{}", refused.detail);
+    stored(put(&gateway.url, "p.jpg", OTHER_KEY)).await;
+    std::fs::remove_dir(&database).expect("an empty directory");
+    std::fs::rename(&away, &database).expect("the database");
+    let released = async {
+        while call(&gateway.url, "release").await.expect("a response").status() != StatusCode::OK {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, released).await.expect("the database answers again");
+    stored(put(&gateway.url, "a", KEY)).await;
+    assert!(gateway.stop().await.success());
+    let kept = std::fs::read_to_string(root.path().join("gateway.db.freezes"));
+    assert_eq!(kept.expect("the file with the freezes"), "[]");
+    s3.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_commands_reach_a_running_gateway_and_a_restart_keeps_the_freeze() {
     let root = tempfile::tempdir().expect("a directory");
     let s3 = s3(&root).await;

@@ -166,12 +166,60 @@ async fn an_early_answer_reaches_a_client_that_is_still_sending() {
         let line = &line[..line.len().min(60)];
         assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {response}");
         assert!(response.to_lowercase().contains("connection: close\r\n"), "{line}: {response}");
+        let problem = "content-type: application/problem+json\r\n";
+        assert_eq!(response.contains(problem), status >= 400, "{line}: {response}");
     }
     for _ in 0..20 {
         let response = send(&world, unauthorized.clone(), noise(30 * MIB)).await;
         assert!(response.starts_with("HTTP/1.1 401 "), "{response}");
     }
     world.stop_and_expect_files(&[]).await;
+}
+
+/// Sends the pieces on one connection, each once the whole answer to the one before it is there, and returns
+/// the answers.
+async fn exchange(world: &World, pieces: Vec<(String, &'static str)>) -> Vec<String> {
+    let host = world.url.strip_prefix("http://").expect("an http URL").to_owned();
+    let exchange = move || {
+        let mut socket = TcpStream::connect(&host).expect("a connection");
+        let answer = |(piece, end): (String, &str)| {
+            socket.write_all(piece.as_bytes()).expect("a request that is sent");
+            let mut response = Vec::new();
+            while !response.ends_with(end.as_bytes()) {
+                let mut bytes = [0; 4096];
+                let count = socket.read(&mut bytes).expect("an answer that is not cut");
+                assert!(count > 0, "expected {end:?}: {}", String::from_utf8_lossy(&response));
+                response.extend_from_slice(&bytes[..count]);
+            }
+            String::from_utf8_lossy(&response).into_owned()
+        };
+        pieces.into_iter().map(answer).collect()
+    };
+    tokio::task::spawn_blocking(exchange).await.expect("no panic")
+}
+
+/// The stored file is what hyper answers to a request that it cannot parse.
+#[tokio::test]
+async fn a_request_that_cannot_be_parsed_gets_a_problem_and_a_download_is_not_changed() {
+    const LIKE_AN_ANSWER: &str =
+        "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let world = World::start().await;
+    crate::fixture::stored(world.put("a", LIKE_AN_ANSWER)).await;
+    let get = || {
+        format!("GET /download?path=a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n")
+    };
+    let bad = "GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n".to_owned();
+    let head = "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n".to_owned();
+    let pieces =
+        vec![(get(), LIKE_AN_ANSWER), (head, "\r\n\r\n"), (get(), LIKE_AN_ANSWER), (bad, "}")];
+
+    let answers = exchange(&world, pieces).await;
+
+    let statuses: Vec<_> = answers.iter().map(|answer| &answer[9..12]).collect();
+    assert_eq!(statuses, ["200", "200", "200", "400"], "{answers:#?}");
+    assert!(answers[3].contains(r#""code":"bad_request""#), "{}", answers[3]);
+    assert!(answers[3].contains("cannot be parsed"), "{}", answers[3]);
+    world.stop_and_expect_files(&["webapp/a"]).await;
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! A fleet of a thousand clients with ten million rows. It takes minutes, and so it has to be asked for:
 //! `S3UP_TEST_SCALE=yes cargo nextest run --workspace -E 'test(/^scale::/)' --success-output immediate`, and with
-//! `S3UP_TEST_DATABASE=postgres` on PostgreSQL. It prints what it measured.
+//! `S3UP_TEST_DATABASE=postgres` on PostgreSQL. It prints what it measured. With `S3UP_PROGRAMS=DIR` it measures the
+//! `s3up-server` of that directory, such as an optimized one.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
@@ -14,8 +16,9 @@ use serde_json::json;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
+use crate::dashboard::Browser;
 use crate::fixture::{config, with_database};
-use crate::process::{program, s3};
+use crate::process::s3;
 use crate::running::Running;
 
 const ADMIN_KEY: &str = "s3up_admin_0123456789012345678901234567890123";
@@ -104,14 +107,52 @@ fn percentiles(mut times: Vec<Duration>) -> (Duration, Duration) {
     (times[times.len() / 2], times[times.len() * 99 / 100])
 }
 
+fn gateway_program() -> Command {
+    let dir = std::env::var_os("S3UP_PROGRAMS").map(PathBuf::from);
+    let built = || PathBuf::from(env!("CARGO_BIN_EXE_s3up-server"));
+    Command::new(dir.map_or_else(built, |dir| dir.join("s3up-server")))
+}
+
+/// The pages of the dashboard.
+const PAGES: [&str; 8] = [
+    "/",
+    "/?state=attention",
+    "/dashboard/clients/client-7",
+    "/dashboard/clients/client-7/files",
+    "/dashboard/clients/client-7/files?find=photo-9",
+    "/dashboard/gateway",
+    "/dashboard/reports",
+    "/dashboard/alerts",
+];
+/// Longest median of a page.
+const PAGE_MAX: Duration = Duration::from_millis(200);
+
+/// Returns the median and the 99th percentile of each page.
+async fn measure_pages(url: &str) -> Vec<(&'static str, (Duration, Duration))> {
+    let mut browser = Browser::new(url);
+    browser.sign_in(ADMIN_KEY).await;
+    let mut pages = Vec::new();
+    for page in PAGES {
+        let mut times = Vec::new();
+        for _ in 0..20 {
+            let began = CLOCK.start();
+            browser.page(page).await;
+            times.push(began.elapsed());
+        }
+        pages.push((page, percentiles(times)));
+    }
+    pages
+}
+
 struct Measured {
     list: (Duration, Duration),
+    pages: Vec<(&'static str, (Duration, Duration))>,
     heartbeat: (Duration, Duration),
     memory: u64,
 }
 
 async fn measure(config: &Path, clients: u64) -> Measured {
-    let gateway = Running::start(config, &[]);
+    let gateway = Running::start_by(gateway_program(), config, &[]);
     let http = Client::new();
     let agent = json!({"version": "0.1.0", "host": "web", "started_at": "2026-01-01T00:00:00Z"});
     let none = json!({"files": 0, "bytes": 0});
@@ -136,9 +177,10 @@ async fn measure(config: &Path, clients: u64) -> Measured {
         let list: ClientList = serde_json::from_slice(&body).expect("a list");
         assert_eq!(list.clients.len() as u64, clients);
     }
+    let pages = measure_pages(&gateway.url).await;
     let memory = gateway.memory_peak();
     assert!(gateway.stop().await.success());
-    Measured { list: percentiles(lists), heartbeat: percentiles(beats), memory }
+    Measured { list: percentiles(lists), pages, heartbeat: percentiles(beats), memory }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,10 +202,10 @@ async fn a_thousand_clients_with_ten_million_rows_are_listed_as_fast_as_ten() {
         None => (text, Database::Sqlite(&file)),
     };
     let config = root.path().join("server.yaml");
-    let mut results = String::new();
+    let (mut results, mut slow) = (String::new(), Vec::new());
     for clients in [10, 1000] {
         std::fs::write(&config, fleet(&text, clients)).expect("a file");
-        let made = program().arg("fleet").arg("--config").arg(&config).output();
+        let made = gateway_program().arg("fleet").arg("--config").arg(&config).output();
         assert!(made.expect("a program that runs").status.success());
         if clients == 1000 {
             let before = database.bytes().await;
@@ -192,7 +234,7 @@ async fn a_thousand_clients_with_ten_million_rows_are_listed_as_fast_as_ten() {
                 )
                 .await;
         }
-        let Measured { list, heartbeat, memory } = measure(&config, clients).await;
+        let Measured { list, pages, heartbeat, memory } = measure(&config, clients).await;
         writeln!(
             results,
             "{clients} clients: GET /clients {:?} (p99 {:?}), heartbeat {:?} (p99 {:?}), memory {} MiB",
@@ -203,7 +245,13 @@ async fn a_thousand_clients_with_ten_million_rows_are_listed_as_fast_as_ten() {
             memory >> 20
         )
         .expect("a text");
+        for (page, (median, p99)) in &pages {
+            writeln!(results, "{clients} clients: GET {page} {median:?} (p99 {p99:?})")
+                .expect("a text");
+        }
+        slow.extend(pages.into_iter().filter(|(_, (median, _))| *median > PAGE_MAX));
     }
     println!("{results}");
+    assert!(slow.is_empty(), "slower than {PAGE_MAX:?}: {slow:?}");
     s3.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Clients that open a connection and then send nothing, or too little.
+//! Clients that open a connection and then send nothing, or too little, or read nothing.
 
 use std::time::Duration;
 
@@ -7,9 +7,10 @@ use s3up_server::{SHUTDOWN_GRACE, Timeouts, TlsFiles};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::fixture::{KEY, Serving, World, stored};
+use crate::fixture::{KEY, MIB, Serving, World, noise, stored};
 
 const SHORT: Duration = Duration::from_millis(300);
+const ADMIN_KEY: &str = "s3up_admin_0123456789012345678901234567890123";
 /// Longer than any test: the other timeout of a pair must not end the connection.
 const LONG: Duration = Duration::from_secs(600);
 
@@ -33,7 +34,7 @@ async fn closed(mut socket: TcpStream) -> String {
 
 #[tokio::test]
 async fn a_client_that_sends_no_complete_head_is_dropped() {
-    let world = world(Timeouts { header: SHORT, handshake: LONG }, None).await;
+    let world = world(Timeouts { header: SHORT, handshake: LONG, write: LONG }, None).await;
     for sent in ["", "GET /health", "GET /health HTTP/1.1\r\nHost: x\r\nX: "] {
         let mut socket = connect(&world).await;
         socket.write_all(sent.as_bytes()).await.unwrap();
@@ -45,7 +46,7 @@ async fn a_client_that_sends_no_complete_head_is_dropped() {
 
 #[tokio::test]
 async fn a_client_that_sends_no_second_request_is_dropped() {
-    let world = world(Timeouts { header: SHORT, handshake: LONG }, None).await;
+    let world = world(Timeouts { header: SHORT, handshake: LONG, write: LONG }, None).await;
     let mut socket = connect(&world).await;
     socket.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let response = closed(socket).await;
@@ -55,7 +56,7 @@ async fn a_client_that_sends_no_second_request_is_dropped() {
 
 #[tokio::test]
 async fn a_body_may_take_longer_than_a_head() {
-    let world = world(Timeouts { header: SHORT, handshake: LONG }, None).await;
+    let world = world(Timeouts { header: SHORT, handshake: LONG, write: LONG }, None).await;
     let (mut sender, body) = tokio::io::duplex(1);
     let body = reqwest::Body::wrap_stream(tokio_util::io::ReaderStream::new(body));
     let put = tokio::spawn(stored(world.put("a", body).timeout(LONG)));
@@ -70,6 +71,49 @@ async fn a_body_may_take_longer_than_a_head() {
 }
 
 #[tokio::test]
+async fn a_client_that_reads_no_response_is_dropped() {
+    let world = world(Timeouts { header: LONG, handshake: LONG, write: SHORT }, None).await;
+    let (mut socket, request) =
+        (connect(&world).await, b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n");
+    // Until the buffers of both sides are full, and the gateway closes the connection.
+    let sending = async { while socket.write_all(request).await.is_ok() {} };
+    tokio::time::timeout(LONG, sending).await.expect("a connection that ends");
+    assert_eq!(world.http.get(format!("{}/health", world.url)).send().await.unwrap().status(), 200);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_download_that_is_not_read_gives_its_buffers_back() {
+    let admin = |config: String| format!("admin_keys: [{ADMIN_KEY}]\n{config}");
+    let timeouts = Timeouts { header: LONG, handshake: LONG, write: SHORT };
+    let serving = Serving { grace: SHUTDOWN_GRACE, timeouts, tls: None };
+    let world = World::serving(serving, Versioning::Enabled, admin).await;
+    // Longer than what the kernel keeps for a connection.
+    const LEN: usize = 40 * MIB;
+    world.s3_put("webapp/long", &noise(LEN)).await;
+    let used = async || {
+        let metrics = world.http.get(format!("{}/metrics", world.url)).bearer_auth(ADMIN_KEY);
+        let text = metrics.send().await.unwrap().text().await.unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("s3up_buffer_used_bytes "));
+        line.unwrap().parse::<f64>().unwrap()
+    };
+    let mut socket = connect(&world).await;
+    let head = format!(
+        "GET /download?path=long HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Authorization: Bearer {KEY}\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    while used().await == 0.0 {}
+    while used().await != 0.0 {}
+
+    let mut received = Vec::new();
+    socket.read_to_end(&mut received).await.ok();
+
+    assert!(!received.is_empty() && received.len() < LEN, "{}", received.len());
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_client_that_begins_no_handshake_is_dropped() {
     let directory = tempfile::tempdir().unwrap();
     let cert = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -77,7 +121,7 @@ async fn a_client_that_begins_no_handshake_is_dropped() {
         TlsFiles { cert: directory.path().join("cert.pem"), key: directory.path().join("key.pem") };
     std::fs::write(&tls.cert, cert.cert.pem()).unwrap();
     std::fs::write(&tls.key, cert.signing_key.serialize_pem()).unwrap();
-    let world = world(Timeouts { header: LONG, handshake: SHORT }, Some(tls)).await;
+    let world = world(Timeouts { header: LONG, handshake: SHORT, write: LONG }, Some(tls)).await;
     // The first bytes of a ClientHello, which is 512 bytes long.
     for sent in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
         let mut socket = connect(&world).await;

@@ -46,6 +46,10 @@ pub enum ObjectProblem {
     Content {
         reason: String,
     },
+    /// An index is damaged, or does not describe its stream. The backup is as good without it.
+    Index {
+        reason: String,
+    },
 }
 
 impl ObjectProblem {
@@ -58,6 +62,7 @@ impl ObjectProblem {
                 | ObjectProblem::Encryption { .. }
                 | ObjectProblem::ArchivedDocument { .. }
                 | ObjectProblem::ArchivedManifest { .. }
+                | ObjectProblem::Index { .. }
         )
     }
 
@@ -74,6 +79,7 @@ impl ObjectProblem {
             }
             ObjectProblem::Chain { .. } => "chain",
             ObjectProblem::Content { .. } => "content",
+            ObjectProblem::Index { .. } => "index",
         }
     }
 }
@@ -106,6 +112,12 @@ impl fmt::Display for ObjectProblem {
             ),
             ObjectProblem::Chain { reason } | ObjectProblem::Content { reason } => {
                 f.write_str(reason)
+            }
+            ObjectProblem::Index { reason } => {
+                write!(
+                    f,
+                    "{reason}; the backup is sound, build its index again with `index --build`"
+                )
             }
         }
     }

@@ -3,14 +3,16 @@
 
 use std::time::SystemTime;
 
-use btrfs_sendstream::Verifier;
+use btrfs_sendstream::{CommandBatch, Verifier};
 use s3up_core::progress::ProgressSink;
 use s3up_core::{Key, error_chain};
 use s3up_store::StoreErrorKind;
+use tokio::sync::mpsc;
 
 use crate::chain::ChainEntry;
 use crate::documents::Bucket;
 use crate::fetch::{FetchError, FetchPlan, archived_chunks};
+use crate::verify::index_check::IndexCheck;
 
 /// Bytes are checked in slices that take far under a millisecond.
 const SLICE_BYTES: usize = 256 << 10;
@@ -24,6 +26,8 @@ pub struct Read {
     pub archived: Vec<Key>,
     /// Difference between the content and what was sent.
     pub damage: Option<String>,
+    /// Difference between the index and the stream.
+    pub index: Option<String>,
 }
 
 /// The backup could not be read, which says nothing about its content.
@@ -64,11 +68,18 @@ async fn read_or_fail(
     }
     let fetch_plan =
         FetchPlan::check_entries(bucket, std::slice::from_ref(entry), concurrency).await?;
-    Ok(Read { bytes: prove(&fetch_plan, progress).await?, ..Read::default() })
+    let (check, commands) = IndexCheck::start(bucket, entry).await?;
+    let bytes = prove(&fetch_plan, progress, commands).await?;
+    Ok(Read { bytes, index: check.finish(entry).await?, ..Read::default() })
 }
 
-/// Reads and checks everything, like a restore without `btrfs receive`.
-async fn prove(fetch_plan: &FetchPlan<'_>, progress: &ProgressSink) -> Result<u64, FetchError> {
+/// Reads and checks everything, like a restore without `btrfs receive`. The verified commands go to
+/// `commands` as well.
+async fn prove(
+    fetch_plan: &FetchPlan<'_>,
+    progress: &ProgressSink,
+    commands: Option<mpsc::Sender<CommandBatch>>,
+) -> Result<u64, FetchError> {
     let mut bytes_read = 0;
     for planned in &fetch_plan.entries {
         let manifest = || planned.entry.key.clone();
@@ -80,11 +91,20 @@ async fn prove(fetch_plan: &FetchPlan<'_>, progress: &ProgressSink) -> Result<u6
             let fetch = |source| FetchError::Download { manifest: manifest(), source };
             while let Some(bytes) = download.next().await.map_err(fetch)? {
                 for slice in bytes.chunks(SLICE_BYTES) {
-                    verifier.feed(slice).map_err(|source| FetchError::Stream {
+                    let mut batch = CommandBatch::default();
+                    let fed = match &commands {
+                        Some(_) => verifier.feed_to(slice, |command| batch.push(&command)),
+                        None => verifier.feed(slice),
+                    };
+                    fed.map_err(|source| FetchError::Stream {
                         manifest: manifest(),
                         chunk: chunk.key.clone(),
                         source,
                     })?;
+                    if let Some(commands) = commands.as_ref().filter(|_| !batch.is_empty()) {
+                        // A builder that has failed says so at the end.
+                        commands.send(batch).await.ok();
+                    }
                     tokio::task::yield_now().await;
                 }
                 bytes_read += bytes.len() as u64;

@@ -138,7 +138,7 @@ pub(crate) fn decode_key(key: &str, encoding: Option<&EncodingType>) -> String {
 }
 
 impl Listed {
-    fn of(object: Object) -> Listed {
+    pub(super) fn of(object: Object) -> Listed {
         let modified_at = object.last_modified.and_then(|at| SystemTime::try_from(at).ok());
         Listed {
             key: object.key.unwrap_or_default(),

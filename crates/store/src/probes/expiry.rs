@@ -1,5 +1,5 @@
-//! The lifecycle rules of the bucket that delete versions of an object: the newest one, or those that
-//! were overwritten.
+//! The lifecycle rules of the bucket that delete versions of objects: the newest ones, or those that were
+//! overwritten.
 //!
 //! A rule for objects with a tag may cover any object, because others may tag it.
 //!
@@ -41,6 +41,15 @@ pub struct OldVersionRule<'r> {
     pub days: u32,
 }
 
+/// The lifecycle rules that delete the most below some prefixes, each by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionExpiry {
+    /// One that deletes newest versions.
+    pub newest: Option<String>,
+    /// The one that deletes overwritten versions first, and after how many days.
+    pub old: Option<(String, u32)>,
+}
+
 impl Store {
     /// Returns the enabled lifecycle rules of the bucket that delete versions.
     pub async fn expiry_rules(&self, retry_for: Duration) -> ExpiryRules {
@@ -54,6 +63,22 @@ impl Store {
 impl ExpiryRules {
     fn of(rules: &[LifecycleRule]) -> ExpiryRules {
         ExpiryRules::Known(rules.iter().filter_map(ExpiryRule::of).collect())
+    }
+
+    /// Returns the rules that delete the most below any of `prefixes`.
+    pub fn below<'p>(
+        &self,
+        prefixes: impl Iterator<Item = &'p str> + Clone,
+    ) -> Result<VersionExpiry, &str> {
+        let rules = match self {
+            ExpiryRules::Unknown { reason } => return Err(reason),
+            ExpiryRules::Known(rules) => rules,
+        };
+        let covers = |rule: &&ExpiryRule| prefixes.clone().any(|prefix| rule.touches(prefix));
+        let rules = || rules.iter().filter(covers);
+        let newest = rules().find(|rule| rule.deletes_newest).map(|rule| rule.id.clone());
+        let old = rules().filter_map(|rule| Some((rule.id.clone(), rule.old_version_days?)));
+        Ok(VersionExpiry { newest, old: old.min_by_key(|(_, days)| *days) })
     }
 
     /// Returns the name of a rule that deletes the newest version of the object, or may delete it.
@@ -113,6 +138,11 @@ impl ExpiryRule {
             deletes_newest,
             old_version_days,
         })
+    }
+
+    /// Returns true if the rule covers some key below `prefix`.
+    fn touches(&self, prefix: &str) -> bool {
+        prefix.starts_with(&self.prefix) || self.prefix.starts_with(prefix)
     }
 
     fn covers(&self, key: &str, size: u64) -> bool {
@@ -198,6 +228,39 @@ mod tests {
             let found = rules.old_version_rule_for(&key, 10).unwrap();
             assert_eq!(found.map(|rule| (rule.id, rule.days)), want, "{name}");
         }
+    }
+
+    #[test]
+    fn the_rules_that_delete_the_most_below_a_prefix_are_found() {
+        let rule = |id: &str, prefix: &str, newest: Option<i32>, old: Option<i32>| {
+            let filter = LifecycleRuleFilter::builder().prefix(prefix).build();
+            let newest = newest.map(|days| LifecycleExpiration::builder().days(days).build());
+            let old = old
+                .map(|days| NoncurrentVersionExpiration::builder().noncurrent_days(days).build());
+            let rule = LifecycleRule::builder().id(id).filter(filter);
+            let rule = rule.status(ExpirationStatus::Enabled).set_expiration(newest);
+            rule.set_noncurrent_version_expiration(old).build().unwrap()
+        };
+        let found = |newest: Option<&str>, old: Option<(&str, u32)>| VersionExpiry {
+            newest: newest.map(str::to_owned),
+            old: old.map(|(id, days)| (id.to_owned(), days)),
+        };
+        #[rustfmt::skip]
+        let cases = [
+            (vec![],                                                              found(None, None)),
+            (vec![rule("a", "", None, Some(30))],                                 found(None, Some(("a", 30)))),
+            (vec![rule("a", "", None, Some(30)), rule("b", "w/", None, Some(3))], found(None, Some(("b", 3)))),
+            (vec![rule("a", "w/up", Some(9), None)],                              found(Some("a"), None)),
+            (vec![rule("a", "x/", Some(9), Some(1))],                             found(None, None)),
+            (vec![rule("a", "we/", Some(9), Some(1))],                            found(None, None)),
+            (vec![rule("a", "v/", Some(9), Some(1))],                             found(Some("a"), Some(("a", 1)))),
+        ];
+        for (rules, want) in cases {
+            let prefixes = ["v/", "w/"].into_iter();
+            assert_eq!(ExpiryRules::of(&rules).below(prefixes), Ok(want), "{rules:?}");
+        }
+        let unknown = ExpiryRules::Unknown { reason: "denied".to_owned() };
+        assert_eq!(unknown.below(std::iter::empty()), Err("denied"));
     }
 
     #[test]

@@ -51,7 +51,9 @@ impl Store {
             let began = clock::now();
             let answer = tokio::time::timeout(limit, send).await.ok();
             self.count(began, &answer);
-            self.learn_from(answer.ok_or(limit), op, subject)
+            let answer = self.learn_from(answer.ok_or(limit), op, subject);
+            self.reachability.record(began, answer.as_ref().err().map(|err| err.kind));
+            answer
         }
     }
 
@@ -77,7 +79,9 @@ impl Store {
                 Some(pacer) => pacer.while_progressing(limit, send).await,
             };
             self.count(began, &answer);
-            self.learn_from(answer.ok_or(limit), op, subject)
+            let answer = self.learn_from(answer.ok_or(limit), op, subject);
+            self.reachability.record(began, answer.as_ref().err().map(|err| err.kind));
+            answer
         }
     }
 

@@ -1,6 +1,7 @@
 //! The [`Store`]: made from its settings, and shared by all calls.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::identity::IdentityCache;
 use aws_sdk_s3::Client;
@@ -18,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::buffers::paired_hasher::PairedHasher;
 use crate::buffers::pool::Pool;
 use crate::error::ConnectError;
+use crate::not_aborted::NotAborted;
 use crate::open_uploads::OpenUploads;
 use crate::settings::{Profile, Settings};
 use crate::transport::bandwidth::BandwidthLimit;
@@ -25,6 +27,7 @@ use crate::transport::call_counters::{CallCounters, CallTotals};
 use crate::transport::capabilities::Learned;
 use crate::transport::checksums::Checksums;
 use crate::transport::credentials::RenewableCredentials;
+use crate::transport::reachability::Reachability;
 use crate::transport::throttle::Throttle;
 
 /// A bucket and everything that is needed to upload to it and download from it.
@@ -41,12 +44,14 @@ pub struct Store {
     pub(crate) probed: Arc<ProbeState>,
     pub(crate) throttle: Throttle,
     pub(crate) call_counters: CallCounters,
+    pub(crate) reachability: Reachability,
     pub(crate) upload_limit: BandwidthLimit,
     pub(crate) download_limit: BandwidthLimit,
     pub(crate) open_uploads: OpenUploads,
     pub(crate) hasher: PairedHasher,
     /// Detached tasks that abort dropped uploads.
     pub(crate) aborts: TaskTracker,
+    pub(crate) not_aborted: NotAborted,
 }
 
 /// The probes that were made; each is made until it succeeds.
@@ -73,9 +78,11 @@ impl Store {
             settings: Arc::new(settings),
             throttle: Throttle::default(),
             call_counters: CallCounters::default(),
+            reachability: Reachability::default(),
             open_uploads: OpenUploads::default(),
             hasher: PairedHasher::new(),
             aborts: TaskTracker::new(),
+            not_aborted: NotAborted::default(),
         })
     }
 
@@ -122,6 +129,11 @@ impl Store {
     /// Returns the numbers of the calls to S3 since the start.
     pub fn call_totals(&self) -> CallTotals {
         self.call_counters.totals()
+    }
+
+    /// Returns the time for which no call to S3 was answered, if S3 is known to be away.
+    pub fn away_for(&self) -> Option<Duration> {
+        self.reachability.away_for()
     }
 
     /// Returns the buffer pool of this store.

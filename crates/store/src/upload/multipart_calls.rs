@@ -221,9 +221,11 @@ impl UploadHandle {
     pub(super) async fn abort(&self) {
         let key = self.key.as_str();
         let outcome = self.store.abort_upload(key, &self.upload_id, ABORT_RETRY_FOR).await;
-        if let Err(err) = outcome {
-            warn_not_aborted(&self.key, &err);
+        let Err(err) = outcome else { return };
+        if err.kind == StoreErrorKind::Transient {
+            self.store.not_aborted.add(&self.key, &self.upload_id);
         }
+        warn_not_aborted(&self.key, &err);
     }
 }
 

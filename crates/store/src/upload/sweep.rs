@@ -115,6 +115,24 @@ impl Store {
         self.abort_upload(&upload.key, &upload.upload_id, retry_for).await
     }
 
+    /// Aborts the uploads whose abort failed because S3 did not answer. Returns how many were aborted. After
+    /// an error, the next call tries again.
+    pub async fn abort_remaining(&self) -> Result<u64, StoreError> {
+        let mut count = 0;
+        while let Some((key, upload_id)) = self.not_aborted.first() {
+            let outcome = self.abort_upload(key.as_str(), &upload_id, Duration::ZERO).await;
+            let is_refused =
+                outcome.as_ref().is_err_and(|err| err.kind != StoreErrorKind::Transient);
+            if outcome.is_ok() || is_refused {
+                // A refusal would be the same the next time.
+                self.not_aborted.remove(&upload_id);
+            }
+            outcome?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     pub(crate) fn uploads(&self, prefix: &str, retry_for: Duration) -> UploadListing {
         let prefix = prefix.to_owned();
         UploadListing { store: self.clone(), prefix, retry_for, next: Some(Marker::default()) }

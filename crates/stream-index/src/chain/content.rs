@@ -1,39 +1,65 @@
 //! The content of a file: which bytes of which streams it consists of.
-//!
-//! Operations are applied in the order of the streams. A clone takes the content of its source as
-//! it is at that moment of the stream.
 
 mod pieces;
+mod replay;
 
 use std::collections::BTreeMap;
 
-use self::pieces::Pieces;
 pub use self::pieces::{Extent, Source};
+use self::replay::{Replay, ReplayError};
 use super::file::ChainFile;
 use super::tree::{ChainError, IndexChain};
-use crate::operation::{self, Change, CloneSource, Operation};
-use crate::record::{Entry, NodeId, content_keys};
+use crate::operation::{self, Change, Operation};
+use crate::record::{NodeId, content_keys};
+use crate::table::TableError;
 
-/// Maximum number of clones that lead from one to the next within other files.
-const DEPTH_MAX: usize = 128;
-
-/// The moment of a stream up to which operations count.
-type Moment = u64;
-const END: Moment = u64::MAX;
+/// Number of extents of one file that are held at once, at some 120 bytes each. A file with more
+/// is read in several ranges.
+const EXTENTS_MAX: usize = 1 << 20;
 
 impl IndexChain {
-    /// Returns the extents of a file, in order. What lies between them is a hole.
-    pub fn extents(&self, file: &ChainFile) -> Result<Vec<Extent>, ChainError> {
-        let mut pieces = self.content(&file.content_nodes(), END, 0)?;
-        pieces.truncate(file.metadata.length.after(0));
-        Ok(pieces.into_extents())
+    /// Calls `each` for the extents of a file, in order. What lies between them is a hole.
+    pub fn extents<E: From<ChainError>>(
+        &self,
+        file: &ChainFile,
+        each: impl FnMut(Extent) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.extents_within(file, EXTENTS_MAX, each)
+    }
+
+    /// Does the same and holds at most `limit` extents at once.
+    fn extents_within<E: From<ChainError>>(
+        &self,
+        file: &ChainFile,
+        limit: usize,
+        mut each: impl FnMut(Extent) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (nodes, length) = (file.content_nodes(), file.metadata.length.after(0));
+        let mut replay = Replay::new(self, limit);
+        // The stream may have written beyond the end, and cloned from there.
+        let mut waiting = vec![0..u64::MAX];
+        while let Some(range) = waiting.pop() {
+            match replay.content(&nodes, range.clone()) {
+                Ok(mut pieces) => {
+                    pieces.truncate(length);
+                    pieces.into_extents().try_for_each(&mut each)?;
+                }
+                Err(ReplayError::TooMany) => {
+                    let end = range.end.min(length);
+                    let middle = range.start + end.saturating_sub(range.start) / 2;
+                    waiting.extend([middle..end, range.start..middle]);
+                }
+                Err(ReplayError::Chain(err)) => return Err(err.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Returns the extended attributes of a file.
     pub fn xattrs(&self, file: &ChainFile) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, ChainError> {
         let mut xattrs = BTreeMap::new();
         for (level, node) in file.content_nodes() {
-            self.operations(level, node, |operation| {
+            self.operations::<ChainError>(level, node, |operation| {
                 match operation.change {
                     Change::SetXattr { name, value } => {
                         xattrs.insert(name, value);
@@ -47,7 +73,7 @@ impl IndexChain {
                     | Change::Truncate { .. }
                     | Change::Hole { .. } => {}
                 }
-                Ok(())
+                Ok(true)
             })?;
         }
         Ok(xattrs)
@@ -64,117 +90,20 @@ impl IndexChain {
         Ok(false)
     }
 
-    /// Calls `each` for the operations of one node, in order.
-    fn operations(
+    /// Calls `each` for the operations of one node, in order, until it returns false.
+    fn operations<E: From<ChainError> + From<TableError>>(
         &self,
         level: usize,
         node: NodeId,
-        mut each: impl FnMut(Operation) -> Result<(), ChainError>,
-    ) -> Result<(), ChainError> {
+        mut each: impl FnMut(Operation) -> Result<bool, E>,
+    ) -> Result<(), E> {
         self.levels[level].scan(&content_keys(node), |_, value| {
-            for operation in operation::decode(value)? {
-                each(operation)?;
+            for operation in operation::decode(value).map_err(ChainError::from)? {
+                if !each(operation)? {
+                    return Ok(false);
+                }
             }
-            Ok::<_, ChainError>(true)
+            Ok::<_, E>(true)
         })
-    }
-
-    /// Applies the operations of these nodes. Those of the last level count up to `until`.
-    fn content(
-        &self,
-        parts: &[(usize, NodeId)],
-        until: Moment,
-        depth: usize,
-    ) -> Result<Pieces, ChainError> {
-        let mut pieces = Pieces::default();
-        let last_level = parts.last().map(|(level, _)| *level);
-        for (level, node) in parts {
-            let until = if Some(*level) == last_level { until } else { END };
-            if depth > DEPTH_MAX {
-                return Err(ChainError::TooDeep { level: *level, of: self.levels.len() });
-            }
-            self.operations(*level, *node, |operation| {
-                if operation.at < until {
-                    self.apply(&mut pieces, (*level, *node), operation, depth)?;
-                }
-                Ok(())
-            })?;
-        }
-        Ok(pieces)
-    }
-
-    fn apply(
-        &self,
-        pieces: &mut Pieces,
-        (level, node): (usize, NodeId),
-        operation: Operation,
-        depth: usize,
-    ) -> Result<(), ChainError> {
-        match operation.change {
-            Change::Write { offset, data } => {
-                let length = data.end - data.start;
-                pieces.put(offset, length, Source::Stream { level, start: data.start });
-            }
-            Change::EncodedWrite(write) => {
-                let (offset, length) = (write.offset, write.length);
-                pieces.put(offset, length, Source::Encoded { level, write, skip: 0 });
-            }
-            Change::Clone { offset, length, source, source_offset } => {
-                let range = source_offset..source_offset + length;
-                let cloned = if source == CloneSource::Node(node) {
-                    pieces.cut(range)
-                } else {
-                    let (parts, until) = self.clone_parts(level, source, operation.at)?;
-                    self.content(&parts, until, depth + 1)?.cut(range)
-                };
-                pieces.clear(offset, length);
-                for extent in cloned {
-                    let at = offset + (extent.offset - source_offset);
-                    pieces.put(at, extent.length, extent.source);
-                }
-            }
-            Change::Truncate { length } => pieces.truncate(length),
-            Change::Hole { offset, length } => pieces.clear(offset, length),
-            Change::SetXattr { .. } | Change::RemoveXattr { .. } => {}
-        }
-        Ok(())
-    }
-
-    /// Returns the nodes that make the source of a clone, and the moment up to which they count.
-    fn clone_parts(
-        &self,
-        level: usize,
-        source: CloneSource,
-        at: Moment,
-    ) -> Result<(Vec<(usize, NodeId)>, Moment), ChainError> {
-        let path = match source {
-            CloneSource::Node(node) => return Ok((vec![(level, node)], at)),
-            CloneSource::Parent { path } => {
-                return Ok((self.parent_parts(level, &path)?, END));
-            }
-            CloneSource::Changed { path } => path,
-            CloneSource::Name { directory, name } => match self.entry(level, directory, &name)? {
-                Some(Entry::New(node)) => return Ok((vec![(level, node.id)], at)),
-                Some(Entry::Moved { path, .. }) => path,
-                Some(Entry::Removed) | None => return Err(self.missing(level, &name)),
-            },
-        };
-        let mut parts = self.parent_parts(level, &path)?;
-        let nodes = self.nodes(level, &path)?;
-        match nodes.is_empty() {
-            true => Ok((parts, END)),
-            false => {
-                parts.extend(nodes.into_iter().map(|node| (level, node.id)));
-                Ok((parts, at))
-            }
-        }
-    }
-
-    /// Returns the nodes that make a file of the parent of a level.
-    fn parent_parts(&self, level: usize, path: &[u8]) -> Result<Vec<(usize, NodeId)>, ChainError> {
-        let missing = || self.missing(level, path);
-        let lower = level.checked_sub(1).ok_or_else(missing)?;
-        let found = self.lookup_at(lower, path)?.ok_or_else(missing)?;
-        Ok(self.with_changes_by_other_names(lower, found)?.content_nodes())
     }
 }

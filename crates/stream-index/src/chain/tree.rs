@@ -33,6 +33,12 @@ pub enum ChainError {
         .level + 1
     )]
     TooDeep { level: usize, of: usize },
+    #[error(
+        "a file of backup {} of {of} has too many extents that are clones of each other; restore \
+         the whole subvolume to btrfs instead",
+        .level + 1
+    )]
+    ClonesWithin { level: usize, of: usize },
 }
 
 fn kind(is_incremental: bool) -> &'static str {

@@ -5,6 +5,10 @@ use std::ops::Range;
 
 use crate::codec::{Decoder, Malformed, put_number, put_text};
 
+/// Maximum length of all keys of a block. A block of some 20,000 of the longest paths is shorter; without a
+/// limit, a block that shares a long beginning millions of times would take all memory.
+const KEYS_BYTES_MAX: usize = 128 << 20;
+
 /// Encodes records until the block is long enough.
 #[derive(Default)]
 pub struct BlockBuilder {
@@ -60,6 +64,9 @@ impl Block {
             let start = keys.len();
             keys.extend_from_within(last.start..last.start + shared);
             keys.extend_from_slice(from.text()?);
+            if keys.len() > KEYS_BYTES_MAX {
+                return Err(Malformed("shorter keys"));
+            }
             last = start..keys.len();
             let value = from.text()?;
             let value_end = bytes.len() - from.0.len();
@@ -94,6 +101,18 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_that_share_a_beginning_too_often_are_refused() {
+        let mut bytes = Vec::new();
+        let long = vec![b'a'; 1 << 20];
+        for n in 0..=KEYS_BYTES_MAX >> 20 {
+            put_number(&mut bytes, if n == 0 { 0 } else { long.len() as u64 });
+            put_text(&mut bytes, if n == 0 { &long } else { b"" });
+            put_text(&mut bytes, b"");
+        }
+        assert!(Block::decode(bytes).is_err());
+    }
 
     proptest::proptest! {
         #[test]

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use s3up_core::Sha256Digest;
+use s3up_core::{Sha256, Sha256Digest};
 
 use super::block::Block;
 use super::directory::{BlockForm, Directory, StreamId};
@@ -160,6 +160,19 @@ impl Table {
             ahead = (ahead * 2).min(CACHED_BLOCKS_MAX * 4);
         }
         Ok(())
+    }
+
+    /// Returns a digest of all records. Reads and verifies every block.
+    pub fn records_sha256(&self) -> Result<Sha256Digest, TableError> {
+        let mut hasher = Sha256::default();
+        self.scan(b"", |key, value| {
+            for field in [key, value] {
+                hasher.update(&(field.len() as u64).to_le_bytes());
+                hasher.update(field);
+            }
+            Ok::<_, TableError>(true)
+        })?;
+        Ok(hasher.finish())
     }
 
     /// Returns the number of the block that holds a key if any does.

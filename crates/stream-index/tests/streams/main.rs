@@ -1,16 +1,14 @@
 //! The index against real streams of `btrfs send`: random trees and random changes, and every file
 //! compared with the snapshot that was sent.
 
-mod random_tree;
 mod replay;
 
 use std::fs;
 use std::process::Command;
 
 use btrfs_stream_index::NameLimits;
-use s3up_testkit::{BtrfsFs, btrfs_or_skip};
+use s3up_testkit::{BtrfsFs, RandomTree, btrfs_or_skip};
 
-use crate::random_tree::RandomTree;
 use crate::replay::Replay;
 
 const FILESYSTEM_BYTES: u64 = 1 << 30;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use btrfs_sendstream::{CommandBatch, Verifier};
 use btrfs_stream_index::chain::content::Source;
-use btrfs_stream_index::chain::{ChainFile, IndexChain, join};
+use btrfs_stream_index::chain::{ChainError, ChainFile, IndexChain, join};
 use btrfs_stream_index::{BuildError, FileType, IndexBuilder, IndexFacts, NameLimits, Table};
 
 #[derive(Default)]
@@ -183,7 +183,13 @@ impl Replay {
     /// Reads a file from the streams, by its extents.
     fn content(&self, chain: &IndexChain, found: &ChainFile) -> Vec<u8> {
         let mut content = vec![0; found.metadata.length.after(0) as usize];
-        for extent in chain.extents(found).expect("a readable tree and index") {
+        let mut extents = Vec::new();
+        let collected = chain.extents::<ChainError>(found, |extent| {
+            extents.push(extent);
+            Ok(())
+        });
+        collected.expect("a readable tree and index");
+        for extent in extents {
             let bytes = match extent.source {
                 Source::Stream { level, start } => {
                     self.streams[level][start as usize..][..extent.length as usize].to_vec()

@@ -37,7 +37,7 @@ struct BackupLine<'a> {
 
 /// The archived chunks of one storage class.
 #[derive(Serialize)]
-struct ThawLine<'a> {
+pub struct ThawLine<'a> {
     storage_class: &'a str,
     requests: usize,
     in_progress: usize,
@@ -82,7 +82,7 @@ impl<'a> BackupLine<'a> {
 }
 
 impl<'a> ThawLine<'a> {
-    fn of(archived: &'a ArchivedChunks) -> ThawLine<'a> {
+    pub fn of(archived: &'a ArchivedChunks) -> ThawLine<'a> {
         let hours = |HourRange { from, to }| HoursLine { from, to };
         ThawLine {
             storage_class: &archived.storage_class,
@@ -121,17 +121,18 @@ pub fn to_table(preview: &Preview, cost: Option<&Priced<RestoreCostLine>>) -> St
         Size(preview.total_bytes),
         one_line(&line.target),
         Size(preview.free_bytes),
-        thaw_table(preview),
+        thaw_table(&preview.thaw),
         cost.map(restore_text).unwrap_or_default()
     )
 }
 
-fn thaw_table(preview: &Preview) -> String {
-    if preview.thaw.is_empty() {
+/// Formats what has to be thawed first.
+pub fn thaw_table(thaw: &[ArchivedChunks]) -> String {
+    if thaw.is_empty() {
         return "thaw: not necessary\n".to_owned();
     }
     let header = ["CLASS", "TO THAW", "THAWING", "SIZE", "STANDARD", "BULK"];
-    let rows = preview.thaw.iter().map(|archived| {
+    let rows = thaw.iter().map(|archived| {
         [
             archived.storage_class.clone(),
             archived.requests.to_string(),

@@ -32,7 +32,7 @@ pub struct VerifyLine {
 pub struct FindingLine {
     pub key: String,
     /// `missing`, `size`, `checksum`, `storage_class`, `encryption`,
-    /// `archived_document`, `chain` or `content`.
+    /// `archived_document`, `chain`, `content` or `index`.
     pub what: &'static str,
     pub detail: String,
 }

@@ -30,6 +30,8 @@ pub fn to_yaml(config: &Config) -> String {
     server(&mut yaml, config);
     s3(&mut yaml, config);
     database(&mut yaml, config);
+    yaml.section("dashboard");
+    yaml.key("downloads", config.dashboard_downloads);
     fleet(&mut yaml, config);
     if let Some(format) = config.log_format {
         yaml.section("log");
@@ -275,6 +277,7 @@ s3:
   require_versioning: true
 database: { url: "postgres://user:hush-hush@db/s3up" }
 activity: { keep_days: 5 }
+dashboard: { downloads: true }
 log: { format: json }
 admin_keys: ["KEY_OF_ADMIN"]
 fleet: { silent_after: 2h, lag_after: 30m, backup_late_after: 3d, drill_after: 40d, changed_percent: 10, changed_files_min: 20 }

@@ -100,11 +100,8 @@ mod tests {
     #[test]
     fn the_age_of_the_last_good_drill_is_shown() {
         let drill = |last_good_at: Option<&str>| Drill {
-            at: "2026-03-09T12:00:00Z".to_owned(),
-            files: 20,
-            bytes: 9,
-            failed: 0,
             last_good_at: last_good_at.map(str::to_owned),
+            ..Drill::default()
         };
         #[rustfmt::skip]
         let cases = [

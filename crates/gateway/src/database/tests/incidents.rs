@@ -1,7 +1,7 @@
 //! Incidents, daily reports, freezes and counted changes, on both databases.
 
 use super::super::changes::Changes;
-use super::super::incidents::ReportedClient;
+use super::super::incidents::{IncidentRow, ReportedClient};
 use super::*;
 use crate::alert::{AlertKind, Channel, Topic};
 
@@ -19,8 +19,15 @@ async fn an_incident_begins_and_ends_once_however_many_gateways_see_it() {
         assert!(two.end_incident(Topic::Quota, "web").await.unwrap());
         assert!(!one.end_incident(Topic::Quota, "web").await.unwrap());
 
-        let want = [((Topic::Drill, "web".to_owned()), (NOON, "too old".to_owned()))];
-        assert_eq!(one.open_incidents().await.unwrap(), want);
+        one.incident_seen(Topic::Drill, "web").await.unwrap();
+        let want = IncidentRow {
+            topic: Topic::Drill,
+            subject: "web".to_owned(),
+            since: NOON,
+            seen_at: NOON,
+            reason: "too old".to_owned(),
+        };
+        assert_eq!(one.open_incidents().await.unwrap(), [want]);
         let alerts = two.undelivered_alerts(Channel::Webhook).await.unwrap();
         let mut seen: Vec<_> =
             alerts.iter().map(|it| (it.kind.clone(), it.reason.as_deref())).collect();

@@ -1,3 +1,5 @@
+use s3up_core::wire::{AgentFacts, Drill, FLEET_VERSION, FileTotals, Heartbeat, Watcher};
+
 use super::*;
 
 const NOW: Millis = 1_769_860_800_000; // 2026-01-31T12:00:00Z
@@ -62,29 +64,49 @@ fn many_replaced_or_unfamiliar_files_look_like_ransomware() {
 }
 
 #[test]
-fn a_drill_is_too_old_by_its_last_success() {
-    let drill = |last_good_at: Option<&str>| Drill {
-        at: "2026-01-31T00:00:00Z".to_owned(),
-        files: 1,
-        bytes: 1,
-        failed: 0,
-        last_good_at: last_good_at.map(str::to_owned),
+fn a_drill_is_too_old_by_the_age_of_its_last_success() {
+    let days = |days: u64| Some(days * 24 * 3600);
+    // Its times are by a clock that is years behind.
+    let drill = |last_good_age_seconds| {
+        let last_good_at = Some("2020-01-01T00:00:00Z".to_owned());
+        Drill { last_good_at, last_good_age_seconds, files: 1, ..Drill::default() }
     };
-    let (old, new) = (drill(Some("2025-11-01T12:00:00Z")), drill(Some("2026-01-01T12:00:00Z")));
-    let (never, unreadable) = (drill(None), drill(Some("soon")));
+    let never = Drill { files: 1, failed: 1, ..Drill::default() };
     let incident = |text: &str| Verdict::Incident(text.to_owned());
     #[rustfmt::skip]
     let cases = [
-        (None,                    Verdict::Unknown),
-        (Some(None),              Verdict::Well),
-        (Some(Some(&new)),        Verdict::Well),
-        (Some(Some(&old)),        incident("its last drill that could restore all files was 91 d ago")),
-        (Some(Some(&never)),      incident("none of its drills could restore all files")),
-        (Some(Some(&unreadable)), Verdict::Unknown),
+        (None,                    Verdict::Well),
+        (Some(drill(days(30))),   Verdict::Well),
+        // The heartbeat is two days old.
+        (Some(drill(days(60))),   Verdict::Well),
+        (Some(drill(days(61))),   incident("its last drill that could restore all files was 63 d ago")),
+        (Some(never),             incident("none of its drills could restore all files")),
+        (Some(drill(None)),       Verdict::Unknown),
     ];
-    for (drill, want) in cases {
-        assert_eq!(old_drill(drill, policy().drill_after, NOW), want, "{drill:?}");
+    for (last_drill, want) in cases {
+        let facts = format!("{last_drill:?}");
+        let heartbeat = heartbeat(NOW - 2 * DAY, last_drill);
+        assert_eq!(old_drill(Some(&heartbeat), policy().drill_after, NOW), want, "{facts}");
     }
+    assert_eq!(old_drill(None, policy().drill_after, NOW), Verdict::Unknown);
+}
+
+fn heartbeat(at: Millis, last_drill: Option<Drill>) -> ReceivedHeartbeat {
+    let text = String::new;
+    let agent = AgentFacts { version: text(), host: text(), started_at: text() };
+    let body = Heartbeat {
+        version: FLEET_VERSION,
+        agent,
+        files: FileTotals::default(),
+        oldest_pending_seconds: None,
+        last_scan_at: None,
+        last_scan_age_seconds: None,
+        running_seconds: None,
+        watcher: Watcher { state: "ok".to_owned(), detail: None },
+        watch_error: None,
+        last_drill,
+    };
+    ReceivedHeartbeat { at, body }
 }
 
 #[test]
@@ -116,11 +138,35 @@ fn a_gateway_tells_strangers_its_certificate_and_the_versions_of_its_bucket() {
 }
 
 #[test]
+fn a_lifecycle_rule_that_deletes_files_or_versions_early_is_an_incident() {
+    let found = |newest: Option<&str>, old: Option<u32>| VersionExpiry {
+        newest: newest.map(str::to_owned),
+        old: old.map(|days| ("old".to_owned(), days)),
+    };
+    #[rustfmt::skip]
+    let cases = [
+        (found(None, None),           None),
+        (found(None, Some(7)),        None),
+        (found(None, Some(6)),        Some("the lifecycle rule old deletes overwritten versions after 6 days,")),
+        (found(None, Some(1)),        Some("after 1 day,")),
+        (found(Some("all"), Some(1)), Some("the lifecycle rule all deletes files by their age")),
+    ];
+    for (found, want) in cases {
+        match (early_expiry(Some(&found)), want) {
+            (Verdict::Well, None) => {}
+            (Verdict::Incident(text), Some(want)) if text.contains(want) => {}
+            (verdict, _) => panic!("{found:?}: {verdict:?}"),
+        }
+    }
+    assert_eq!(early_expiry(None), Verdict::Unknown);
+}
+
+#[test]
 fn an_incident_begins_once_and_ends_once_and_what_is_unknown_changes_nothing() {
     let incident = |topic, subject: &str| (topic, subject.to_owned());
     let is_open = |topics: &[Topic]| -> BTreeMap<IncidentKey, OpenIncident> {
         let of = |topic: &Topic| {
-            (incident(*topic, "web"), OpenIncident { since: 0, reason: String::new() })
+            (incident(*topic, "web"), OpenIncident { since: 0, seen_at: 0, reason: String::new() })
         };
         topics.iter().map(of).collect()
     };
@@ -146,7 +192,7 @@ fn an_incident_begins_once_and_ends_once_and_what_is_unknown_changes_nothing() {
 }
 
 #[test]
-fn the_incidents_of_a_removed_client_end() {
+fn the_incidents_of_removed_clients_and_of_gateways_that_are_gone_end() {
     let gateway = GatewayFacts {
         host: "gw".to_owned(),
         failed_keys: 0,
@@ -154,16 +200,32 @@ fn the_incidents_of_a_removed_client_end() {
         bucket: "b".to_owned(),
         versioning: None,
         kept_versions: false,
+        expiry: None,
     };
-    let since = OpenIncident { since: 0, reason: String::new() };
-    let open = [
-        ((Topic::Quota, "gone".to_owned()), since.clone()),
-        ((Topic::Authentication, "other-gateway".to_owned()), since),
-    ];
-    let open = open.into_iter().collect();
+    let seen = |seen_at| OpenIncident { since: 0, seen_at, reason: String::new() };
+    let incident = |topic, subject: &str| (topic, subject.to_owned());
+    let open: BTreeMap<_, _> = [
+        (incident(Topic::Quota, "gone"), seen(NOW)),
+        (incident(Topic::Authentication, "other-gateway"), seen(NOW - DAY)),
+        (incident(Topic::Authentication, "gone-gateway"), seen(NOW - DAY - 1)),
+        (incident(Topic::Versions, "gone-bucket"), seen(0)),
+        (incident(Topic::Versions, "b"), seen(0)),
+        (incident(Topic::Certificate, "gw"), seen(0)),
+    ]
+    .into();
 
     let judged = judge_all([policy()].iter(), &[], &BTreeMap::new(), &gateway, &open, NOW);
 
-    let ended = Transition { topic: Topic::Quota, subject: "gone".to_owned(), begun: None };
-    assert_eq!(transitions(&open, judged), [ended]);
+    // What could not be observed of the own bucket is not over, and there is no certificate any more.
+    assert_eq!(still_open(&open, &judged), [incident(Topic::Versions, "b")]);
+    let ended = transitions(&open, judged).into_iter();
+    let ended: Vec<_> = ended.map(|it| (it.topic, it.subject, it.begun)).collect();
+    let over = |topic, subject: &str| (topic, subject.to_owned(), None);
+    let want = [
+        over(Topic::Certificate, "gw"),
+        over(Topic::Quota, "gone"),
+        over(Topic::Authentication, "gone-gateway"),
+        over(Topic::Versions, "gone-bucket"),
+    ];
+    assert_eq!(ended, want);
 }

@@ -32,6 +32,8 @@ fn healthy() -> ClientFacts {
         files: FileTotals { protected: Total { files: 9, bytes: 90 }, ..FileTotals::default() },
         oldest_pending_seconds: None,
         last_scan_at: Some("2026-01-31T11:00:00Z".to_owned()),
+        last_scan_age_seconds: Some(3540),
+        running_seconds: Some(30 * 24 * 3600),
         watcher: Watcher { state: "ok".to_owned(), detail: None },
         watch_error: None,
         last_drill: None,
@@ -43,6 +45,7 @@ fn healthy() -> ClientFacts {
         heartbeat: Some(ReceivedHeartbeat { at: NOW - 60_000, body }),
         backup_report: None,
         last_report_day: Some("2026-01-30".to_owned()),
+        last_report_at: Some(NOW - 12 * HOUR),
         last_stored_at: None,
         stored: Total::default(),
         recorded: None,
@@ -66,7 +69,7 @@ fn heard_at(at: Millis) -> ClientFacts {
 }
 
 fn without_agent(last_seen_at: Option<Millis>) -> ClientFacts {
-    ClientFacts { heartbeat: None, last_seen_at, last_report_day: None, ..healthy() }
+    ClientFacts { heartbeat: None, last_seen_at, last_report_at: None, ..healthy() }
 }
 
 fn in_state(state: ClientState, facts: ClientFacts) -> ClientFacts {
@@ -80,17 +83,22 @@ fn waiting(seconds: u64) -> ClientFacts {
     })
 }
 
-fn scanned(at: Option<&str>, started_at: &str) -> ClientFacts {
+/// A client whose heartbeat, of a minute ago, has these ages. Its times are by a clock that is two days ahead.
+fn scanned(scan_hours: Option<u64>, running_hours: Option<u64>) -> ClientFacts {
     edited(|_, it| {
-        it.last_scan_at = at.map(str::to_owned);
-        it.agent.started_at = started_at.to_owned();
+        it.last_scan_at = scan_hours.map(|_| "2026-02-02T11:00:00Z".to_owned());
+        it.last_scan_age_seconds = scan_hours.map(|hours| hours * 3600);
+        it.agent.started_at = "2026-02-02T11:00:00Z".to_owned();
+        it.running_seconds = running_hours.map(|hours| hours * 3600);
     })
 }
 
 fn drilled(failed: u64) -> ClientFacts {
-    let at = "2026-01-31T04:00:00Z".to_owned();
     edited(|_, it| {
-        it.last_drill = Some(Drill { at, files: 20, bytes: 9, failed, last_good_at: None });
+        let at = "2026-02-02T04:00:00Z".to_owned();
+        let age_seconds = Some(3540);
+        it.last_drill =
+            Some(Drill { at, age_seconds, files: 20, bytes: 9, failed, ..Drill::default() });
     })
 }
 
@@ -103,8 +111,11 @@ fn never_seen(age: Millis) -> ClientFacts {
     ClientFacts { created_at: NOW - age, ..without_agent(None) }
 }
 
-fn reported(day: Option<&str>, created_at: Millis) -> ClientFacts {
-    ClientFacts { last_report_day: day.map(str::to_owned), created_at, ..healthy() }
+fn reported(last_report_at: Option<Millis>, running_hours: u64) -> ClientFacts {
+    edited(|facts, it| {
+        facts.last_report_at = last_report_at;
+        it.running_seconds = Some(running_hours * 3600);
+    })
 }
 
 #[test]
@@ -143,21 +154,23 @@ fn a_client_is_in_the_worst_state_that_its_facts_show() {
         (problems(2),                                  Failing,  "2 files cannot be uploaded; its report names them"),
         (waiting(3600),                                Ok,       ""),
         (waiting(7201),                                Late,     "5 pending, the oldest for 2 h"),
-        (scanned(Some("2026-01-30T09:00:00Z"), ""),    Late,     "no complete scan since 2026-01-30T09:00:00Z"),
-        (scanned(Some("2027-01-30T09:00:00Z"), ""),    Ok,       ""),
-        (scanned(None, "2026-01-31T11:00:00Z"),        Ok,       ""),
-        (scanned(None, "2026-01-29T11:00:00Z"),        Late,     "no complete scan since its start on 2026-01-29T11:00:00Z"),
-        (scanned(Some("soon"), "soon"),                Ok,       ""),
+        (scanned(Some(26), Some(99)),                  Ok,       ""),
+        (scanned(Some(27), Some(99)),                  Late,     "no complete scan since 2026-01-30T08:59:00Z"),
+        (scanned(None, Some(25)),                      Ok,       ""),
+        (scanned(None, Some(48)),                      Late,     "no complete scan since its start on 2026-01-29T11:59:00Z"),
+        (scanned(Some(u64::MAX / 3600), None),         Late,     "no complete scan since 1970-01-01T00:00:00Z"),
+        (scanned(None, None),                          Ok,       ""),
         (watcher("degraded", Some("too few watches")), Degraded, "the watcher is degraded: too few watches"),
         (watcher("stuck", None),                       Degraded, "the watcher is stuck"),
         (watcher("off", None),                         Ok,       ""),
         (drilled(0),                                   Ok,       ""),
-        (drilled(1),                                   Degraded, "the drill of 2026-01-31T04:00:00Z could not restore 1 file"),
-        (drilled(2),                                   Degraded, "the drill of 2026-01-31T04:00:00Z could not restore 2 files"),
-        (reported(Some("2026-01-28"), 0),              Ok,       ""),
-        (reported(Some("2026-01-27"), 0),              Degraded, "no report of 2026-01-28 or a later day"),
-        (reported(None, NOW - 2 * 24 * HOUR),          Ok,       ""),
-        (reported(None, NOW - 9 * 24 * HOUR),          Degraded, "no report of 2026-01-23 or a later day"),
+        (drilled(1),                                   Degraded, "the drill of 2026-01-31T11:00:00Z could not restore 1 file"),
+        (drilled(2),                                   Degraded, "the drill of 2026-01-31T11:00:00Z could not restore 2 files"),
+        (reported(Some(NOW - 50 * HOUR), 999),         Ok,       ""),
+        (reported(Some(NOW - 51 * HOUR), 999),         Degraded, "no report since 2026-01-29T09:00:00Z"),
+        (reported(Some(NOW - 51 * HOUR), 1),           Degraded, "no report since 2026-01-29T09:00:00Z"),
+        (reported(None, 49),                           Ok,       ""),
+        (reported(None, 51),                           Degraded, "no report since 2026-01-29T08:59:00Z"),
         (all,                                          Failing,  "2 files cannot be uploaded; its report names them"),
     ];
     for (facts, state, reason) in cases {

@@ -5,6 +5,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 use crate::refusal::Refusal;
+use crate::temporary_files::TemporaryFiles;
 
 /// An uploaded file on this host. It has no name and is read from its start.
 pub(super) struct TempFile {
@@ -14,12 +15,11 @@ pub(super) struct TempFile {
 
 /// Copies `body` into a temporary file and rewinds it.
 pub(super) async fn write_temp_file<R: AsyncRead + Unpin>(
+    files: &TemporaryFiles,
     body: &mut R,
     bytes_max: u64,
 ) -> Result<TempFile, Refusal> {
-    let file = tokio::task::spawn_blocking(tempfile::tempfile).await;
-    let file = file.unwrap_or_else(|err| Err(std::io::Error::other(err))).map_err(no_space)?;
-    let mut file = File::from_std(file);
+    let mut file = files.create().await.map_err(no_space)?;
     let mut buffer = vec![0; 64 << 10];
     let mut len = 0;
     loop {
@@ -31,9 +31,9 @@ pub(super) async fn write_temp_file<R: AsyncRead + Unpin>(
         if len > bytes_max {
             return Err(Refusal::too_large(bytes_max));
         }
-        file.write_all(&buffer[..count]).await.map_err(no_space)?;
+        files.record(file.write_all(&buffer[..count]).await).map_err(no_space)?;
     }
-    file.flush().await.map_err(no_space)?;
+    files.record(file.flush().await).map_err(no_space)?;
     file.rewind().await.map_err(no_space)?;
     Ok(TempFile { file, len })
 }

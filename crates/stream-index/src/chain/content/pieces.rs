@@ -46,6 +46,25 @@ impl Pieces {
         }
     }
 
+    /// Replaces the part of a range that is within another one.
+    pub(super) fn put_within(
+        &mut self,
+        within: &Range<u64>,
+        offset: u64,
+        length: u64,
+        source: Source,
+    ) {
+        let start = offset.max(within.start);
+        let end = offset.saturating_add(length).min(within.end);
+        if start < end {
+            self.put(start, end - start, source.skipped(start - offset));
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Makes a range a hole.
     pub(super) fn clear(&mut self, offset: u64, length: u64) {
         let end = offset.saturating_add(length);
@@ -86,9 +105,9 @@ impl Pieces {
         self.0.range(first..range.end.max(first)).filter_map(cut).collect()
     }
 
-    pub(super) fn into_extents(self) -> Vec<Extent> {
+    pub(super) fn into_extents(self) -> impl Iterator<Item = Extent> {
         let extent = |(offset, (length, source))| Extent { offset, length, source };
-        self.0.into_iter().map(extent).collect()
+        self.0.into_iter().map(extent)
     }
 }
 

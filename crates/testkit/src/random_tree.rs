@@ -8,6 +8,7 @@ use rustix::fs::{FallocateFlags, XattrFlags};
 
 const FILE_BYTES: u64 = 300_000;
 
+/// A directory of a btrfs filesystem that is changed at random. Needs root.
 pub struct RandomTree {
     root: PathBuf,
     state: u64,
@@ -15,6 +16,7 @@ pub struct RandomTree {
 }
 
 impl RandomTree {
+    /// Starts with a directory, which should be empty. The same seed makes the same changes.
     pub fn new(root: PathBuf, seed: u64) -> RandomTree {
         RandomTree { root, state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, made: 0 }
     }
@@ -26,10 +28,14 @@ impl RandomTree {
         (self.state >> 11) % below.max(1)
     }
 
-    /// Returns bytes that differ from call to call.
+    /// Returns bytes that differ from call to call. Half of the calls return bytes that can be
+    /// compressed.
     fn noise(&mut self, bytes: u64) -> Vec<u8> {
         let salt = self.random(1 << 40).to_le_bytes();
-        let noise = s3up_testkit::noise(bytes);
+        let mut noise = crate::noise::noise(bytes);
+        if self.random(2) == 0 {
+            (0..).zip(&mut noise).for_each(|(at, byte): (usize, _)| *byte = (at >> 10) as u8);
+        }
         noise.iter().zip(salt.iter().cycle()).map(|(byte, salt)| byte ^ salt).collect()
     }
 
@@ -46,6 +52,7 @@ impl RandomTree {
         directory.join(format!("name-{number}"))
     }
 
+    /// Makes this many changes.
     pub fn change(&mut self, count: usize) {
         for _ in 0..count {
             let (mut files, mut directories) = (Vec::new(), vec![self.root.clone()]);

@@ -1,0 +1,155 @@
+//! The directory in the target in which files lie until all of their content is there.
+//!
+//! A file has a number as its name. Nothing but its owner can read the directory. It is removed when
+//! the restore ends; one that a killed restore left is emptied by the next one into this target.
+
+use std::collections::{HashMap, VecDeque};
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{
+    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RawMode, flock, fstat, openat, statat,
+    syncfs, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::piece::FileNumber;
+use super::target;
+
+pub const STAGING_NAME: &[u8] = b".btrfs-to-s3-restore-files";
+/// Number of files in one directory.
+const FILES_PER_DIR: u64 = 4096;
+/// Number of files that are kept open: those that lie near each other in the streams.
+const OPEN_FILES_MAX: usize = 256;
+const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+pub struct Staging {
+    fd: OwnedFd,
+    open: HashMap<FileNumber, File>,
+    /// The order in which they were opened.
+    order: VecDeque<FileNumber>,
+    directory: Option<(u64, OwnedFd)>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StagingError {
+    #[error("another restore into this directory is running; wait for it to end")]
+    InUse,
+    #[error(
+        "the staging directory: expected a directory of this user that others cannot enter, found \
+         another one; remove it"
+    )]
+    NotOurs,
+    #[error("the staging directory")]
+    Io(#[from] io::Error),
+}
+
+impl From<Errno> for StagingError {
+    fn from(errno: Errno) -> StagingError {
+        StagingError::Io(errno.into())
+    }
+}
+
+/// Returns the directory and the name of a staged file.
+fn place_of(file: FileNumber) -> (u64, Vec<u8>) {
+    (file / FILES_PER_DIR, file.to_string().into_bytes())
+}
+
+impl Staging {
+    /// Creates the directory and locks it. Returns true with it if a killed restore has left one.
+    pub fn create(target: impl AsFd) -> Result<(Staging, bool), StagingError> {
+        let (fd, is_new) = target::make_directory(target, STAGING_NAME)?;
+        let found = fstat(&fd)?;
+        let is_private = found.st_mode & 0o077 == 0;
+        if !is_new && (found.st_uid != rustix::process::geteuid().as_raw() || !is_private) {
+            return Err(StagingError::NotOurs);
+        }
+        match flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+            // A filesystem without locks has no second restore to fear but that of its user.
+            Ok(()) | Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::INVAL | Errno::BADF) => {}
+            Err(Errno::WOULDBLOCK) => return Err(StagingError::InUse),
+            Err(errno) => return Err(errno.into()),
+        }
+        if !is_new {
+            empty(&fd, 1)?;
+        }
+        let (open, order) = (HashMap::new(), VecDeque::new());
+        Ok((Staging { fd, open, order, directory: None }, !is_new))
+    }
+
+    pub fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// Returns the directory and the name of a file.
+    pub fn place_of(&mut self, file: FileNumber) -> io::Result<(&OwnedFd, Vec<u8>)> {
+        let (number, name) = place_of(file);
+        let is_open = self.directory.as_ref().is_some_and(|(open, _)| *open == number);
+        if !is_open {
+            let (opened, _) = target::make_directory(&self.fd, number.to_string().as_bytes())?;
+            self.directory = Some((number, opened));
+        }
+        let (_, directory) = self.directory.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        Ok((directory, name))
+    }
+
+    /// Opens a file, and creates it when it is opened for the first time.
+    pub fn file(&mut self, file: FileNumber) -> io::Result<&File> {
+        if !self.open.contains_key(&file) {
+            if self.order.len() == OPEN_FILES_MAX
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.open.remove(&oldest);
+            }
+            let (directory, name) = self.place_of(file)?;
+            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let opened = openat(directory, &name[..], flags, PRIVATE_FILE)?;
+            self.order.push_back(file);
+            self.open.insert(file, opened.into());
+        }
+        self.open.get(&file).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    pub fn write(&mut self, file: FileNumber, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file(file)?.write_all_at(bytes, offset)
+    }
+
+    /// Writes everything to the disk that was written to the filesystem, and closes all files.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.open.clear();
+        self.order.clear();
+        Ok(syncfs(&self.fd)?)
+    }
+
+    /// Removes the directory with all that is left in it.
+    pub fn remove(self, target: impl AsFd) -> io::Result<()> {
+        empty(&self.fd, 1)?;
+        Ok(unlinkat(target, STAGING_NAME, AtFlags::REMOVEDIR)?)
+    }
+}
+
+/// Removes the entries of a directory, and of the directories in it down to `depth`.
+fn empty(directory: &OwnedFd, depth: usize) -> io::Result<()> {
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name: &CStr = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let found = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if FileType::from_raw_mode(found.st_mode as RawMode) != FileType::Directory {
+            unlinkat(directory, name, AtFlags::empty())?;
+            continue;
+        }
+        if depth > 0
+            && let Some(below) = target::find_directory(directory, name.to_bytes())?
+        {
+            empty(&below, depth - 1)?;
+        }
+        unlinkat(directory, name, AtFlags::REMOVEDIR)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! The facts about one client, from the configuration and the database.
+
+use s3up_core::wire::{ClientStatus, Report};
+
+use super::fleet_facts::{Stored, stored};
+use crate::clients::ClientPolicy;
+use crate::clock::Millis;
+use crate::database::pages::client::{EndedUpload, KnownKey};
+use crate::gateway::Gateway;
+use crate::handlers::clients::{find_client, unanswered, unknown};
+use crate::refusal::Refusal;
+
+/// All that the page of a client shows.
+pub(super) struct ClientFacts {
+    pub status: ClientStatus,
+    pub policy: ClientPolicy,
+    pub stored: Stored,
+    /// With the time at which it arrived.
+    pub newest_report: Option<(Millis, Report)>,
+    pub uploads: Vec<EndedUpload>,
+    pub keys: Vec<(KnownKey, IsConfigured)>,
+    pub now: Millis,
+}
+
+/// True if the configuration has the key.
+pub(super) type IsConfigured = bool;
+
+/// Asks the database.
+pub(super) async fn read(gateway: &Gateway, name: &str) -> Result<ClientFacts, Refusal> {
+    let policy = policy_of(gateway, name)?;
+    let status = find_client(gateway, name).await?;
+    let (database, name) = (gateway.database(), &policy.name);
+    let facts = tokio::try_join!(
+        database.catalogue_facts(),
+        database.newest_report(name),
+        database.recent_uploads(name),
+        database.keys_of(name),
+    );
+    let (catalogue, newest_report, uploads, keys) = facts.map_err(|err| unanswered(&err))?;
+    let live = gateway.live();
+    let configured: Vec<_> = live
+        .clients
+        .keys()
+        .filter(|(client, ..)| *client == name)
+        .map(|(_, key, _)| key.to_string())
+        .collect();
+    let keys = keys.into_iter().map(|key| {
+        let is_configured = configured.contains(&key.sha256);
+        (key, is_configured)
+    });
+    Ok(ClientFacts {
+        stored: stored(&status, catalogue.get(name).copied()),
+        keys: keys.collect(),
+        now: database.now(),
+        status,
+        policy,
+        newest_report,
+        uploads,
+    })
+}
+
+/// Returns the policy of a client of the configuration.
+pub(super) fn policy_of(gateway: &Gateway, name: &str) -> Result<ClientPolicy, Refusal> {
+    let live = gateway.live();
+    let found = live.clients.policies().find(|policy| policy.name.as_str() == name);
+    found.cloned().ok_or_else(|| unknown(name))
+}

@@ -1,0 +1,143 @@
+//! The tables of the page of one client: problems, uploads and keys. Pure.
+
+use maud::{Markup, html};
+use s3up_core::wire::{ClientStatus, Report, ReportedProblem};
+
+use super::client_facts::IsConfigured;
+use super::fix::{Fix, fix};
+use super::text::{clipped, count};
+use super::widgets::{bytes, command, known_time, name, not_known, note, time, time_of};
+use crate::clock::Millis;
+use crate::database::pages::client::{EndedUpload, KnownKey};
+
+/// Number of problems that the page shows; a report has up to 1,000.
+const PROBLEMS_SHOWN: usize = 100;
+/// Hex digits that tell one key from another.
+const KEY_CHARS: usize = 12;
+
+pub(super) fn problems(
+    status: &ClientStatus,
+    report: Option<&(Millis, Report)>,
+    now: Millis,
+) -> Markup {
+    let counted = status.files.map(|files| files.problems.files);
+    let list = report.map(|(_, report)| report.problems.as_slice()).unwrap_or_default();
+    if list.is_empty() && counted.unwrap_or_default() == 0 {
+        return html! {};
+    }
+    html! {
+        h2 { "Problems" }
+        @if list.is_empty() {
+            p { (count(counted.unwrap_or_default())) " files cannot be uploaded. The next daily report names them; "
+                "until then, on the host:" }
+            (command("s3up status"))
+        } @else {
+            p.sub { "From the report of " (known_time(report.map(|(at, _)| *at), now)) "."
+                @if let Some(counted) = counted { " The last heartbeat counts " (count(counted)) "." } }
+            (problem_table(list, now))
+            @if list.len() > PROBLEMS_SHOWN {
+                p.sub { "The first " (PROBLEMS_SHOWN) " of " (count(list.len() as u64)) "; "
+                    code { "s3up status" } " on the host lists all." }
+            }
+        }
+    }
+}
+
+fn problem_table(list: &[ReportedProblem], now: Millis) -> Markup {
+    html! {
+        div.scroll {
+            table.cards role="table" {
+                caption.hidden { "Files that cannot be uploaded" }
+                thead role="rowgroup" { tr role="row" {
+                    th role="columnheader" scope="col" { "File" }
+                    th role="columnheader" scope="col" { "Reason" }
+                    th role="columnheader" scope="col" { "What to do" }
+                } }
+                tbody role="rowgroup" {
+                    @for problem in list.iter().take(PROBLEMS_SHOWN) {
+                        @let Fix { step, command: line } = fix(problem);
+                        tr role="row" {
+                            th.path role="rowheader" scope="row" { (name(&problem.path)) }
+                            td.wide role="cell" data-label="Reason" {
+                                (note(&problem.reason))
+                                @if let Some(since) = &problem.since { div.sub { (time_of(Some(since), now)) } }
+                            }
+                            td.wide role="cell" data-label="What to do" { (step) ":" (command(&line)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn uploads(uploads: &[EndedUpload], now: Millis) -> Markup {
+    html! {
+        h2 { "Recent uploads" }
+        @if uploads.is_empty() {
+            p { "None was recorded." }
+        } @else {
+            div.scroll {
+                table.cards role="table" {
+                    caption.hidden { "The last uploads, the newest first" }
+                    thead role="rowgroup" { tr role="row" {
+                        th role="columnheader" scope="col" { "Path" }
+                        th role="columnheader" scope="col" { "Result" }
+                        th.right role="columnheader" scope="col" { "Size" }
+                        th.right role="columnheader" scope="col" { "Duration" }
+                        th.right role="columnheader" scope="col" { "Began" }
+                    } }
+                    tbody role="rowgroup" {
+                        @for upload in uploads { (upload_row(upload, now)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn upload_row(upload: &EndedUpload, now: Millis) -> Markup {
+    let is_good = matches!(upload.result.as_str(), "stored" | "unchanged");
+    let elapsed = std::time::Duration::from_millis(u64::try_from(upload.elapsed_ms).unwrap_or(0));
+    html! {
+        tr role="row" {
+            th.path role="rowheader" scope="row" { (name(&upload.path)) }
+            td role="cell" data-label="Result" {
+                span.bad[!is_good] { (clipped(&upload.result, 40).replace('_', " ")) }
+            }
+            td.right role="cell" data-label="Size" {
+                @match upload.size { Some(size) => (bytes(size)), None => (not_known()) }
+            }
+            td.right role="cell" data-label="Duration" { (s3up_core::Elapsed(elapsed)) }
+            td.right role="cell" data-label="Began" { (time(upload.started_at, now)) }
+        }
+    }
+}
+
+pub(super) fn keys(keys: &[(KnownKey, IsConfigured)], now: Millis) -> Markup {
+    html! {
+        h2 { "Keys" }
+        div.scroll {
+            table {
+                caption.hidden { "Client keys" }
+                thead { tr {
+                    th scope="col" { "SHA-256" } th scope="col" { "Configured" }
+                    th.right scope="col" { "Since" } th.right scope="col" { "Last used" }
+                } }
+                tbody {
+                    @for (key, is_configured) in keys {
+                        tr {
+                            th scope="row" { code { (clipped(&key.sha256, KEY_CHARS)) } }
+                            td { (if *is_configured { "yes" } else { "removed" }) }
+                            td.right { (time(key.created_at, now)) }
+                            td.right {
+                                @match key.last_used_at { Some(at) => (known_time(Some(at), now)), None => "never" }
+                            }
+                        }
+                    }
+                    @if keys.is_empty() { tr { td colspan="4" { (not_known()) } } }
+                }
+            }
+        }
+    }
+}
