@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::table;
 
 /// One capability of a server, also as the JSON output has it.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct FindingLine {
     pub capability: String,
     pub severity: Severity,

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use s3up_core::wire::PROBLEM_TYPE;
+use s3up_core::wire::{PROBLEM_TYPE, PROOF_FILES_MAX};
 use s3up_core::{Code, KEY_BYTES_MAX, Sha256Digest};
 use utoipa::openapi::response::ResponseBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{ContentBuilder, KnownFormat, Ref, RefOr, SchemaFormat};
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
@@ -104,6 +104,18 @@ impl PartialSchema for BatchBody {
 }
 
 impl ToSchema for BatchBody {}
+
+/// The body of `POST /proof`.
+pub(crate) struct ProofBody;
+
+impl PartialSchema for ProofBody {
+    fn schema() -> RefOr<Schema> {
+        let paths = ArrayBuilder::new().items(PathText::schema()).max_items(Some(PROOF_FILES_MAX));
+        ObjectBuilder::new().property("paths", paths).required("paths").into()
+    }
+}
+
+impl ToSchema for ProofBody {}
 
 /// The form of `POST /upload`.
 #[derive(ToSchema)]

@@ -9,9 +9,9 @@ use super::bucket_watch::{BucketFacts, UnfinishedUploads};
 use super::rates::{SAMPLED_EVERY, Sample};
 use crate::clock::CLOCK;
 use crate::gateway::Gateway;
-use crate::sweep;
+use crate::{posture, sweep};
 
-/// Pause between two looks. Each costs some requests.
+/// Pause between two checks. Each costs some requests.
 const CHECKED_EVERY: Duration = Duration::from_secs(3600);
 /// Time for which a failing request is retried.
 const RETRY_FOR: Duration = Duration::from_secs(30);
@@ -40,9 +40,10 @@ pub(super) async fn watch_bucket(gateway: Gateway) {
 async fn check(gateway: &Gateway) {
     let store = gateway.store();
     let abort_rule = store.abort_rule(gateway.prefix(), RETRY_FOR).await;
+    let expiry = posture::expiry(&store.expiry_rules(RETRY_FOR).await, gateway.prefix());
     let uploads = unfinished(gateway).await.map_err(|err| error_chain(&err));
     let at = gateway.database().now();
-    gateway.dashboard().bucket.set(BucketFacts { at, abort_rule, uploads });
+    gateway.dashboard().bucket.set(BucketFacts { at, abort_rule, expiry, uploads });
 }
 
 async fn unfinished(gateway: &Gateway) -> Result<UnfinishedUploads, StoreError> {

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use s3up_cli::FindingLine;
 use s3up_store::{AbandonedUpload, AbortRule, SWEEP_AGE};
 
 use crate::clock::{Millis, millis};
@@ -13,6 +14,8 @@ use crate::clock::{Millis, millis};
 pub(super) struct BucketFacts {
     pub at: Millis,
     pub abort_rule: AbortRule,
+    /// The finding about rules that delete files.
+    pub expiry: FindingLine,
     /// The reason is for the operator.
     pub uploads: Result<UnfinishedUploads, String>,
 }

@@ -111,9 +111,11 @@ pub(super) fn headline(clients: &[ClientStatus], now: Millis) -> String {
         1 => ", and 1 other needs attention".to_owned(),
         count => format!(", and {count} others need attention"),
     };
-    let troubled = clients.iter().filter(|client| client.state != ClientState::Ok).count();
-    match clients.first().filter(|_| troubled > 0) {
-        Some(worst) => format!("{counted}; {}{}", trouble(worst, now), others(troubled - 1)),
+    let degraded = clients.iter().filter(|client| client.state == ClientState::Degraded).count();
+    // Degraded hosts are safe, so they are not counted beside those that are not.
+    let needing = if safe < total { total - safe } else { degraded };
+    match clients.first().filter(|_| needing > 0) {
+        Some(worst) => format!("{counted}; {}{}", trouble(worst, now), others(needing - 1)),
         None => counted,
     }
 }
@@ -170,7 +172,7 @@ mod tests {
             (vec![silent("web-07", day_ago), web(Ok), web(Ok)],  "2 of 3 hosts are safe; web-07 has been silent for 26 h"),
             (vec![silent("a", None)],                            "0 of 1 host is safe; a has never been heard of"),
             (vec![web(Failing), web(Late), web(Never), web(Ok)], "1 of 4 hosts are safe; web has been failing for 3 h, and 2 others need attention"),
-            (vec![web(Failing), web(Degraded)],                  "1 of 2 hosts are safe; web has been failing for 3 h, and 1 other needs attention"),
+            (vec![web(Failing), web(Degraded)],                  "1 of 2 hosts are safe; web has been failing for 3 h"),
             (vec![web(Never), web(Ok)],                          "1 of 2 hosts are safe; web has never been heard of"),
             (vec![new, web(Ok)],                                 "1 of 2 hosts are safe; a is late"),
             (vec![],                                             "All 0 hosts are safe"),

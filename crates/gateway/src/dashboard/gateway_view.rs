@@ -202,7 +202,8 @@ fn posture(facts: &GatewayFacts) -> Markup {
     let of_server =
         |it: &&Finding| it.severity >= Severity::Warning || it.subject == Subject::Versions;
     let known: Vec<_> = facts.findings.iter().filter(of_server).collect();
-    let rule = facts.bucket.as_ref().map(|bucket| abort_rule(bucket.abort_rule.clone()));
+    let rules = facts.bucket.iter();
+    let rules = rules.flat_map(|it| [abort_rule(it.abort_rule.clone()), it.expiry.clone()]);
     html! {
         h2 { "Bucket" }
         p.sub {
@@ -225,7 +226,7 @@ fn posture(facts: &GatewayFacts) -> Markup {
                     @for finding in known {
                         (finding_row(finding.subject.as_str(), finding.severity, &finding.found, &finding.means, finding.fix))
                     }
-                    @if let Some(rule) = rule {
+                    @for rule in rules {
                         (finding_row(&rule.capability, rule.severity, &rule.found, &rule.means, rule.fix))
                     }
                     (uploads_row(facts.bucket.as_deref(), facts.now))

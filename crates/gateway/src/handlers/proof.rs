@@ -14,7 +14,7 @@ use s3up_store::ExpiryRules;
 
 use crate::clients::Right;
 use crate::gateway::Gateway;
-use crate::openapi::ProofRefusals;
+use crate::openapi::{ProofBody, ProofRefusals};
 use crate::refusal::Refusal;
 use crate::request::json;
 use crate::uploads::RETRY_FOR;
@@ -32,7 +32,7 @@ const RULES_UNKNOWN: &str = "the gateway cannot read the lifecycle rules of the 
 /// Return what S3 reports about many files
 #[utoipa::path(
     post, path = "/proof",
-    request_body = ProofQuery,
+    request_body(content = inline(ProofBody), content_type = "application/json"),
     responses((status = 200, description = "The facts of each file", body = Proofs), ProofRefusals),
     security(("client_key" = []))
 )]

@@ -83,7 +83,7 @@ async fn a_person_signs_in_sees_the_fleet_and_signs_out() {
     let headline = browser.text(".headline").await;
     assert_eq!(
         headline,
-        "7 of 11 hosts are safe; web-07 has been silent for 26 h, and 4 others need attention"
+        "7 of 11 hosts are safe; web-07 has been silent for 26 h, and 3 others need attention"
     );
     let names =
         "return [...document.querySelectorAll('.fleet tbody th a')].map(it => it.innerText).join()";
