@@ -5,7 +5,7 @@ use s3up_core::wire::{ClientStatus, Report, ReportedProblem};
 
 use super::client_facts::IsConfigured;
 use super::fix::{Fix, fix};
-use super::text::{clipped, count};
+use super::text::{clipped, count, files};
 use super::widgets::{bytes, command, known_time, name, not_known, note, time, time_of};
 use crate::clock::Millis;
 use crate::database::pages::client::{EndedUpload, KnownKey};
@@ -28,7 +28,7 @@ pub(super) fn problems(
     html! {
         h2 { "Problems" }
         @if list.is_empty() {
-            p { (count(counted.unwrap_or_default())) " files cannot be uploaded. The next daily report names them; "
+            p { (files(counted.unwrap_or_default())) " cannot be uploaded. The next daily report names them; "
                 "until then, on the host:" }
             (command("s3up status"))
         } @else {

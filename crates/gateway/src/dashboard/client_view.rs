@@ -11,7 +11,7 @@ use super::client_tables::{keys, problems, uploads};
 use super::fleet_facts::Stored;
 use super::fleet_page::subvolumes;
 use super::layout::csrf;
-use super::text::{clipped, count, percent, shell_word};
+use super::text::{self, clipped, count, percent, shell_word};
 use super::visit::Visit;
 use super::widgets::{
     CELL_CHARS, bytes, command, lasting, none, not_known, note, stacked, state, time_of, verdict,
@@ -42,7 +42,7 @@ pub(super) fn content(facts: &ClientFacts, visit: &Visit) -> Markup {
         (stored_files(facts))
         (uploads(&facts.uploads, *now))
         (keys(&facts.keys, *now))
-        p { a href={ "/dashboard/reports?client=" (status.name) } { "Reports of " (status.name) } " · "
+        p.after { a href={ "/dashboard/reports?client=" (status.name) } { "Reports of " (status.name) } " · "
             a href={ "/dashboard/alerts?subject=" (status.name) } { "Alerts about " (status.name) } }
     }
 }
@@ -217,7 +217,7 @@ fn drill(status: &ClientStatus, now: Millis) -> Markup {
     let Some(drill) = &status.last_drill else {
         return if status.agent.is_some() { none("no drill was reported") } else { not_known() };
     };
-    let files = html! { (count(drill.files)) " files, " (bytes(drill.bytes)) };
+    let files = html! { (text::files(drill.files)) ", " (bytes(drill.bytes)) };
     html! {
         @if drill.failed == 0 { (verdict(true, "good")) } @else { (verdict(false, "failed")) }
         ", " (time_of(Some(&drill.at), now)) " (" (files) ")"
@@ -262,7 +262,7 @@ fn limits(policy: &ClientPolicy) -> Markup {
 
 fn stored_files(facts: &ClientFacts) -> Markup {
     let (name, quota) = (&facts.status.name, facts.policy.quota_bytes);
-    let total = |total: &Total| html! { (count(total.files)) " files, " (bytes(total.bytes)) };
+    let total = |total: &Total| html! { (text::files(total.files)) ", " (bytes(total.bytes)) };
     let restore = format!("s3up restore --target {}", shell_word(&format!("/tmp/restore-{name}")));
     let url = format!("/dashboard/clients/{name}/files");
     html! {

@@ -13,6 +13,9 @@ use crate::clients::ClientPolicy;
 use crate::clock::{Millis, millis};
 use crate::database::pages::client::FoundFiles;
 
+/// Versions of a file that its page shows, the newest first.
+const VERSIONS_SHOWN: usize = 200;
+
 /// One page of a directory.
 pub(super) struct Directory {
     /// Empty, or ends with a slash.
@@ -183,7 +186,8 @@ pub(super) fn versions_view(
         @if !may_download {
             p.note { "Downloads are off here. " code { "dashboard.downloads: true" } " in server.yaml allows them to every admin key." }
         }
-        p.sub { (count(versions.len() as u64)) @if versions.len() == 1 { " version" } @else { " versions" } }
+        p.sub { (count(versions.len() as u64)) @if versions.len() == 1 { " version" } @else { " versions" }
+            @if versions.len() > VERSIONS_SHOWN { ", of which the newest " (VERSIONS_SHOWN) " are shown" } }
         div.scroll {
             table.cards role="table" {
                 caption.hidden { "Versions, the newest first" }
@@ -195,7 +199,7 @@ pub(super) fn versions_view(
                     @if may_download { th role="columnheader" scope="col" { "Download" } }
                 } }
                 tbody role="rowgroup" {
-                    @for version in versions { (version_row(policy, path, version, may_download, now)) }
+                    @for version in versions.iter().take(VERSIONS_SHOWN) { (version_row(policy, path, version, may_download, now)) }
                 }
             }
         }

@@ -91,19 +91,42 @@ fn url(states: StateFilter, name: &str) -> String {
     }
 }
 
-const COLUMNS: [&str; 11] = [
-    "Client",
-    "State",
-    "Heartbeat",
-    "Full scan",
-    "Upload",
-    "Lag",
-    "Protected",
-    "Stored",
-    "Last 7 days",
-    "Drill",
-    "Agent",
+/// A column, with true if it is aligned to the right.
+type Column = (&'static str, bool);
+
+const COLUMNS: [Column; 11] = [
+    ("Client", false),
+    ("State", false),
+    ("Heartbeat", true),
+    ("Full scan", true),
+    ("Upload", true),
+    ("Lag", true),
+    ("Protected", false),
+    ("Stored", true),
+    ("Last 7 days", false),
+    ("Drill", false),
+    ("Agent", false),
 ];
+const SUBVOLUME_COLUMNS: [Column; 8] = [
+    ("Host", false),
+    ("Subvolume", false),
+    ("Newest backup", true),
+    ("Chain", true),
+    ("Restorable", false),
+    ("Last run", false),
+    ("Drill", false),
+    ("Verify", false),
+];
+
+fn header(columns: &[Column]) -> Markup {
+    html! {
+        thead role="rowgroup" { tr role="row" {
+            @for (column, is_right) in columns {
+                th.right[*is_right] role="columnheader" scope="col" { (column) }
+            }
+        } }
+    }
+}
 
 fn table(
     clients: &[&ClientStatus],
@@ -115,9 +138,7 @@ fn table(
         div.scroll {
             table.cards.fleet role="table" {
                 caption.hidden { "Clients, the worst first" }
-                thead role="rowgroup" { tr role="row" {
-                    @for column in COLUMNS { th role="columnheader" scope="col" { (column) } }
-                } }
+                (header(&COLUMNS))
                 tbody role="rowgroup" {
                     @for client in clients {
                         (row(client, extra.get(&client.name).unwrap_or(&nothing), now))
@@ -190,7 +211,7 @@ fn protected(files: Option<&FileTotals>) -> Markup {
     let part = files.protected.files;
     html! {
         div.split {
-            span.number { (count(part)) " of " (count(whole)) }
+            span.number { (count(part)) @if part != whole { " of " (count(whole)) } }
             span.number { (percent(part, whole)) }
         }
         (bar(part, whole))
@@ -276,24 +297,12 @@ pub(super) fn subvolumes(clients: &[&ClientStatus], now: Millis) -> Markup {
     if clients.iter().all(|client| client.subvolumes.is_empty()) {
         return html! {};
     }
-    let columns = [
-        "Host",
-        "Subvolume",
-        "Newest backup",
-        "Chain",
-        "Restorable",
-        "Last run",
-        "Drill",
-        "Verify",
-    ];
     html! {
         h2 { "Backups of subvolumes" }
         div.scroll {
             table.cards role="table" {
                 caption.hidden { "The backups of each subvolume of a btrfs host" }
-                thead role="rowgroup" { tr role="row" {
-                    @for column in columns { th role="columnheader" scope="col" { (column) } }
-                } }
+                (header(&SUBVOLUME_COLUMNS))
                 tbody role="rowgroup" {
                     @for client in clients {
                         @for subvolume in &client.subvolumes { (subvolume_row(client, subvolume, now)) }

@@ -13,7 +13,7 @@ use super::bucket_watch::{BucketFacts, UnfinishedUploads, oldest};
 use super::rates::Rates;
 use super::text::{clipped, count, percent};
 use super::widgets::{
-    CELL_CHARS, bar, bytes, command, known_time, none, not_known, note, severity, time, verdict,
+    CELL_CHARS, bar, bytes, command, known_time, not_known, note, severity, time, verdict,
 };
 use crate::alert::Topic;
 use crate::clock::Millis;
@@ -89,7 +89,7 @@ fn readiness(facts: &GatewayFacts) -> Markup {
             li { "Configuration " @match &facts.config_refused {
                 None => (verdict(true, "in force")),
                 Some(_) => (verdict(false, "refused")),
-            } " " span.sub { "since " (time(facts.config_accepted_at, facts.now)) } }
+            } " " span.sub { (time(facts.config_accepted_at, facts.now)) } }
         }
         @if let Some(reason) = &facts.config_refused {
             p.reason.bad { "The last reload was refused, so the configuration before it is in force: "
@@ -148,12 +148,12 @@ fn s3(facts: &GatewayFacts) -> Markup {
             @match recent {
                 Some((recent, elapsed)) => {
                     (fact("Answered, last minute", calls(recent.succeeded, Some(elapsed))))
-                    (fact("Failed, last minute", html! { span.bad[recent.failed.calls > 0] { (calls(recent.failed, Some(elapsed))) } }))
+                    (fact("Errors, last minute", calls(recent.failed, Some(elapsed))))
                 },
                 None => (fact("Last minute", not_known())),
             }
             (fact("Answered, since the start", calls(total.succeeded, None)))
-            (fact("Failed, since the start", html! {
+            (fact("Errors, since the start", html! {
                 (calls(total.failed, None)) ", "
                 (percent(total.failed.calls, total.failed.calls.saturating_add(total.succeeded.calls)))
             }))
@@ -190,7 +190,7 @@ fn database(facts: &GatewayFacts) -> Markup {
                     @if at - now < CERTIFICATE_REST_MIN { ": renew it" }
                 },
                 (None, true) => not_known(),
-                (None, false) => none("this gateway serves no TLS; a proxy in front of it has to"),
+                (None, false) => html! { "none: this gateway serves no TLS" },
             }))
         }
     }

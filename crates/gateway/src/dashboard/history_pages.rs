@@ -9,6 +9,7 @@ use super::history_view::{AlertQuery, ReportQuery, alerts_view, reports_view};
 use super::layout::{Frame, Section};
 use super::visit::{NotShown, visit};
 use crate::clock::Millis;
+use crate::database::pages::history::AlertCursor;
 use crate::gateway::Gateway;
 use crate::handlers::clients::unanswered;
 use crate::refusal::Refusal;
@@ -63,8 +64,8 @@ pub(super) async fn alerts(
 ) -> Result<Response, NotShown> {
     let visit = visit(&gateway, &request)?;
     let wanted = alert_query(request.uri().query())?;
-    let before = wanted.before.unwrap_or(Millis::MAX);
-    let alerts = gateway.database().past_alerts(before, wanted.subject.as_deref()).await;
+    let database = gateway.database();
+    let alerts = database.past_alerts(wanted.after.as_ref(), wanted.subject.as_deref()).await;
     let alerts = alerts.map_err(|err| unanswered(&err))?;
     let live = gateway.live();
     let has_receiver = live.alerts.webhook_url.is_some() || live.alerts.mail.is_some();
@@ -77,13 +78,14 @@ fn alert_query(text: Option<&str>) -> Result<AlertQuery, Refusal> {
     let subject = query::parameter(text, "subject")?.filter(|subject| !subject.trim().is_empty());
     let subject =
         subject.map(|subject| subject.trim().chars().take(SUBJECT_CHARS_MAX).collect::<String>());
-    let before = query::parameter(text, "before")?.map(|before| {
+    let at = query::parameter(text, "before")?.map(|before| {
         before.parse::<Millis>().map_err(|_| {
             let what = format!("`before`: expected a time in milliseconds, found {before:?}");
             Refusal::new(Code::BadRequest, what)
         })
     });
-    Ok(AlertQuery { subject, before: before.transpose()? })
+    let id = query::parameter(text, "after")?.unwrap_or_default();
+    Ok(AlertQuery { subject, after: at.transpose()?.map(|at| AlertCursor { at, id }) })
 }
 
 #[cfg(test)]
@@ -111,8 +113,9 @@ mod tests {
             });
             assert_eq!(found, want, "{text}");
         }
-        let found = alert_query(Some("subject=+web-07+&before=5")).unwrap();
-        assert_eq!((found.subject.as_deref(), found.before), (Some("web-07"), Some(5)));
+        let found = alert_query(Some("subject=+web-07+&before=5&after=a%20b")).unwrap();
+        let after = AlertCursor { at: 5, id: "a b".to_owned() };
+        assert_eq!((found.subject.as_deref(), found.after), (Some("web-07"), Some(after)));
         assert_eq!(alert_query(Some("before=x")).unwrap_err().code, Code::BadRequest);
         assert_eq!(alert_query(Some("subject=+")).unwrap().subject, None);
     }

@@ -11,7 +11,7 @@ use super::text::{clipped, count, percent, shown};
 use super::widgets::{bytes, none, not_known, note, state, time, verdict};
 use crate::clock::Millis;
 use crate::database::pages::history::{
-    ALERTS_SHOWN, Delivery, PastAlert, PastReport, REPORTS_SHOWN,
+    ALERTS_SHOWN, AlertCursor, Delivery, PastAlert, PastReport, REPORTS_SHOWN,
 };
 
 /// The reports that a page shows.
@@ -28,7 +28,8 @@ pub(super) struct ReportQuery {
 #[derive(Clone, Debug, Default)]
 pub(super) struct AlertQuery {
     pub subject: Option<String>,
-    pub before: Option<Millis>,
+    /// The last alert of the page before.
+    pub after: Option<AlertCursor>,
 }
 
 pub(super) fn reports_view(reports: &[PastReport], wanted: &ReportQuery, now: Millis) -> Markup {
@@ -123,7 +124,8 @@ pub(super) fn alerts_view(
     now: Millis,
 ) -> Markup {
     let subject = wanted.subject.as_deref().unwrap_or_default();
-    let encoded = utf8_percent_encode(subject, NON_ALPHANUMERIC);
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let encoded = encode(subject);
     html! {
         h1 { "Alerts" }
         @if !has_receiver {
@@ -155,7 +157,7 @@ pub(super) fn alerts_view(
             }
         }
         @if let Some(last) = alerts.last().filter(|_| alerts.len() == ALERTS_SHOWN) {
-            p { a href={ "/dashboard/alerts?subject=" (encoded) "&before=" (last.at) } { "Older alerts" } }
+            p { a href={ "/dashboard/alerts?subject=" (encoded) "&before=" (last.at) "&after=" (encode(&last.id)) } { "Older alerts" } }
         }
     }
 }

@@ -54,6 +54,11 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
+/// Returns a number of files: `1 file`, `1,234 files`.
+pub(super) fn files(number: u64) -> String {
+    format!("{} {}", count(number), if number == 1 { "file" } else { "files" })
+}
+
 /// Returns a part in percent, rounded down, so that only the whole is `100 %`.
 pub(super) fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
@@ -181,6 +186,7 @@ mod tests {
         for (number, want) in counts {
             assert_eq!(count(number), want);
         }
+        assert_eq!([0, 1, 1000].map(files), ["0 files", "1 file", "1,000 files"]);
         #[rustfmt::skip]
         let percents = [
             (0,        0,        "–"),

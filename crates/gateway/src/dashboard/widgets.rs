@@ -9,7 +9,7 @@ use super::chart::{Segment, Spark};
 use super::text::{clipped, count, duration, exact, parse_time, relative, shown};
 use crate::clock::{Millis, time_text};
 
-const SPARK: Spark = Spark { height: 18, bar: 5, gap: 2 };
+const SPARK: Spark = Spark { height: 18, bar: 4, gap: 2 };
 /// Maximum number of characters of a foreign text in a table.
 pub(super) const CELL_CHARS: usize = 240;
 

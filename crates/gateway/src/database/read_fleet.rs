@@ -1,6 +1,8 @@
 //! The queries about all clients.
 
-use futures::FutureExt;
+use std::future::ready;
+
+use futures::{FutureExt, TryStreamExt};
 use s3up_core::ClientName;
 use s3up_core::wire::{ClientReport, ClientState, Total};
 use sqlx::any::AnyRow;
@@ -18,6 +20,8 @@ use crate::clock::{Millis, time_text};
 const FLEET_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 /// Maximum number of reports in one answer.
 pub(crate) const REPORTS_MAX: i64 = 1000;
+/// Maximum length of all of them, as the database has them: a client decides how long its reports are.
+const REPORTS_BYTES_MAX: usize = 32 << 20;
 
 /// Returns the facts about all clients. Each table has one row for a client, except for the reports, of
 /// which the newest day is found in their key.
@@ -39,9 +43,10 @@ pub(super) async fn client_facts(pool: &AnyPool) -> Result<Vec<ClientFacts>, Dat
          LEFT JOIN client_states ON client_states.client = clients.client \
          LEFT JOIN freezes ON freezes.client = clients.client",
     );
-    let rows = in_time(FLEET_WAIT_MAX, query.fetch_all(pool).boxed(), DatabaseError::Read).await?;
-    let facts = rows.iter().map(facts).collect::<sqlx::Result<Vec<_>>>();
-    Ok(facts.map_err(DatabaseError::Read)?.into_iter().flatten().collect())
+    // Row by row: a row of the driver takes many times the memory of its facts.
+    let rows = query.fetch(pool).and_then(|row| ready(facts(&row)));
+    let facts = rows.try_filter_map(|facts| ready(Ok(facts))).try_collect::<Vec<_>>();
+    in_time(FLEET_WAIT_MAX, facts.boxed(), DatabaseError::Read).await
 }
 
 /// Returns nothing for a name that this gateway cannot have written.
@@ -108,15 +113,25 @@ pub(super) async fn reports(
     if let Some(client) = client {
         query = query.bind(client.to_string());
     }
-    let rows = in_time(FLEET_WAIT_MAX, query.fetch_all(pool).boxed(), DatabaseError::Read).await?;
-    let reports = rows.iter().map(report).collect::<sqlx::Result<Vec<_>>>();
-    Ok(reports.map_err(DatabaseError::Read)?.into_iter().flatten().collect())
+    let mut rows = query.fetch(pool);
+    let read = async move {
+        let (mut reports, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.try_next().await? {
+            let body: String = row.try_get("body")?;
+            bytes += body.len();
+            if bytes > REPORTS_BYTES_MAX && !reports.is_empty() {
+                break;
+            }
+            reports.extend(report(&row, &body)?);
+        }
+        Ok(reports)
+    };
+    in_time(FLEET_WAIT_MAX, read.boxed(), DatabaseError::Read).await
 }
 
 /// Returns nothing for a report of another version of the format.
-fn report(row: &AnyRow) -> sqlx::Result<Option<ClientReport>> {
-    let body: String = row.try_get("body")?;
-    let Ok(report) = serde_json::from_str(&body) else { return Ok(None) };
+fn report(row: &AnyRow, body: &str) -> sqlx::Result<Option<ClientReport>> {
+    let Ok(report) = serde_json::from_str(body) else { return Ok(None) };
     let received_at: Millis = row.try_get("received_at")?;
     Ok(Some(ClientReport {
         client: row.try_get("client")?,

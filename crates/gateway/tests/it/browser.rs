@@ -92,7 +92,11 @@ async fn a_person_signs_in_sees_the_fleet_and_signs_out() {
         names.as_str().expect("text").starts_with("web-07,wiki,blog,new-host,mail,"),
         "{names}"
     );
+    let fits = "return [...document.querySelectorAll('.scroll')].every(it => it.scrollWidth <= it.clientWidth)";
+    assert_eq!(browser.script(fits).await, json!(true), "all columns are visible");
     browser.picture(&screens().join("readme-fleet.png"), WIDE).await;
+    browser.go(&format!("{}/dashboard/clients/wiki", site.url)).await;
+    browser.picture(&screens().join("readme-client.png"), WIDE).await;
     // The keyboard reaches the content at once.
     let focused = "document.querySelector('.skip').focus(); \
                    return getComputedStyle(document.querySelector('.skip')).top";

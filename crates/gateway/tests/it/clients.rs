@@ -191,6 +191,31 @@ async fn reports_are_found_by_day_and_client() {
 }
 
 #[tokio::test]
+async fn an_answer_with_reports_is_as_long_as_32_mib_of_them() {
+    let world = world().await;
+    let today = jiff::Timestamp::try_from((s3up_testkit::CLOCK.wall)()).expect("a time");
+    let today = today.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let problem = json!({"path": "/srv/a", "reason": "x".repeat(12_000)});
+    let agent = json!({"version": "0.1.0", "host": "web1", "started_at": "2026-01-01T00:00:00Z"});
+    for days_ago in 0..12 {
+        let day = today.checked_sub(jiff::Span::new().days(days_ago)).expect("a day");
+        let report = json!({"version": 1, "day": day.to_string(), "agent": agent, "files": files(0),
+                            "uploaded": {"files": 0, "bytes": 0}, "watcher": {"state": "ok"},
+                            "problems": vec![problem.clone(); 300]});
+        let request = world.http.post(format!("{}/report", world.url)).bearer_auth(KEY);
+        let sent = request.json(&report).send().await.expect("a response");
+        assert_eq!(sent.status(), StatusCode::OK);
+    }
+
+    let list: ReportList = get(&world, "/reports", ADMIN_KEY).await.json().await.expect("reports");
+
+    // The newest nine, of 3.6 million bytes each.
+    let days: Vec<_> = list.reports.into_iter().map(|it| it.report.day).collect();
+    assert_eq!((days.len(), &days[0]), (9, &today.to_string()), "{days:?}");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn metrics_have_every_client_and_pass_the_check_of_prometheus() {
     let world = world().await;
     stored(world.put("a.txt", "hello")).await;

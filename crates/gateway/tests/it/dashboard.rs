@@ -541,6 +541,34 @@ async fn the_pages_have_the_facts_of_the_api() {
 }
 
 #[tokio::test]
+async fn the_history_of_alerts_has_all_of_one_moment() {
+    let world = world().await;
+    world.commit_records().await;
+    world
+        .execute(
+            "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 250) \
+             INSERT INTO alerts (id, topic, client, state, before, reason, at) \
+             SELECT 'id ' || n, 'quota', 'webapp', 'begun', '', 'reason-' || n || '.', 5 FROM numbers",
+        )
+        .await;
+    let browser = signed_in(&world).await;
+    for start in ["/dashboard/alerts", "/dashboard/alerts?subject=webapp"] {
+        let (mut next, mut found, mut pages) = (Some(start.to_owned()), Vec::new(), 0);
+        while let Some(url) = next {
+            let page = browser.page(&url).await;
+            found.extend((1..=250).filter(|n| page.contains(&format!("reason-{n}."))));
+            let link = page.split('"').find(|part| part.contains("&amp;after="));
+            next = link.map(|link| link.replace("&amp;", "&"));
+            pages += 1;
+        }
+        found.sort();
+        assert_eq!((found, pages), ((1..=250).collect(), 3), "{start}");
+    }
+    assert!(browser.page("/dashboard/alerts?subject=shop").await.contains("No alert matches"));
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn downloads_are_off_until_the_configuration_allows_them() {
     let path = "/dashboard/clients/webapp/download?path=a.html";
     let off = world().await;
@@ -570,7 +598,6 @@ async fn downloads_are_off_until_the_configuration_allows_them() {
     assert_eq!(downloads, ["0"], "the operator is not the client");
 }
 
-/// Returns the JSON of the client list, so that a session does not change the API.
 #[tokio::test]
 async fn the_api_is_the_same_beside_the_dashboard() {
     let world = world().await;

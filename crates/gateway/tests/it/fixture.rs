@@ -214,6 +214,19 @@ impl World {
         }
     }
 
+    /// Changes rows, on a connection of its own.
+    pub async fn execute(&self, sql: &'static str) {
+        match &self.postgres {
+            Some(postgres) => drop(postgres.query(sql)),
+            None => {
+                let file = self.root.path().join(DATABASE);
+                let options = SqliteConnectOptions::new().filename(file);
+                let mut database = options.connect().await.expect("a database");
+                sqlx::query(sql).execute(&mut database).await.expect("a change");
+            }
+        }
+    }
+
     /// Stops the gateway and waits for its end. The S3 server keeps running.
     pub async fn stop_gateway(&mut self) {
         drop(self.stop.take());

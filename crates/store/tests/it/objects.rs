@@ -92,6 +92,32 @@ async fn a_conditional_write_with_a_lost_answer_counts_as_stored() {
 }
 
 #[tokio::test]
+async fn a_directory_has_what_is_directly_in_it_on_every_page() {
+    let world = World::start().await;
+    let store = &world.store;
+    for key in ["a/x", "a/y+ä %41", "a/b/1", "a/b/2", "a/c d/1", "ab", "a"] {
+        store.write(document(key, Overwrite::Allowed), b"x").await.unwrap();
+    }
+    let (mut directories, mut objects, mut token) = (Vec::new(), Vec::new(), None);
+    let mut pages = 0;
+    loop {
+        let page = store.list_directory("a/", token.as_deref(), 2, RETRY_FOR).await.unwrap();
+        directories.extend(page.directories);
+        objects.extend(page.objects.into_iter().map(|object| object.key));
+        pages += 1;
+        token = page.next;
+        if token.is_none() {
+            break;
+        }
+    }
+    assert_eq!((directories, pages), (vec!["a/b/".to_owned(), "a/c d/".to_owned()], 2));
+    assert_eq!(objects, ["a/x", "a/y+ä %41"]);
+    let wrong = store.list_directory("a/", Some("no token"), 2, RETRY_FOR).await;
+    assert_eq!(wrong.unwrap_err().kind, StoreErrorKind::Permanent);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_listing_has_every_page() {
     let world = World::start().await;
     for n in 0..1001 {

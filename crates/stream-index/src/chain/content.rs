@@ -37,7 +37,7 @@ impl IndexChain {
         let (nodes, length) = (file.content_nodes(), file.metadata.length.after(0));
         let mut replay = Replay::new(self, limit);
         // The stream may have written beyond the end, and cloned from there.
-        let mut waiting = vec![0..u64::MAX];
+        let mut waiting: Vec<_> = std::iter::once(0..u64::MAX).collect();
         while let Some(range) = waiting.pop() {
             match replay.content(&nodes, range.clone()) {
                 Ok(mut pieces) => {

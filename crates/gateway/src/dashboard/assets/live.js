@@ -6,6 +6,8 @@
   const status = document.getElementById("live-status");
   const pause = Number(main.dataset.live) * 1000;
   let timer = 0;
+  // The content as the gateway sent it: the buttons change below.
+  let sent = main.innerHTML;
 
   const showCopyButtons = () => {
     for (const button of document.querySelectorAll("button[data-copy]")) {
@@ -69,7 +71,8 @@
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.getElementById("main");
     if (!fresh || isInUse()) return;
-    if (fresh.innerHTML !== main.innerHTML) {
+    if (fresh.innerHTML !== sent) {
+      sent = fresh.innerHTML;
       const place = placeOf(document.activeElement);
       main.replaceChildren(...fresh.childNodes);
       focusAgain(place);

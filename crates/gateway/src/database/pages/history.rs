@@ -32,6 +32,13 @@ pub(crate) struct PastAlert {
     pub deliveries: Vec<Delivery>,
 }
 
+/// The place of an alert in the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AlertCursor {
+    pub at: Millis,
+    pub id: String,
+}
+
 /// The attempts to deliver an alert by one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Delivery {
@@ -52,13 +59,14 @@ pub(crate) struct PastReport {
 }
 
 impl Database {
-    /// Returns alerts before a time, the newest first, of one subject if it is given.
+    /// Returns alerts, the newest first, of one subject if it is given. `after` is the last one of the page
+    /// before.
     pub(crate) async fn past_alerts(
         &self,
-        before: Millis,
+        after: Option<&AlertCursor>,
         subject: Option<&str>,
     ) -> Result<Vec<PastAlert>, DatabaseError> {
-        past_alerts(&self.0.readers, before, subject).await
+        past_alerts(&self.0.readers, after, subject).await
     }
 
     /// Returns reports up to a day, the newest first, of one client if it is given. `skip` are those of the
@@ -94,28 +102,32 @@ impl Database {
 
 async fn past_alerts(
     pool: &AnyPool,
-    before: Millis,
+    after: Option<&AlertCursor>,
     subject: Option<&str>,
 ) -> Result<Vec<PastAlert>, DatabaseError> {
-    // An alert has one row for each channel.
+    // Many alerts may be of the same moment. An alert has one row for each channel.
     let text = match subject {
         None => {
             "SELECT part.id, part.topic, part.client, part.state, part.before, part.reason, part.at, \
                     deliveries.channel, deliveries.attempts, deliveries.tried_at, deliveries.delivered_at \
-             FROM (SELECT * FROM alerts WHERE at < $1 ORDER BY at DESC, id LIMIT $2) AS part \
+             FROM (SELECT * FROM alerts WHERE at < $1 OR (at = $1 AND id > $2) \
+                   ORDER BY at DESC, id LIMIT $3) AS part \
              LEFT JOIN deliveries ON deliveries.alert = part.id \
              ORDER BY part.at DESC, part.id, deliveries.channel"
         }
         Some(_) => {
             "SELECT part.id, part.topic, part.client, part.state, part.before, part.reason, part.at, \
                     deliveries.channel, deliveries.attempts, deliveries.tried_at, deliveries.delivered_at \
-             FROM (SELECT * FROM alerts WHERE at < $1 AND client = $3 ORDER BY at DESC, id LIMIT $2) AS part \
+             FROM (SELECT * FROM alerts WHERE client = $4 AND (at < $1 OR (at = $1 AND id > $2)) \
+                   ORDER BY at DESC, id LIMIT $3) AS part \
              LEFT JOIN deliveries ON deliveries.alert = part.id \
              ORDER BY part.at DESC, part.id, deliveries.channel"
         }
     };
+    let first = AlertCursor { at: Millis::MAX, id: String::new() };
+    let AlertCursor { at, id } = after.unwrap_or(&first);
     let limit = i64::try_from(ALERTS_SHOWN).unwrap_or(i64::MAX);
-    let mut query = sqlx::query(text).bind(before).bind(limit);
+    let mut query = sqlx::query(text).bind(*at).bind(id.clone()).bind(limit);
     if let Some(subject) = subject {
         query = query.bind(subject.to_owned());
     }

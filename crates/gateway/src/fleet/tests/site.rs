@@ -153,7 +153,7 @@ impl Site {
         alert.clone()
     }
 
-    /// Does the same as [`Site::alert`] for facts that the gateway learns only once an answer of S3 is some seconds old.
+    /// Returns the only alert, once there is one: an answer of S3 counts for some seconds.
     pub(super) async fn alert_soon(&mut self, topic: &str) -> Value {
         let found = async {
             loop {

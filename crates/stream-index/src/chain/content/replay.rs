@@ -150,18 +150,13 @@ impl<'c> Replay<'c> {
                     return Ok(());
                 }
                 let wanted = source_offset + (start - offset)..source_offset + (end - offset);
-                let cloned = match source {
-                    CloneSource::Node(source) if source == node => self.own(building, &wanted)?,
-                    source => {
-                        let (nodes, until) = self.clone_nodes(level, source, operation.at)?;
-                        match nodes == building.nodes[..=n] && until == operation.at {
-                            true => self.own(building, &wanted)?,
-                            false => {
-                                let depth = building.depth + 1;
-                                self.source(nodes, until, depth, wanted.clone())?
-                            }
-                        }
-                    }
+                let is_itself = source == CloneSource::Node(node);
+                let (nodes, until) = self.clone_nodes(level, source, operation.at)?;
+                let is_own = is_itself || (nodes == building.nodes[..=n] && until == operation.at);
+                let cloned = if is_own {
+                    self.own(building, &wanted)?
+                } else {
+                    self.source(nodes, until, building.depth + 1, wanted.clone())?
                 };
                 let pieces = &mut building.pieces;
                 pieces.clear(start, end - start);
