@@ -83,8 +83,7 @@ async fn copy(
     mut state: watch::Receiver<LinkState>,
 ) {
     let mut buffer = vec![0; COPIED_AT_ONCE];
-    loop {
-        let Ok(count @ 1..) = from.read(&mut buffer).await else { break };
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
         if state.wait_for(|state| *state != LinkState::Silent).await.is_err() {
             break;
         }
