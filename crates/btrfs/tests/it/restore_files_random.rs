@@ -27,7 +27,6 @@ async fn check(seed: u64, mount: &str, settings: &[&str]) {
         let restore = ["restore", "--subvolume", "data", "--path", "/", "--target", text];
         let restored = world.run(&restore).await;
         assert_eq!(restored.code, Some(0), "seed {seed}, backup {n}: {}", restored.stderr);
-        eprintln!("seed {seed}, backup {n}");
         assert_same_tree(&world.subvolume("data"), &target);
         fs::remove_dir_all(&target).expect("a removed tree");
     }

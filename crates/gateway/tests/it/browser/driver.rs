@@ -21,6 +21,7 @@ const HEIGHT: u64 = 900;
 const HEIGHT_MAX: u64 = 4000;
 
 /// Returns the programs, or prints why the tests do not run.
+#[expect(clippy::print_stdout, reason = "./check counts these lines")]
 pub fn programs_or_skip() -> Option<Programs> {
     if std::env::var_os("S3UP_TEST_BROWSER").is_none() {
         println!("NOT RUN: S3UP_TEST_BROWSER is not set");
