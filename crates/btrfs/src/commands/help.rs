@@ -138,9 +138,6 @@ Examples:
   # Restore the newest backup
   btrfs-to-s3 restore --subvolume data --target /mnt/restored/data
 
-  # Restore the state of a day
-  btrfs-to-s3 restore --subvolume data --target /mnt/old --at 2026-01-31
-
   # Restore a directory, to any filesystem
   btrfs-to-s3 restore --subvolume data --path photos/2025 --target /tmp/photos
 
