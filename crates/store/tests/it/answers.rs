@@ -123,8 +123,9 @@ async fn an_object_that_left_its_archive_tier_needs_no_thaw() {
 
 #[tokio::test]
 async fn only_the_answer_that_there_are_no_lifecycle_rules_says_so() {
+    type Answer = fn(&str) -> String;
     #[rustfmt::skip]
-    let cases: [(fn(&str) -> String, bool); 5] = [
+    let cases: [(Answer, bool); 5] = [
         (|_| error("404 Not Found", "NoSuchLifecycleConfiguration"), true),
         (|_| error("404 Not Found", "NoSuchBucket"),                 false),
         (|_| error("404 Not Found", "NoSuchKey"),                    false),
