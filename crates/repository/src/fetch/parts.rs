@@ -363,20 +363,22 @@ mod tests {
         // Two chunks of 100 bytes, in parts of 30: 30, 30, 30, 10.
         let entry = manifest_with_chunks(&[100, 50], Some(30));
         let entries = [entry];
-        let required = |ranges: &[Range<u64>]| {
+        let ends =
+            |runs: Vec<Range<_>>| runs.into_iter().map(|it| (it.start, it.end)).collect::<Vec<_>>();
+        let required = |ranges: &[(u64, u64)]| {
             let mut required = RequiredParts::new(&entries).unwrap();
-            ranges.iter().for_each(|range| required.add(0, range.clone()).unwrap());
+            ranges.iter().for_each(|(start, end)| required.add(0, *start..*end).unwrap());
             let parts = required.levels[0].parts.iter();
-            let parts = parts.map(|(chunk, parts)| (*chunk, runs(parts))).collect::<Vec<_>>();
+            let parts = parts.map(|(chunk, parts)| (*chunk, ends(runs(parts)))).collect::<Vec<_>>();
             (parts, required.bytes())
         };
 
-        assert_eq!(required(&[0..0]), (vec![], 0));
-        assert_eq!(required(&[0..1, 29..30, 3..4]), (vec![(0, vec![0..1])], 30));
-        assert_eq!(required(&[29..31]), (vec![(0, vec![0..2])], 60));
-        assert_eq!(required(&[0..1, 65..66]), (vec![(0, vec![0..1, 2..3])], 60));
-        assert_eq!(required(&[95..105]), (vec![(0, vec![3..4]), (1, vec![0..1])], 40));
-        assert_eq!(required(&[0..150]).1, 150);
+        assert_eq!(required(&[(0, 0)]), (vec![], 0));
+        assert_eq!(required(&[(0, 1), (29, 30), (3, 4)]), (vec![(0, vec![(0, 1)])], 30));
+        assert_eq!(required(&[(29, 31)]), (vec![(0, vec![(0, 2)])], 60));
+        assert_eq!(required(&[(0, 1), (65, 66)]), (vec![(0, vec![(0, 1), (2, 3)])], 60));
+        assert_eq!(required(&[(95, 105)]), (vec![(0, vec![(3, 4)]), (1, vec![(0, 1)])], 40));
+        assert_eq!(required(&[(0, 150)]).1, 150);
         let mut beyond = RequiredParts::new(&entries).unwrap();
         assert!(beyond.add(0, 149..151).unwrap_err().to_string().contains("150 bytes"));
     }
