@@ -23,6 +23,7 @@ pub mod lock;
 pub mod plan;
 pub mod prune;
 pub mod restore;
+pub mod restore_args;
 mod restore_files;
 pub mod retry_hint;
 mod server_checks;

@@ -36,8 +36,8 @@ use std::sync::Arc;
 use btrfs_stream_index::chain::IndexChain;
 use btrfs_stream_index::sort::Sorter;
 use s3up_cli::ShutdownSignal;
-use s3up_core::Clock;
 use s3up_core::progress::ProgressSink;
+use s3up_core::{Clock, Key, Sha256Digest};
 use s3up_repository::chain::Chain;
 use s3up_repository::documents::Bucket;
 use s3up_repository::fetch::parts::{FetchedPart, PartPlan, RequiredParts};
@@ -52,7 +52,7 @@ use self::gather::{GatherFor, Gathered, gather};
 use self::place::{PlaceAt, finish_target, place_files};
 use self::preview::FilesPreview;
 use self::selection::{PathSelection, WantedPath};
-use self::staging::Staging;
+use self::staging::FileStaging;
 use self::summary::RestoredFiles;
 use self::target::{OpenTarget, find_target, open_target, rename_new};
 use self::write::{DamagedFiles, write_pieces};
@@ -98,11 +98,14 @@ pub enum Placement {
 }
 
 impl FileRequest {
-    /// Returns the directory that files are written into.
-    fn directory(&self) -> PathBuf {
+    /// Returns the directory that files are written into. An unfinished one belongs to one backup.
+    fn directory(&self, manifest: &Key) -> PathBuf {
         match self.placement {
             Placement::Into => self.target.clone(),
-            Placement::New => dir_for(&self.target, UNFINISHED_SUFFIX),
+            Placement::New => {
+                let id = Sha256Digest::of(manifest.as_str().as_bytes()).to_string();
+                dir_for(&self.target, &format!(".{}{UNFINISHED_SUFFIX}", &id[..8]))
+            }
         }
     }
 }
@@ -121,10 +124,10 @@ impl FileRestore<'_> {
             preflight::check_new(&request.target)?;
         }
         let selected = self.select(request).await?;
-        let directory = request.directory();
+        let directory = request.directory(&selected.chain.newest().key);
         let fail = |source| FileRestoreError::Target { path: directory.clone(), source };
         let (target, is_new) = open_target(&directory).map_err(fail)?;
-        let (staging, is_resumed) = Staging::create(&target)
+        let (staging, is_resumed) = FileStaging::create(&target)
             .map_err(|source| FileRestoreError::Staging { path: directory.clone(), source })?;
         let is_new = is_new || request.placement == Placement::New;
         let fd = target.try_clone().map_err(fail)?;
@@ -159,7 +162,7 @@ impl FileRestore<'_> {
             preflight::check_new(&request.target)?;
         }
         let selected = self.select(request).await?;
-        let directory = request.directory();
+        let directory = request.directory(&selected.chain.newest().key);
         let fail = |source| FileRestoreError::Target { path: directory.clone(), source };
         let target = find_target(&directory).map_err(fail)?;
         let gathered = self.gather(request.overwrite, &selected, target, None).await?;
@@ -210,8 +213,8 @@ impl FileRestore<'_> {
         overwrite: Overwrite,
         selected: &Selected,
         target: OpenTarget,
-        staging: Staging,
-    ) -> (Option<Staging>, Result<RestoredFiles, FileRestoreError>) {
+        staging: FileStaging,
+    ) -> (Option<FileStaging>, Result<RestoredFiles, FileRestoreError>) {
         let prepared = async {
             let fail = |source| FileRestoreError::Target { path: directory.to_owned(), source };
             let twin = target.fd.try_clone().map_err(fail)?;
@@ -280,8 +283,8 @@ impl FileRestore<'_> {
         directory: &Path,
         (plan, objects): (&PartPlan, &RequiredObjects),
         pieces: Sorter,
-        mut staging: Staging,
-    ) -> (Option<Staging>, Result<DamagedFiles, FileRestoreError>) {
+        mut staging: FileStaging,
+    ) -> (Option<FileStaging>, Result<DamagedFiles, FileRestoreError>) {
         let (tx, rx) = mpsc::channel(PARTS_MAX);
         let target = directory.to_owned();
         let writing = tokio::task::spawn_blocking(move || {

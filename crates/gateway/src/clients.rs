@@ -30,6 +30,7 @@ use crate::refusal::Refusal;
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     pub policy: Arc<ClientPolicy>,
+    pub key_rights: KeyRights,
     /// SHA-256 of the key of the request.
     pub key: Sha256Digest,
     pub resources: Arc<Resources>,
@@ -59,6 +60,18 @@ impl Client {
             let what = "another report of this client is being recorded; send this one again later";
             Refusal::new(Code::RateLimited, what)
         })
+    }
+
+    /// Refuses facts about a host that come with a key which only reads files.
+    pub(crate) fn require_own_key(&self) -> Result<(), Refusal> {
+        match self.key_rights {
+            KeyRights::OfClient => Ok(()),
+            KeyRights::Restore => {
+                let what =
+                    "expected a key of the client, found a restore key, which only reads files";
+                Err(Refusal::new(Code::Forbidden, what))
+            }
+        }
     }
 
     /// Refuses the request if the client made too many within the last second.
@@ -165,8 +178,8 @@ impl Clients {
         }
         let owner = found?;
         let (policy, resources) = self.clients.get(owner.client)?;
-        let policy = owner.rights.apply_to(policy);
-        Some(Client { policy, key: presented, resources: resources.clone() })
+        let (policy, key_rights) = (owner.rights.apply_to(policy), owner.rights);
+        Some(Client { policy, key_rights, key: presented, resources: resources.clone() })
     }
 
     /// Refuses to complete an upload whose key was removed since it began, or whose client may not

@@ -45,7 +45,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use maud::html;
 
-pub(crate) use self::visit::Peer;
+pub(crate) use self::visit::{Peer, SIGN_IN};
 use crate::gateway::Gateway;
 use crate::refusal::RefusalRecord;
 

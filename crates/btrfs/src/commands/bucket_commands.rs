@@ -9,7 +9,8 @@ use s3up_repository::verify::Depth;
 
 use super::browse::{self, DiffArgs, FindArgs, IndexArgs, LsArgs};
 use super::bucket_args::{BucketAccess, BucketArgs};
-use super::restore::{self, RestoreArgs};
+use super::restore;
+use super::restore_args::RestoreArgs;
 use super::thaw::{self, ThawArgs};
 use super::{doctor, help, list, output, verify};
 

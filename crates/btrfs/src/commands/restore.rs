@@ -1,90 +1,29 @@
 //! `restore`: restores a backup to a path. Works on an empty host, with only the bucket and
 //! credentials.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-use anyhow::anyhow;
 use btrfs_to_s3::compare::Extent;
-use btrfs_to_s3::restore::cost::{CostTerms, RestoreCost};
+use btrfs_to_s3::restore::cost::RestoreCost;
 use btrfs_to_s3::restore::error::RestoreError;
 use btrfs_to_s3::restore::preflight::other_filesystem;
 use btrfs_to_s3::restore::request::{KeepParent, RestoreRequest};
-use btrfs_to_s3::restore::thaw_estimate::ArchivedChunks;
 use btrfs_to_s3::restore::{Restore, RestoreResult};
 use btrfs_to_s3::snapshots::record::Records;
-use clap::Args;
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::{Count, Size, Throughput, error_chain};
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::thaw::{ThawMode, ThawTerms};
+use s3up_repository::thaw::ThawMode;
 
-use super::backup_args::WhichArgs;
-use super::bucket_args::{BucketAccess, BucketArgs};
+use super::bucket_args::BucketAccess;
 use super::confirm::confirm_thaw;
-use super::cost::CostLimit;
+use super::restore_args::{RestoreArgs, check_cost, cost_terms, default_target};
 use super::retry_hint::later;
 use super::show::cost::{Priced, RestoreCostLine};
 use super::show::progress::bars;
 use super::show::restore::{PreviewLine, to_table};
-use super::thaw::WaitingArgs;
 use super::{
-    CLOCK, Output, connect, find_btrfs, help, log_start, need_root, output, print, restore_files,
+    CLOCK, Output, connect, find_btrfs, log_start, need_root, output, print, restore_files,
 };
 use crate::commands::show::json;
-
-#[derive(Args)]
-pub struct RestoreArgs {
-    #[command(flatten, next_help_heading = help::SELECTION)]
-    pub(super) which: WhichArgs,
-    /// Restore only PATH of the backup, to any
-    /// filesystem: a file, a directory with all
-    /// below it, or a pattern; repeatable
-    #[arg(long, value_name = "PATH", verbatim_doc_comment, help_heading = help::SELECTION)]
-    pub(super) path: Vec<String>,
-    /// Restore to PATH, a new path on btrfs
-    /// (default: restore.target_base_dir/NAME);
-    /// with --path, below the directory PATH
-    #[arg(
-        long,
-        value_name = "PATH",
-        verbatim_doc_comment,
-        help_heading = help::TARGET,
-        value_parser = super::absolute
-    )]
-    pub(super) target: Option<PathBuf>,
-    /// With --path: replace files that exist
-    #[arg(long, requires = "path", help_heading = help::TARGET)]
-    pub(super) overwrite: bool,
-    /// Compare with the source snapshot if this
-    /// host has it: full, sample or none
-    /// (default: restore.verify_mode)
-    #[arg(
-        long,
-        value_name = "EXTENT",
-        hide_possible_values = true,
-        conflicts_with = "path",
-        verbatim_doc_comment,
-        help_heading = help::TARGET,
-        value_parser = ["full", "sample", "none"]
-    )]
-    verify: Option<String>,
-    /// Do not keep the received snapshot as the
-    /// parent of the next incremental
-    #[arg(long, conflicts_with = "path", verbatim_doc_comment, help_heading = help::TARGET)]
-    no_keep_parent: bool,
-    #[command(flatten, next_help_heading = help::THAW)]
-    pub(super) waiting: WaitingArgs,
-    #[command(flatten, next_help_heading = help::BUCKET)]
-    pub access: BucketArgs,
-    /// Print what would be downloaded and thawed;
-    /// change nothing
-    #[arg(long, verbatim_doc_comment, help_heading = help::OUTPUT)]
-    pub(super) dry_run: bool,
-    /// With --dry-run: print JSON
-    #[arg(long, requires = "dry_run", help_heading = help::OUTPUT)]
-    pub(super) json: bool,
-}
 
 pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exit> {
     if !args.path.is_empty() {
@@ -148,23 +87,6 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
     Ok(Exit::Done)
 }
 
-pub(super) fn cost_terms(access: &BucketAccess) -> CostTerms {
-    let ThawTerms { tier, days, .. } = access.restore.terms;
-    CostTerms { tier, days, part_bytes: access.bucket.part_bytes }
-}
-
-/// Fails if a restore costs more than its limit.
-pub(super) fn check_cost(
-    thaw: &[ArchivedChunks],
-    download: &BTreeMap<String, u64>,
-    access: &BucketAccess,
-    limit: CostLimit,
-) -> anyhow::Result<()> {
-    limit.check(access.bucket.prices.as_ref(), |prices| {
-        RestoreCost::of(thaw, download, prices, cost_terms(access)).map(|cost| cost.total())
-    })
-}
-
 /// Asks before anything is thawed. Other failures are those of the restore, which reports them.
 async fn ask(restore: &Restore<'_>, request: &RestoreRequest) -> anyhow::Result<()> {
     let what = match restore.preview(request).await {
@@ -194,18 +116,6 @@ impl RestoreArgs {
         };
         Ok(RestoreRequest { subvolume, target, wanted, keep })
     }
-}
-
-pub(super) fn default_target(
-    access: &BucketAccess,
-    subvolume: &SubvolumeName,
-) -> anyhow::Result<PathBuf> {
-    let directory = access.config.as_ref().and_then(|config| config.target_base_dir.as_ref());
-    let directory = directory.ok_or_else(|| {
-        let missing = anyhow!("no target: pass --target PATH, or set `restore.target_base_dir`");
-        Exit::Usage.with(missing)
-    })?;
-    Ok(directory.join(subvolume.as_str()))
 }
 
 /// Keeps the parent for the backups of this host, if it backs up that subvolume.

@@ -14,7 +14,7 @@ use s3up_repository::thaw::ThawMode;
 
 use super::bucket_args::BucketAccess;
 use super::confirm::confirm_thaw;
-use super::restore::{RestoreArgs, check_cost, cost_terms, default_target};
+use super::restore_args::{RestoreArgs, check_cost, cost_terms, default_target};
 use super::retry_hint::later;
 use super::show::cost::{Priced, RestoreCostLine};
 use super::show::progress::bars;

@@ -187,7 +187,8 @@ fn check_config_prints_every_key() {
 
 /// Returns the page with its table of keys rendered again, wherever it stands.
 fn with_table(page: &str) -> Option<String> {
-    let start = page.find(&format!("\n{HEADER}\n"))? + 1;
+    // The tables of the other programs, which have the same header, stand before it.
+    let start = page.rfind(&format!("\n{HEADER}\n"))? + 1;
     let rows = page[start..].split_inclusive('\n').take_while(|line| line.starts_with('|'));
     let end = start + rows.map(str::len).sum::<usize>();
     Some(format!("{}{}\n{}", &page[..start], table(), &page[end..]))

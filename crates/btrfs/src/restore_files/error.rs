@@ -10,7 +10,7 @@ use s3up_repository::fetch::FetchError;
 use s3up_repository::fetch::parts::OutsideStream;
 use s3up_repository::thaw::{ThawError, ThawMode, ThawState};
 
-use super::staging::StagingError;
+use super::staging::FileStagingError;
 use crate::browse::BrowseError;
 use crate::restore::error::{RestoreError, end_of_thaw};
 
@@ -31,7 +31,7 @@ pub enum FileRestoreError {
     #[error("restore into {path:?}")]
     Target { path: PathBuf, source: io::Error },
     #[error("restore into {path:?}")]
-    Staging { path: PathBuf, source: StagingError },
+    Staging { path: PathBuf, source: FileStagingError },
     #[error("sort the pieces of the files in temporary files")]
     Sort(#[from] io::Error),
     #[error("write the content of the files into {path:?}; what was written is removed")]

@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use btrfs_host::filesystem::XATTR_BYTES_MAX;
 use btrfs_stream_index::{FileMetadata, FileType};
 use rustix::fs::{
-    AtFlags, Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, chmodat, chownat,
-    fchmod, fchown, flistxattr, fremovexattr, fsetxattr, fstat, futimens, lsetxattr, statat,
-    utimensat,
+    AtFlags, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, chmod,
+    chownat, fchmod, fchown, flistxattr, fremovexattr, fsetxattr, fstat, futimens, lsetxattr,
+    openat, statat, utimensat,
 };
 use rustix::io::Errno;
 
@@ -60,7 +60,14 @@ impl Subject<'_> {
         match self {
             Subject::Open(fd) => fchmod(fd, mode),
             Subject::Named { directory, name } => {
-                chmodat(directory, as_path(name), mode, AtFlags::empty())
+                // chmodat would follow a symlink that was put in its place.
+                let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let found = openat(directory, as_path(name), flags, Mode::empty())?;
+                let kind = rustix::fs::FileType::from_raw_mode(fstat(&found)?.st_mode);
+                if kind == rustix::fs::FileType::Symlink {
+                    return Err(Errno::LOOP);
+                }
+                chmod(format!("/proc/self/fd/{}", found.as_raw_fd()), mode)
             }
         }
     }

@@ -48,6 +48,7 @@ impl Piece {
             Source::Encoded { level, write, skip } => {
                 let skip = write.skip.saturating_add(skip);
                 if write.decoded_length > DECODED_BYTES_MAX
+                    || write.data.end - write.data.start > DECODED_BYTES_MAX
                     || skip.saturating_add(length) > write.decoded_length
                 {
                     return Err(Malformed("compressed data of at most 128 KiB"));

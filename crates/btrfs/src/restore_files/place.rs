@@ -18,7 +18,7 @@ use super::metadata::{self, Subject};
 use super::numbers::Numbers;
 use super::piece::FileNumber;
 use super::selection::{PathSelection, Step};
-use super::staging::Staging;
+use super::staging::FileStaging;
 use super::summary::RestoredFiles;
 use super::target::{OpenTarget, is_unfinished, make_directory, place};
 use super::write::DamagedFiles;
@@ -43,7 +43,7 @@ struct Placing<'p> {
     chain: &'p IndexChain,
     numbers: &'p Numbers,
     damaged: &'p DamagedFiles,
-    staging: &'p mut Staging,
+    staging: &'p mut FileStaging,
     overwrite: Overwrite,
     directories: Vec<PlacedDir>,
     /// The target, until the root is entered.
@@ -58,7 +58,7 @@ struct Placing<'p> {
 /// The target that files are placed in, and the staging directory that has them.
 pub struct PlaceAt<'p> {
     pub target: OpenTarget,
-    pub staging: &'p mut Staging,
+    pub staging: &'p mut FileStaging,
     pub overwrite: Overwrite,
     pub shutdown: ShutdownSignal,
 }
@@ -278,7 +278,7 @@ impl Placing<'_> {
 }
 
 /// Removes a file that could not be placed.
-fn remove_new(staging: &Staging) -> io::Result<()> {
+fn remove_new(staging: &FileStaging) -> io::Result<()> {
     match unlinkat(staging.fd(), NEW_NAME, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(errno.into()),

@@ -1,8 +1,12 @@
 //! Selects files of a backup: paths, which stand for all that is below them, and patterns. Walks
 //! over the selected files in an order that is always the same.
 
+use std::collections::HashSet;
+
+use btrfs_stream_index::Malformed;
 use btrfs_stream_index::chain::{ChainError, ChainFile, IndexChain, join};
 
+use super::staging::STAGING_NAME;
 use crate::browse::{BrowseError, shown, trimmed};
 use crate::path_pattern::PathPattern;
 
@@ -129,6 +133,7 @@ impl PathSelection {
         let Some(root) = chain.lookup(b"")? else { return Ok(()) };
         let is_selected = self.is_named(b"");
         visit(Step::Enter { path: b"", directory: &root, is_selected })?;
+        let mut seen = HashSet::new();
         let mut entered = vec![self.enter(chain, Vec::new(), root, is_selected)?];
         while let Some(last) = entered.last_mut() {
             let Some((name, file)) = last.entries.next() else {
@@ -139,8 +144,16 @@ impl PathSelection {
                 continue;
             };
             let path = join(&last.path, &name);
+            // Its name is in use at the target. The backup was made while a restore ran.
+            if path.as_slice() == STAGING_NAME {
+                continue;
+            }
             let is_selected = last.is_selected || self.is_named(&path);
             if file.is_directory() {
+                // In a damaged index a directory may contain itself.
+                if !seen.insert(file.id()) {
+                    return Err(ChainError::from(Malformed("each directory once")).into());
+                }
                 visit(Step::Enter { path: &path, directory: &file, is_selected })?;
                 entered.push(self.enter(chain, path, file, is_selected)?);
             } else if is_selected {

@@ -26,7 +26,7 @@ const FILES_PER_DIR: u64 = 4096;
 const OPEN_FILES_MAX: usize = 256;
 const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-pub struct Staging {
+pub struct FileStaging {
     fd: OwnedFd,
     open: HashMap<FileNumber, File>,
     /// The order in which they were opened.
@@ -35,7 +35,7 @@ pub struct Staging {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum StagingError {
+pub enum FileStagingError {
     #[error("another restore into this directory is running; wait for it to end")]
     InUse,
     #[error(
@@ -47,9 +47,9 @@ pub enum StagingError {
     Io(#[from] io::Error),
 }
 
-impl From<Errno> for StagingError {
-    fn from(errno: Errno) -> StagingError {
-        StagingError::Io(errno.into())
+impl From<Errno> for FileStagingError {
+    fn from(errno: Errno) -> FileStagingError {
+        FileStagingError::Io(errno.into())
     }
 }
 
@@ -58,26 +58,26 @@ fn place_of(file: FileNumber) -> (u64, Vec<u8>) {
     (file / FILES_PER_DIR, file.to_string().into_bytes())
 }
 
-impl Staging {
+impl FileStaging {
     /// Creates the directory and locks it. Returns true with it if a killed restore has left one.
-    pub fn create(target: impl AsFd) -> Result<(Staging, bool), StagingError> {
+    pub fn create(target: impl AsFd) -> Result<(FileStaging, bool), FileStagingError> {
         let (fd, is_new) = target::make_directory(target, STAGING_NAME)?;
         let found = fstat(&fd)?;
         let is_private = found.st_mode & 0o077 == 0;
         if !is_new && (found.st_uid != rustix::process::geteuid().as_raw() || !is_private) {
-            return Err(StagingError::NotOurs);
+            return Err(FileStagingError::NotOurs);
         }
         match flock(&fd, FlockOperation::NonBlockingLockExclusive) {
             // A filesystem without locks has no second restore to fear but that of its user.
             Ok(()) | Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::INVAL | Errno::BADF) => {}
-            Err(Errno::WOULDBLOCK) => return Err(StagingError::InUse),
+            Err(Errno::WOULDBLOCK) => return Err(FileStagingError::InUse),
             Err(errno) => return Err(errno.into()),
         }
         if !is_new {
             empty(&fd, 1)?;
         }
         let (open, order) = (HashMap::new(), VecDeque::new());
-        Ok((Staging { fd, open, order, directory: None }, !is_new))
+        Ok((FileStaging { fd, open, order, directory: None }, !is_new))
     }
 
     pub fn fd(&self) -> &OwnedFd {

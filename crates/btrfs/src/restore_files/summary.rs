@@ -56,7 +56,7 @@ pub struct UnsetCount {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct FileFailure {
     pub path: String,
     pub reason: String,
 }
@@ -69,7 +69,7 @@ pub struct RestoredFiles {
     /// Files that are at the target already.
     pub skipped: Tally,
     pub failed: Tally,
-    pub failures: Vec<Failure>,
+    pub failures: Vec<FileFailure>,
     pub unset: BTreeMap<Unset, UnsetCount>,
     /// Bytes that were downloaded.
     pub fetched_bytes: u64,
@@ -81,7 +81,7 @@ impl RestoredFiles {
         tracing::warn!(event = "file_not_restored", path, reason, "not restored: {reason}");
         self.failed.add(bytes);
         if self.failures.len() < FAILURES_MAX {
-            self.failures.push(Failure { path, reason });
+            self.failures.push(FileFailure { path, reason });
         }
     }
 

@@ -111,7 +111,16 @@ pub fn is_unfinished(directory: impl AsFd) -> io::Result<bool> {
 
 /// Gives a directory another name, which must be free.
 pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?;
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // A filesystem without this call, such as NFS. A directory replaces an empty directory at most.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            if to.symlink_metadata().is_ok() {
+                return Err(Errno::EXIST.into());
+            }
+            renameat(CWD, from, CWD, to)?;
+        }
+        renamed => renamed?,
+    }
     let parent = to.parent().unwrap_or(Path::new("/"));
     std::fs::File::open(parent)?.sync_all()
 }

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use btrfs_stream_index::sort::Sorter;
+use s3up_core::error_chain;
 use s3up_repository::fetch::parts::FetchedPart;
 use tokio::sync::mpsc;
 
 use super::decode::decode;
 use super::error::FileRestoreError;
 use super::piece::{Encoding, FileNumber, Piece};
-use super::staging::Staging;
+use super::staging::FileStaging;
 
 /// The reason why the content of a file is not whole.
 pub type DamagedFiles = BTreeMap<FileNumber, String>;
@@ -21,7 +22,7 @@ pub type DamagedFiles = BTreeMap<FileNumber, String>;
 struct PieceWriter<'w> {
     parts: mpsc::Receiver<FetchedPart>,
     part: Option<FetchedPart>,
-    staging: &'w mut Staging,
+    staging: &'w mut FileStaging,
     target: &'w Path,
     /// Pieces that continue in the next part.
     begun: Vec<BegunPiece>,
@@ -42,7 +43,7 @@ struct BegunPiece {
 pub fn write_pieces(
     pieces: Sorter,
     parts: mpsc::Receiver<FetchedPart>,
-    staging: &mut Staging,
+    staging: &mut FileStaging,
     target: &Path,
 ) -> Result<DamagedFiles, FileRestoreError> {
     let mut writer = PieceWriter {
@@ -129,10 +130,20 @@ impl PieceWriter<'_> {
         let Some(Encoding { decoded_bytes, skip, compression }) = piece.encoding.clone() else {
             return Ok(());
         };
-        let is_same =
-            |(last, _): &(Piece, Vec<u8>)| (last.level, &last.range) == (piece.level, &piece.range);
+        let is_same = |(last, bytes): &(Piece, Vec<u8>)| {
+            (last.level, &last.range) == (piece.level, &piece.range)
+                && bytes.len() as u64 == decoded_bytes
+                && last.encoding.as_ref().is_some_and(|it| it.compression == compression)
+        };
         if !self.decoded.as_ref().is_some_and(is_same) {
-            let bytes = decode(compression, &stored, decoded_bytes as usize)?;
+            let bytes = match decode(compression, &stored, decoded_bytes as usize) {
+                Ok(bytes) => bytes,
+                // The data was damaged before it was sent.
+                Err(err) => {
+                    self.damaged.entry(piece.file).or_insert_with(|| error_chain(&err));
+                    return Ok(());
+                }
+            };
             self.decoded = Some((piece.clone(), bytes));
         }
         let Some((_, decoded)) = &self.decoded else { return Ok(()) };

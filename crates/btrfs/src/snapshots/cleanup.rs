@@ -305,6 +305,9 @@ impl Removal<'_> {
         let chunks = layout.chunks(self.backup);
         let ahead = self.cleanup.clock.now() + CLOCK_SKEW;
         let mut removed = store.sweep(&chunks, ahead, retry_for).await?;
+        // It describes the stream of an earlier attempt. This one stores an index of its own.
+        let index = index_key(&layout.manifest(self.backup));
+        removed += remove_if_ours(store, &index, self.run, retry_for).await?;
         let mut listing = store.list(&chunks, retry_for);
         while let Some(page) = listing.next_page().await? {
             let keys = page.iter().filter_map(|listed| Key::parse(&listed.key).ok());

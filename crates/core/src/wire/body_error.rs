@@ -11,6 +11,8 @@ pub enum BodyError {
     Version { expected: u32, found: u32 },
     #[error("`{field}`: expected at most {TEXT_BYTES_MAX} bytes, found {found}")]
     TextTooLong { field: &'static str, found: usize },
+    #[error("`{field}`: expected a text without the character NUL, found one with it")]
+    Nul { field: &'static str },
     #[error("`{field}`: expected at most {at_most} of them, found {found}")]
     TooMany { field: &'static str, at_most: usize, found: usize },
 }
@@ -22,6 +24,8 @@ pub(super) fn check_version(found: u32, expected: u32) -> Result<(), BodyError> 
 pub(super) fn check_text(field: &'static str, text: Option<&str>) -> Result<(), BodyError> {
     match text.map_or(0, str::len) {
         found if found > TEXT_BYTES_MAX => Err(BodyError::TextTooLong { field, found }),
+        // PostgreSQL stores no NUL.
+        _ if text.is_some_and(|text| text.contains('\0')) => Err(BodyError::Nul { field }),
         _ => Ok(()),
     }
 }

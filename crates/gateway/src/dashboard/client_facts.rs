@@ -11,7 +11,7 @@ use crate::handlers::clients::{find_client, unanswered, unknown};
 use crate::refusal::Refusal;
 
 /// All that the page of a client shows.
-pub(super) struct ClientFacts {
+pub(super) struct ClientPageFacts {
     pub status: ClientStatus,
     pub policy: ClientPolicy,
     pub stored: Stored,
@@ -26,7 +26,7 @@ pub(super) struct ClientFacts {
 pub(super) type IsConfigured = bool;
 
 /// Asks the database.
-pub(super) async fn read(gateway: &Gateway, name: &str) -> Result<ClientFacts, Refusal> {
+pub(super) async fn read(gateway: &Gateway, name: &str) -> Result<ClientPageFacts, Refusal> {
     let policy = policy_of(gateway, name)?;
     let status = find_client(gateway, name).await?;
     let (database, name) = (gateway.database(), &policy.name);
@@ -48,7 +48,7 @@ pub(super) async fn read(gateway: &Gateway, name: &str) -> Result<ClientFacts, R
         let is_configured = configured.contains(&key.sha256);
         (key, is_configured)
     });
-    Ok(ClientFacts {
+    Ok(ClientPageFacts {
         stored: stored(&status, catalogue.get(name).copied()),
         keys: keys.collect(),
         now: database.now(),

@@ -6,7 +6,7 @@ use s3up_core::age_text;
 use s3up_core::wire::{ClientStatus, FileTotals, Total};
 
 use super::chart::segments;
-use super::client_facts::ClientFacts;
+use super::client_facts::ClientPageFacts;
 use super::client_tables::{keys, problems, uploads};
 use super::fleet_facts::Stored;
 use super::fleet_page::subvolumes;
@@ -19,8 +19,8 @@ use super::widgets::{
 use crate::clients::ClientPolicy;
 use crate::clock::Millis;
 
-pub(super) fn content(facts: &ClientFacts, visit: &Visit) -> Markup {
-    let ClientFacts { status, policy, now, .. } = facts;
+pub(super) fn content(facts: &ClientPageFacts, visit: &Visit) -> Markup {
+    let ClientPageFacts { status, policy, now, .. } = facts;
     html! {
         p.crumbs { a href="/" { "Fleet" } " / " (status.name) }
         div.title {
@@ -146,8 +146,8 @@ fn fact(term: &str, value: Markup) -> Markup {
     html! { dt { (term) } dd { (value) } }
 }
 
-fn host(facts: &ClientFacts) -> Markup {
-    let ClientFacts { status, now, .. } = facts;
+fn host(facts: &ClientPageFacts) -> Markup {
+    let ClientPageFacts { status, now, .. } = facts;
     let (agent, program) = (status.agent.as_ref(), status.backup_program.as_ref());
     let time = |text: &Option<String>| time_of(text.as_deref(), *now);
     html! {
@@ -182,7 +182,7 @@ fn host(facts: &ClientFacts) -> Markup {
 }
 
 /// A heartbeat has no list of watches, only the first that cannot be scanned.
-fn watches(facts: &ClientFacts) -> Markup {
+fn watches(facts: &ClientPageFacts) -> Markup {
     let error = facts.status.reason.as_deref();
     let error = error.and_then(|reason| reason.strip_prefix("a watch cannot be scanned: "));
     match (error, facts.status.agent.is_some()) {
@@ -260,7 +260,7 @@ fn limits(policy: &ClientPolicy) -> Markup {
     }
 }
 
-fn stored_files(facts: &ClientFacts) -> Markup {
+fn stored_files(facts: &ClientPageFacts) -> Markup {
     let (name, quota) = (&facts.status.name, facts.policy.quota_bytes);
     let total = |total: &Total| html! { (text::files(total.files)) ", " (bytes(total.bytes)) };
     let restore = format!("s3up restore --target {}", shell_word(&format!("/tmp/restore-{name}")));

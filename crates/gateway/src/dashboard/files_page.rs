@@ -37,7 +37,9 @@ pub(super) async fn files(
     let policy = policy_of(&gateway, &name)?;
     let query = request.uri().query();
     let find = query::parameter(query, "find")?.unwrap_or_default();
-    let find: String = find.chars().take(SEARCH_CHARS_MAX).collect();
+    // No path has a control character.
+    let find = find.chars().filter(|c| !c.is_control());
+    let find: String = find.take(SEARCH_CHARS_MAX).collect();
     let content = match find.is_empty() {
         true => list(&gateway, &policy, query).await?,
         false => search(&gateway, &policy, &find, query).await?,
@@ -62,7 +64,7 @@ async fn list(
         Some(path) => format!("{}/", Key::of_file(gateway.prefix(), &policy.name, &path)?),
         None => root.clone(),
     };
-    let store = gateway.store();
+    let store = gateway.answering_store()?;
     let page = store.list_directory(&below, token.as_deref(), ENTRIES_SHOWN, RETRY_FOR);
     let page = page.await?;
     let directories = page.directories.iter().filter_map(|key| key.strip_prefix(&root));
@@ -105,7 +107,8 @@ pub(super) async fn versions(
     let policy = policy_of(&gateway, &name)?;
     let path = query::path_parameter(request.uri().query())?;
     let key = key_of(&gateway, &policy, &path)?;
-    let versions = gateway.store().versions(&key, RETRY_FOR).await.map_err(Refusal::from)?;
+    let store = gateway.answering_store()?;
+    let versions = store.versions(&key, RETRY_FOR).await.map_err(Refusal::from)?;
     if versions.is_empty() {
         return Err(Refusal::new(Code::NotFound, format!("{path}: no such file")).into());
     }

@@ -1,11 +1,11 @@
 //! The body of an action: a form of a page.
 
-use axum::body::to_bytes;
+use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use s3up_core::{Code, Size};
 
 use crate::refusal::Refusal;
-use crate::request::query;
+use crate::request::{body, query};
 
 /// Maximum length of a form. The longest field is a reason of 500 characters.
 const FORM_BYTES_MAX: usize = 16 << 10;
@@ -14,7 +14,9 @@ pub(super) struct Form(String);
 
 impl Form {
     pub(super) async fn read(request: Request) -> Result<Form, Refusal> {
-        let body = to_bytes(request.into_body(), FORM_BYTES_MAX).await.map_err(|err| {
+        // Anyone may send it, so it must arrive in time.
+        let body = Body::from_stream(body::stream(request.into_body()));
+        let body = to_bytes(body, FORM_BYTES_MAX).await.map_err(|err| {
             let limit = Size(FORM_BYTES_MAX as u64);
             let what = format!("expected a form of at most {limit}, found a longer or broken one");
             Refusal::new(Code::BadRequest, what).caused_by(&err)

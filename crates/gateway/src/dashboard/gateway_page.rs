@@ -7,7 +7,7 @@ use axum::response::Response;
 use s3up_core::wire::Readiness;
 use s3up_store::findings;
 
-use super::gateway_view::{self, GatewayFacts};
+use super::gateway_view::{self, GatewayPageFacts};
 use super::layout::{Frame, Section};
 use super::visit::{NotShown, visit};
 use crate::clock::millis;
@@ -30,7 +30,7 @@ pub(super) async fn gateway(
 }
 
 /// Gathers the facts. A part that fails is not known, and the others are shown.
-async fn read(gateway: &Gateway) -> GatewayFacts {
+async fn read(gateway: &Gateway) -> GatewayPageFacts {
     let (database, live) = (gateway.database(), gateway.live());
     let open = database.open_incidents().await;
     let incidents = open.ok().map(|open| {
@@ -43,7 +43,7 @@ async fn read(gateway: &Gateway) -> GatewayFacts {
         open
     });
     let pool = live.store.pool();
-    GatewayFacts {
+    GatewayPageFacts {
         now: database.now(),
         host: host_name().await,
         readiness: readiness(gateway).await,

@@ -26,7 +26,7 @@ const CLIENTS_SHOWN: usize = 50;
 const CERTIFICATE_REST_MIN: Millis = 14 * 86_400_000;
 
 /// All that the page shows.
-pub(super) struct GatewayFacts {
+pub(super) struct GatewayPageFacts {
     pub now: Millis,
     pub host: Option<String>,
     /// `None`: S3 has not answered yet.
@@ -55,7 +55,7 @@ pub(super) struct GatewayFacts {
     pub clients: usize,
 }
 
-pub(super) fn content(facts: &GatewayFacts) -> Markup {
+pub(super) fn content(facts: &GatewayPageFacts) -> Markup {
     html! {
         div.title {
             h1 { "Gateway" @if let Some(host) = &facts.host { " " (note(host)) } }
@@ -73,7 +73,7 @@ pub(super) fn content(facts: &GatewayFacts) -> Markup {
     }
 }
 
-fn readiness(facts: &GatewayFacts) -> Markup {
+fn readiness(facts: &GatewayPageFacts) -> Markup {
     let is_ok = |part: &Part| *part == Part::Ok;
     let word = |good: bool| if good { "answers" } else { "does not answer" };
     html! {
@@ -98,7 +98,7 @@ fn readiness(facts: &GatewayFacts) -> Markup {
     }
 }
 
-fn incidents(facts: &GatewayFacts) -> Markup {
+fn incidents(facts: &GatewayPageFacts) -> Markup {
     match facts.incidents.as_deref() {
         None => html! { h2 { "Incidents" } p { (not_known()) ": the database does not answer." } },
         Some([]) => html! {},
@@ -140,7 +140,7 @@ fn milliseconds(time: Duration) -> String {
     }
 }
 
-fn s3(facts: &GatewayFacts) -> Markup {
+fn s3(facts: &GatewayPageFacts) -> Markup {
     let recent = facts.rates.as_ref().and_then(|rates| Some((rates.calls?, rates.elapsed)));
     let total = facts.since_start;
     html! {
@@ -162,7 +162,7 @@ fn s3(facts: &GatewayFacts) -> Markup {
     }
 }
 
-fn work(facts: &GatewayFacts) -> Markup {
+fn work(facts: &GatewayPageFacts) -> Markup {
     let (used, budget) = facts.buffers;
     let records = facts.records;
     html! {
@@ -177,7 +177,7 @@ fn work(facts: &GatewayFacts) -> Markup {
     }
 }
 
-fn database(facts: &GatewayFacts) -> Markup {
+fn database(facts: &GatewayPageFacts) -> Markup {
     let now = facts.now;
     html! {
         dl.facts {
@@ -198,7 +198,7 @@ fn database(facts: &GatewayFacts) -> Markup {
 
 /// Returns what the bucket and the server do for the guarantees of the gateway. A capability that was never
 /// needed was not examined, and is left to `doctor`.
-fn posture(facts: &GatewayFacts) -> Markup {
+fn posture(facts: &GatewayPageFacts) -> Markup {
     let of_server =
         |it: &&Finding| it.severity >= Severity::Warning || it.subject == Subject::Versions;
     let known: Vec<_> = facts.findings.iter().filter(of_server).collect();

@@ -11,7 +11,7 @@ use super::text::{clipped, count, percent, shown};
 use super::widgets::{bytes, none, not_known, note, state, time, verdict};
 use crate::clock::Millis;
 use crate::database::pages::history::{
-    ALERTS_SHOWN, AlertCursor, Delivery, PastAlert, PastReport, REPORTS_SHOWN,
+    ALERTS_SHOWN, AlertCursor, DeliveryAttempts, PastAlert, PastReport, REPORTS_SHOWN,
 };
 
 /// The reports that a page shows.
@@ -206,7 +206,7 @@ fn lines(text: &str) -> String {
     text.lines().map(shown).collect::<Vec<_>>().join("\n")
 }
 
-fn deliveries(deliveries: &[Delivery], has_receiver: bool, now: Millis) -> Markup {
+fn deliveries(deliveries: &[DeliveryAttempts], has_receiver: bool, now: Millis) -> Markup {
     if deliveries.is_empty() {
         return if has_receiver {
             html! { "not yet" }

@@ -14,7 +14,7 @@ use super::sessions::Session;
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 
-pub(super) const SIGN_IN: &str = "/dashboard/sign-in";
+pub(crate) const SIGN_IN: &str = "/dashboard/sign-in";
 /// Request header of a live update, which keeps no session open.
 const LIVE: HeaderName = HeaderName::from_static("x-s3up-live");
 const FORWARDED_PROTO: &str = "x-forwarded-proto";

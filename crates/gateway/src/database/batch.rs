@@ -168,9 +168,13 @@ impl Batch {
             UploadOutcome::Refused(_) | UploadOutcome::Cancelled => return,
         };
         let key = (client, path);
-        // What was stored before in this batch is as new to the database.
-        let is_stored = is_stored || self.files.get(&key).is_some_and(|row| row.is_stored);
-        self.files.insert(key, FileRow { entry, newest_at, is_stored });
+        match self.files.get_mut(&key) {
+            // The record came late: its version was the newest before this one.
+            Some(row) if row.newest_at > newest_at => row.is_stored |= is_stored,
+            // A version that was stored earlier in this batch is as new to the database.
+            Some(row) => *row = FileRow { entry, newest_at, is_stored: is_stored || row.is_stored },
+            None => drop(self.files.insert(key, FileRow { entry, newest_at, is_stored })),
+        }
     }
 }
 

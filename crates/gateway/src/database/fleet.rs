@@ -134,7 +134,10 @@ impl Database {
     ) -> Result<(), DatabaseError> {
         let freeze = Freeze { since: self.now(), reason };
         freezes::insert(&self.0.readers, client, &freeze).await?;
-        self.read_freezes().await
+        self.0.freezes.add(client, freeze);
+        // It is recorded and in force. The next read finds what this one does not.
+        self.read_freezes().await.ok();
+        Ok(())
     }
 
     /// Releases a client. Returns false if it was not frozen.

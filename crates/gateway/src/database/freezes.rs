@@ -58,6 +58,14 @@ impl Freezes {
         self.known.read().unwrap_or_else(PoisonError::into_inner).get(client).cloned()
     }
 
+    /// Puts a freeze into force that was just recorded.
+    pub(super) fn add(&self, client: &ClientName, freeze: Freeze) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut frozen = FrozenClients::clone(&known);
+        frozen.insert(client.clone(), freeze);
+        *known = Arc::new(frozen);
+    }
+
     /// Reads the freezes from the database. There is one read at a time, so that no earlier one replaces the
     /// result of a later one.
     pub(super) async fn read(&self, pool: &AnyPool) -> Result<(), DatabaseError> {

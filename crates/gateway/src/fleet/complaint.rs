@@ -13,7 +13,8 @@ pub(super) struct Complaint {
 
 impl Complaint {
     pub(super) fn new(state: ClientState, reason: impl Into<String>) -> Complaint {
-        Complaint { state, reason: reason.into() }
+        // PostgreSQL stores no NUL, and a record that it refuses would hold back those of all clients.
+        Complaint { state, reason: reason.into().replace('\0', "\u{fffd}") }
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) async fn backup_report(
     request: Request,
 ) -> Result<Json<Accepted>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
+    client.require_own_key()?;
     let _one_at_a_time = client.report_turn()?;
     let (report, _memory): (BackupReport, _) =
         json::read(&gateway, &client, request, BACKUP_REPORT_BYTES_MAX).await?;

@@ -30,6 +30,7 @@ pub(crate) async fn heartbeat(
     request: Request,
 ) -> Result<Json<Accepted>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
+    client.require_own_key()?;
     let (heartbeat, _memory): (Heartbeat, _) =
         json::read(&gateway, &client, request, HEARTBEAT_BYTES_MAX).await?;
     heartbeat.check().map_err(|err| Refusal::new(Code::BadRequest, err))?;
@@ -49,6 +50,7 @@ pub(crate) async fn report(
     request: Request,
 ) -> Result<Json<Accepted>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
+    client.require_own_key()?;
     let _one_at_a_time = client.report_turn()?;
     let (report, _memory): (Report, _) =
         json::read(&gateway, &client, request, REPORT_BYTES_MAX).await?;

@@ -139,6 +139,8 @@ impl Drop for BusyConnection {
 /// The body of a response, whose request is in progress until the body was handed to the connection.
 pub(super) struct ResponseBody {
     pub body: Body,
+    /// True once a frame was handed over. Hyper then asks for another one, before which it sends the first.
+    pub has_begun: bool,
     /// Dropped with the body.
     pub _request: BusyConnection,
 }
@@ -151,11 +153,12 @@ impl HttpBody for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.has_begun = true;
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        !self.has_begun && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -111,9 +111,13 @@ pub(super) fn router(gateway: &Gateway, of: ConnectionState) -> Router {
 
 /// Keeps the connection from being closed as an idle one until its response was handed over.
 async fn keep_open(connection: Connection, request: Request, next: Next) -> Response {
+    // Its sender is known only after its body was read, so it must not keep others out.
+    if request.uri().path() == dashboard::SIGN_IN {
+        return next.run(request).await;
+    }
     let open = connection.begin_request();
     let response = next.run(request).await;
-    response.map(|body| Body::new(ResponseBody { body, _request: open }))
+    response.map(|body| Body::new(ResponseBody { body, has_begun: false, _request: open }))
 }
 
 async fn unknown_url(request: Request) -> Refusal {

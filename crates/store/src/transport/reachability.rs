@@ -27,10 +27,13 @@ struct Failures {
     count: u32,
     /// Begin of the first call that failed.
     since: Option<Instant>,
+    /// The last answer. A call that began before it fails from then on only.
+    answered_at: Option<Instant>,
 }
 
 impl Failures {
     fn add(&mut self, began: Instant) {
+        let began = self.answered_at.map_or(began, |at| began.max(at));
         self.count = self.count.saturating_add(1);
         self.since = Some(self.since.map_or(began, |since| since.min(began)));
     }
@@ -52,7 +55,10 @@ impl Reachability {
     pub(crate) fn record(&self, began: Instant, failure: Option<StoreErrorKind>) {
         match failure {
             Some(kind) if !is_answer(kind) => self.failures().add(began),
-            Some(_) | None => *self.failures() = Failures::default(),
+            Some(_) | None => {
+                let answered_at = Some(clock::now());
+                *self.failures() = Failures { answered_at, ..Failures::default() };
+            }
         }
     }
 

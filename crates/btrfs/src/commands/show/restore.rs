@@ -20,7 +20,7 @@ pub struct PreviewLine<'a> {
     chunks: usize,
     total_bytes: u64,
     free_bytes: u64,
-    thaw: Vec<ThawLine<'a>>,
+    thaw: Vec<ArchivedLine<'a>>,
     /// `null` if nothing is known of the prices of this server.
     cost: Option<&'a Priced<RestoreCostLine>>,
 }
@@ -37,7 +37,7 @@ struct BackupLine<'a> {
 
 /// The archived chunks of one storage class.
 #[derive(Serialize)]
-pub struct ThawLine<'a> {
+pub struct ArchivedLine<'a> {
     storage_class: &'a str,
     requests: usize,
     in_progress: usize,
@@ -62,7 +62,7 @@ impl<'a> PreviewLine<'a> {
             chunks: preview.chunks,
             total_bytes: preview.total_bytes,
             free_bytes: preview.free_bytes,
-            thaw: preview.thaw.iter().map(ThawLine::of).collect(),
+            thaw: preview.thaw.iter().map(ArchivedLine::of).collect(),
             cost,
         }
     }
@@ -81,10 +81,10 @@ impl<'a> BackupLine<'a> {
     }
 }
 
-impl<'a> ThawLine<'a> {
-    pub fn of(archived: &'a ArchivedChunks) -> ThawLine<'a> {
+impl<'a> ArchivedLine<'a> {
+    pub fn of(archived: &'a ArchivedChunks) -> ArchivedLine<'a> {
         let hours = |HourRange { from, to }| HoursLine { from, to };
-        ThawLine {
+        ArchivedLine {
             storage_class: &archived.storage_class,
             requests: archived.requests,
             in_progress: archived.in_progress,

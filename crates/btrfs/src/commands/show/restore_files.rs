@@ -8,7 +8,7 @@ use s3up_repository::stamp::seconds;
 use serde::Serialize;
 
 use super::cost::{Priced, RestoreCostLine, restore_text};
-use super::restore::{ThawLine, thaw_table};
+use super::restore::{ArchivedLine, thaw_table};
 
 /// The JSON output.
 #[derive(Serialize)]
@@ -27,7 +27,7 @@ pub struct FilesLine<'a> {
     backups: Vec<BackupLine<'a>>,
     chunks: usize,
     fetched_bytes: u64,
-    thaw: Vec<ThawLine<'a>>,
+    thaw: Vec<ArchivedLine<'a>>,
     to_thaw: Vec<&'a str>,
     /// `null` if nothing is known of the prices of this server.
     cost: Option<&'a Priced<RestoreCostLine>>,
@@ -70,7 +70,7 @@ impl<'a> FilesLine<'a> {
             backups: preview.backups.iter().map(BackupLine::of).collect(),
             chunks: preview.chunks,
             fetched_bytes: preview.fetched_bytes,
-            thaw: preview.thaw.iter().map(ThawLine::of).collect(),
+            thaw: preview.thaw.iter().map(ArchivedLine::of).collect(),
             to_thaw: preview.to_thaw.iter().map(s3up_core::Key::as_str).collect(),
             cost,
         }

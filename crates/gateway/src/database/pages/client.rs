@@ -156,11 +156,11 @@ async fn search_files(
     let query = sqlx::query(
         "SELECT path, size FROM \
              (SELECT path, size FROM files WHERE client = $1 AND path > $2 ORDER BY path LIMIT $3) AS part \
-         WHERE replace(lower(path), $4, '') <> lower(path) ORDER BY path LIMIT $5",
+         WHERE replace(lower(path), lower($4), '') <> lower(path) ORDER BY path LIMIT $5",
     );
     let query = query.bind(client.to_string()).bind(after.to_owned()).bind(SEARCH_READS);
     let limit = i64::try_from(SEARCH_FINDS).unwrap_or(i64::MAX);
-    let query = query.bind(text.to_ascii_lowercase()).bind(limit);
+    let query = query.bind(text.to_owned()).bind(limit);
     let rows = in_time(PAGE_WAIT_MAX, query.fetch_all(pool).boxed(), DatabaseError::Read).await?;
     let files = rows.iter().map(|row| {
         let size: i64 = row.try_get("size")?;

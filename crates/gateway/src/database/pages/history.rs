@@ -1,6 +1,8 @@
 //! The queries of the pages about reports, alerts and the gateway itself.
 
-use futures::FutureExt;
+use std::future::ready;
+
+use futures::{FutureExt, TryStreamExt};
 use s3up_core::ClientName;
 use s3up_core::wire::Report;
 use sqlx::any::AnyRow;
@@ -29,7 +31,7 @@ pub(crate) struct PastAlert {
     pub before: String,
     pub reason: String,
     pub at: Millis,
-    pub deliveries: Vec<Delivery>,
+    pub deliveries: Vec<DeliveryAttempts>,
 }
 
 /// The place of an alert in the history.
@@ -41,7 +43,7 @@ pub(crate) struct AlertCursor {
 
 /// The attempts to deliver an alert by one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Delivery {
+pub(crate) struct DeliveryAttempts {
     pub channel: String,
     pub attempts: u64,
     pub tried_at: Millis,
@@ -144,7 +146,7 @@ async fn past_alerts(
     Ok(alerts)
 }
 
-fn alert(row: &AnyRow, id: String, delivery: Option<Delivery>) -> sqlx::Result<PastAlert> {
+fn alert(row: &AnyRow, id: String, delivery: Option<DeliveryAttempts>) -> sqlx::Result<PastAlert> {
     Ok(PastAlert {
         id,
         topic: row.try_get("topic")?,
@@ -157,13 +159,13 @@ fn alert(row: &AnyRow, id: String, delivery: Option<Delivery>) -> sqlx::Result<P
     })
 }
 
-fn delivery(row: &AnyRow) -> sqlx::Result<Option<Delivery>> {
+fn delivery(row: &AnyRow) -> sqlx::Result<Option<DeliveryAttempts>> {
     let channel: Option<String> = row.try_get("channel")?;
     let (attempts, tried_at): (Option<i64>, Option<Millis>) =
         (row.try_get("attempts")?, row.try_get("tried_at")?);
     let delivered_at = row.try_get("delivered_at")?;
     let all = channel.zip(attempts).zip(tried_at);
-    Ok(all.map(|((channel, attempts), tried_at)| Delivery {
+    Ok(all.map(|((channel, attempts), tried_at)| DeliveryAttempts {
         channel,
         attempts: u64::try_from(attempts).unwrap_or_default(),
         tried_at,
@@ -192,15 +194,19 @@ async fn past_reports(
     if let Some(client) = client {
         query = query.bind(client.to_string());
     }
-    let rows = in_time(PAGE_WAIT_MAX, query.fetch_all(pool).boxed(), DatabaseError::Read).await?;
-    let reports = rows.iter().map(|row| {
-        let body: String = row.try_get("body")?;
-        Ok(PastReport {
-            client: row.try_get("client")?,
-            day: row.try_get("day")?,
-            received_at: row.try_get("received_at")?,
-            report: serde_json::from_str(&body).ok(),
-        })
-    });
-    reports.collect::<sqlx::Result<_>>().map_err(DatabaseError::Read)
+    // Row by row: a client decides how long its reports are.
+    let reports = query.fetch(pool).and_then(|row| ready(past_report(&row))).try_collect();
+    in_time(PAGE_WAIT_MAX, reports.boxed(), DatabaseError::Read).await
+}
+
+fn past_report(row: &AnyRow) -> sqlx::Result<PastReport> {
+    let body: String = row.try_get("body")?;
+    let report: Option<Report> = serde_json::from_str(&body).ok();
+    Ok(PastReport {
+        client: row.try_get("client")?,
+        day: row.try_get("day")?,
+        received_at: row.try_get("received_at")?,
+        // The page shows no problem, and a long report consists of them.
+        report: report.map(|report| Report { problems: Vec::new(), ..report }),
+    })
 }
