@@ -164,8 +164,8 @@ async fn a_refusing_bucket_is_reported_as_the_cause_and_ends_the_send() {
         (Op::CreateMultipartUpload, 1),
         (Op::UploadPart, 1),
         (Op::CompleteMultipartUpload, 1),
-        // The first four probe the conditional writes, and the fifth writes the index.
-        (Op::PutObject, 6),
+        // The first five probe the conditional writes, and the sixth writes the index.
+        (Op::PutObject, 7),
     ] {
         let Some((mut world, _)) = world(BtrfsFault::FailsAtTheEnd).await else { return };
         world.path = None;

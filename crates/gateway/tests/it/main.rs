@@ -10,6 +10,7 @@ mod clients;
 mod commands;
 mod concurrency;
 mod dashboard;
+mod dashboard_pages;
 mod downloads;
 mod fairness;
 mod fixture;

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::pieces::{Pieces, Source};
+use super::pieces::{Extent, Pieces, Source};
 use crate::chain::tree::{ChainError, IndexChain};
 use crate::operation::{Change, CloneSource, Operation};
 use crate::record::{Entry, NodeId};
@@ -177,7 +177,7 @@ impl<'c> Replay<'c> {
         &self,
         building: &Building<'_>,
         wanted: &Range<u64>,
-    ) -> Result<Vec<super::Extent>, ReplayError> {
+    ) -> Result<Vec<Extent>, ReplayError> {
         let Building { range, pieces, nodes, .. } = building;
         if range.start <= wanted.start && wanted.end <= range.end {
             return Ok(pieces.cut(wanted.clone()));
@@ -193,7 +193,7 @@ impl<'c> Replay<'c> {
         until: Moment,
         depth: usize,
         wanted: Range<u64>,
-    ) -> Result<Vec<super::Extent>, ReplayError> {
+    ) -> Result<Vec<Extent>, ReplayError> {
         let is_right = |kept: &KeptSource| {
             kept.nodes == nodes
                 && kept.range.start <= wanted.start
