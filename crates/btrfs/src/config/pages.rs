@@ -187,7 +187,7 @@ fn check_config_prints_every_key() {
 
 /// Returns the page with its table of keys rendered again, wherever it stands.
 fn with_table(page: &str) -> Option<String> {
-    // The tables of the other programs, which have the same header, stand before it.
+    // The tables of the other programs, which have the same header, are above it.
     let start = page.rfind(&format!("\n{HEADER}\n"))? + 1;
     let rows = page[start..].split_inclusive('\n').take_while(|line| line.starts_with('|'));
     let end = start + rows.map(str::len).sum::<usize>();
