@@ -173,7 +173,7 @@ async fn control(world: &World, method: Method, path: &str, body: &Value) {
     request.body(body.to_string()).send().await.ok();
 }
 
-/// Starts programs again that have ended by themselves. Never returns.
+/// Starts programs again that have ended by themselves. Returns only an error.
 pub async fn supervise(world: &World) -> anyhow::Result<()> {
     loop {
         for daemon in world.daemons.values() {
