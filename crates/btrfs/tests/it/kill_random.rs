@@ -16,7 +16,9 @@ use crate::prunes::OFF;
 
 const ROUNDS: u64 = 100;
 /// Rounds of prunes and restores, of which each kind is killed in half.
-const OTHER_ROUNDS: u64 = 100;
+const OTHER_ROUNDS: u64 = 30;
+/// Variable with another number of rounds, which `./check --full` sets.
+const OTHER_ROUNDS_VARIABLE: &str = "S3UP_KILL_ROUNDS";
 /// Number of runs that are timed before the first is killed.
 const TIMED: u64 = 3;
 
@@ -72,7 +74,11 @@ async fn a_prune_and_a_restore_that_were_killed_at_a_random_moment_are_completed
     let seed = seed();
     let mut random = Random(seed);
     let (mut longest, mut killed) = ([Duration::ZERO; 2], [0; 2]);
-    for round in 0..TIMED + OTHER_ROUNDS {
+    let rounds = match std::env::var(OTHER_ROUNDS_VARIABLE) {
+        Ok(text) => text.parse().expect("a number of rounds"),
+        Err(_) => OTHER_ROUNDS,
+    };
+    for round in 0..TIMED + rounds {
         change(&world, round);
         // A full, and the incremental after which the earlier generation may go.
         let is_prune = !round.is_multiple_of(2);
@@ -115,7 +121,7 @@ async fn a_prune_and_a_restore_that_were_killed_at_a_random_moment_are_completed
     }
     assert_eq!(world.run(&["verify", "--deep"]).await.code, Some(0), "{seed}");
     // Most moments are within a run; fewer if the machine was busy during the timing.
-    let enough = OTHER_ROUNDS / 8;
+    let enough = rounds / 8;
     assert!(killed.iter().all(|killed| *killed > enough), "seed {seed}: {killed:?} were killed");
 }
 
