@@ -74,10 +74,8 @@ async fn a_prune_and_a_restore_that_were_killed_at_a_random_moment_are_completed
     let seed = seed();
     let mut random = Random(seed);
     let (mut longest, mut killed) = ([Duration::ZERO; 2], [0; 2]);
-    let rounds = match std::env::var(OTHER_ROUNDS_VARIABLE) {
-        Ok(text) => text.parse().expect("a number of rounds"),
-        Err(_) => OTHER_ROUNDS,
-    };
+    let set = std::env::var_os(OTHER_ROUNDS_VARIABLE).and_then(|text| text.into_string().ok());
+    let rounds = set.map_or(OTHER_ROUNDS, |text| text.parse().expect("a number of rounds"));
     for round in 0..TIMED + rounds {
         change(&world, round);
         // A full, and the incremental after which the earlier generation may go.
