@@ -60,7 +60,7 @@ fn table(records: Records, is_incremental: bool) -> Vec<u8> {
     writer.finish().expect("a table").0
 }
 
-/// Lists directories from the root on, and reads what is said about their files.
+/// Lists directories from the root on, and reads the metadata of their files.
 fn walk(chain: &IndexChain) {
     let mut paths = vec![Vec::new()];
     for n in 0..LISTED_MAX {

@@ -36,8 +36,8 @@ pub(crate) fn parse_reason(text: &str) -> Result<String, String> {
     Ok(text.trim().to_owned())
 }
 
-/// Reads the freezes at the start. If the database does not answer, those of its last answer count, and a client
-/// that was frozen since may upload: no failure of the database stops the uploads of the others.
+/// Reads the freezes at the start. If the database does not answer, those of its last answer count. A client
+/// that was frozen later may upload until it answers: its failure stops the uploads of no client.
 pub(crate) async fn read_first(database: &Database) {
     let Err(err) = database.read_freezes().await else { return };
     let error = error_chain(&err);

@@ -37,3 +37,25 @@ pub(super) fn check_count(
 ) -> Result<(), BodyError> {
     if found > at_most { Err(BodyError::TooMany { field, at_most, found }) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_has_a_limit_and_no_nul() {
+        let long = "a".repeat(TEXT_BYTES_MAX + 1);
+        let found = long.len();
+        #[rustfmt::skip]
+        let cases = [
+            (None,                           Ok(())),
+            (Some("a watch"),                Ok(())),
+            (Some(&long[1..]),               Ok(())),
+            (Some(long.as_str()),            Err(BodyError::TextTooLong { field: "f", found })),
+            (Some("a\0b"),                   Err(BodyError::Nul { field: "f" })),
+        ];
+        for (text, want) in cases {
+            assert_eq!(check_text("f", text), want);
+        }
+    }
+}

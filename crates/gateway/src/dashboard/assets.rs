@@ -1,5 +1,5 @@
 //! The style sheet, the script and the icon. They are part of the program, and their names have a hash, so
-//! that a browser can keep them for ever.
+//! that a browser never has to ask for them again.
 
 use std::sync::LazyLock;
 

@@ -250,6 +250,24 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_comes_late_does_not_replace_a_newer_one() {
+        let mut records = [
+            upload("web", "a", 9, UploadOutcome::Stored(entry(20))),
+            upload("web", "a", 1, UploadOutcome::Unchanged(entry(10))),
+        ];
+        for (record, seconds) in records.iter_mut().zip([5, 0]) {
+            let Record::Upload(upload) = record else { panic!("expected an upload") };
+            upload.newest_at = Duration::from_secs(seconds);
+        }
+
+        let batch = Batch::of(records);
+
+        let row = &batch.files[&(client("web"), "a".to_owned())];
+        assert_eq!((row.entry.size, row.is_stored), (20, true));
+        assert_eq!(batch.uploads.len(), 2);
+    }
+
+    #[test]
     fn a_key_keeps_its_first_and_its_last_time() {
         let key = Sha256Digest::of(b"key");
         let batch = Batch::of([

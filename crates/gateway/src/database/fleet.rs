@@ -135,7 +135,7 @@ impl Database {
         let freeze = Freeze { since: self.now(), reason };
         freezes::insert(&self.0.readers, client, &freeze).await?;
         self.0.freezes.add(client, freeze);
-        // It is recorded and in force. The next read finds what this one does not.
+        // It is recorded and in force. The task that reads all freezes reports a failure.
         self.read_freezes().await.ok();
         Ok(())
     }

@@ -22,3 +22,15 @@ impl Complaint {
 pub(super) fn exit_threshold(threshold: Duration, is_in_state: bool) -> Duration {
     if is_in_state { threshold * 3 / 4 } else { threshold }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_has_no_character_that_a_database_refuses() {
+        let complaint = Complaint::new(ClientState::Failing, "a watch\0 of the host");
+
+        assert_eq!(complaint.reason, "a watch\u{fffd} of the host");
+    }
+}
