@@ -160,6 +160,12 @@ async fn a_restore_key_restores_the_files_of_a_client_that_may_only_upload() {
     assert_eq!(fs::read(target.join("file")).unwrap(), b"content");
     assert_eq!(drill.code, Some(0), "{drill:?}");
     assert!(not_uploaded.stdout.contains("0 files uploaded (0 B), 1 problem"), "{not_uploaded:?}");
+    // It may not say that the host is well, either.
+    for call in ["heartbeat", "report", "backup-report"] {
+        let sent = reqwest::Client::new().post(format!("{}/{call}", world.url()));
+        let refused = sent.bearer_auth(RESTORE_KEY).body("{}").send().await.unwrap();
+        assert_eq!(refused.status(), 403, "{call}");
+    }
 }
 
 #[tokio::test]
