@@ -21,6 +21,7 @@ use crate::world::{KEYS, World};
 const SUPERVISED_EVERY: Duration = Duration::from_millis(200);
 /// Time in which a program acts on a signal, so that not every event hits the one before.
 const SIGNAL_PAUSE_MS: (u64, u64) = (100, 800);
+/// Maximum time for a control request, which the proxy and the S3 server answer from memory.
 const CONTROL_MAX: Duration = Duration::from_secs(2);
 
 /// Number of events of each kind.

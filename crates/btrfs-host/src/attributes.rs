@@ -27,6 +27,7 @@ use crate::filesystem::STAT_BLOCK_BYTES;
 const NAMED_MAX: usize = 5;
 /// Short compared with a first full, which takes hours.
 const TIME_MAX: Duration = Duration::from_secs(30);
+/// Maximum number of entries that are examined; `TIME_MAX` ends a slower search first.
 const ENTRIES_MAX: u64 = 1_000_000;
 /// Flags that a stream does not carry, as `chattr` names them. Not `m`: the kernel sets it by
 /// itself on every file that it cannot compress.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct ClientName(String);
 
+/// Length of a DNS label, so that every host name without its domain is a client name.
 const CLIENT_NAME_BYTES_MAX: usize = 63;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -35,6 +35,7 @@ const PORT: u16 = 8080;
 const BUFFER_BUDGET_MB: u64 = 192;
 /// 1 TiB; a larger number is a mistake.
 const BUFFER_BUDGET_MB_MAX: u64 = 1 << 20;
+/// Default of `server.max_connections`: ten for each of a thousand hosts.
 const CONNECTIONS_MAX: usize = 10_000;
 const PART_SIZE_MB: u64 = 8;
 /// One client may hold half of the buffer budget, so that a slow client delays

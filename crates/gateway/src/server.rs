@@ -36,6 +36,7 @@ use crate::tls::{self, TlsError, TlsFiles};
 /// Maximum time for the headers of a request. It also ends idle connections.
 /// Hyper enforces it only if a timer is set.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum time for a TLS handshake: as long as for the headers, because a client needs two round trips.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum time in which a client reads nothing of a response: one whose disk is slow may pause.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(120);

@@ -23,6 +23,7 @@ pub const CHUNK_COUNT_MAX: u64 = 10_000;
 pub const MANIFEST_BYTES_MAX: u64 = 16 << 20;
 /// Enough for two million parts at 67 bytes each.
 pub const PART_INDEX_BYTES_MAX: u64 = 160 << 20;
+/// A pointer has a dozen short fields; a longer document is not a pointer.
 pub const POINTER_BYTES_MAX: u64 = 64 << 10;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

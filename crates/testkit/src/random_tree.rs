@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FallocateFlags, XattrFlags};
 
 const FILE_BYTES: u64 = 300_000;
+/// The text of a panic: a tree that cannot be changed fails the test.
+const CHANGE: &str = "a change of the tree";
 
 /// A directory of a btrfs filesystem that is changed at random. Needs root.
 pub struct RandomTree {
@@ -67,98 +69,106 @@ impl RandomTree {
         let other = self.pick(files);
         let directory = self.pick(directories).filter(|it| *it != self.root);
         match (self.random(22), file) {
-            (0..=3, _) if is_free(&new) => {
-                let bytes = self.random(FILE_BYTES);
-                let content = self.noise(bytes);
-                fs::write(&new, content).expect("a change of the tree");
-            }
-            (4..=5, _) if is_free(&new) => fs::create_dir(&new).expect("a change of the tree"),
-            (6..=8, Some(file)) => {
-                let file = OpenOptions::new().write(true).open(file).expect("a change of the tree");
-                let length = self.random(40_000);
-                let content = self.noise(length);
-                file.write_all_at(&content, self.random(FILE_BYTES)).expect("a change of the tree");
-            }
-            (9, Some(file)) => {
-                let file = OpenOptions::new().write(true).open(file).expect("a change of the tree");
-                file.set_len(self.random(FILE_BYTES)).expect("a change of the tree");
-            }
-            (10, Some(file)) => {
-                let file = OpenOptions::new().write(true).open(file).expect("a change of the tree");
-                let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-                let (at, length) = (self.random(FILE_BYTES), 1 + self.random(90_000));
-                rustix::fs::fallocate(&file, flags, at, length).expect("a change of the tree");
-            }
-            (11, Some(file)) => fs::remove_file(file).expect("a change of the tree"),
-            (12, Some(file)) if is_free(&new) => {
-                fs::hard_link(file, new).expect("a change of the tree");
-            }
+            (0..=5, _) if is_free(&new) => self.create(&new),
+            (6..=10, Some(file)) => self.change_content(&file),
+            (11, Some(file)) => fs::remove_file(file).expect(CHANGE),
+            (12, Some(file)) if is_free(&new) => fs::hard_link(file, new).expect(CHANGE),
             // Over another file, too.
             (13..=14, Some(file)) if !new.is_dir() || new.is_symlink() => {
-                fs::rename(file, new).expect("a change of the tree")
+                fs::rename(file, new).expect(CHANGE);
             }
-            (15, _) => {
-                if let Some(directory) = directory
-                    && !new.starts_with(&directory)
-                    && is_free(&new)
-                {
-                    fs::rename(directory, new).expect("a change of the tree");
-                }
-            }
-            (16, _) => {
-                if self.random(4) == 0
-                    && let Some(directory) = directory
-                {
-                    fs::remove_dir_all(directory).expect("a change of the tree");
+            (15..=16, _) => {
+                if let Some(directory) = directory {
+                    self.change_directory(&directory, &new);
                 }
             }
             (17, Some(file)) => {
-                let (from, to) = (
-                    File::open(other.expect("a change of the tree")).expect("a change of the tree"),
-                    file,
-                );
-                let to = OpenOptions::new().write(true).open(to).expect("a change of the tree");
+                let from = File::open(other.expect(CHANGE)).expect(CHANGE);
                 // Fails for a file and itself, and beyond an end that is not aligned.
-                let _refused = clone_all(&from, &to);
+                let _refused = clone_all(&from, &open_to_write(&file));
             }
-            (18, Some(file)) => {
-                let mode = 0o400 | self.random(0o10000) as u32;
-                fs::set_permissions(&file, PermissionsExt::from_mode(mode))
-                    .expect("a change of the tree");
-                let owner = self.random(3) as u32;
-                std::os::unix::fs::chown(file, Some(1000 + owner), Some(owner))
-                    .expect("a change of the tree");
-            }
-            (19, Some(file)) => {
-                let name = format!("user.{}", self.random(3));
-                if self.random(3) == 0 {
-                    let _missing = rustix::fs::removexattr(&file, name.as_str());
-                } else {
-                    let length = self.random(100);
-                    let value = self.noise(length);
-                    rustix::fs::setxattr(&file, name.as_str(), &value, XattrFlags::empty())
-                        .expect("a change of the tree");
-                }
-            }
-            (20, _) if is_free(&new) => {
-                if self.random(2) == 0 {
-                    symlink(format!("target/{}", self.made), new).expect("a change of the tree");
-                } else {
-                    let mode = rustix::fs::Mode::from_bits_truncate(0o600);
-                    let kind = rustix::fs::FileType::Fifo;
-                    rustix::fs::mknodat(rustix::fs::CWD, &new, kind, mode, 0)
-                        .expect("a change of the tree");
-                }
-            }
+            (18..=19, Some(file)) => self.change_attributes(&file),
+            (20, _) if is_free(&new) => self.create_special(&new),
             (21, Some(file)) => {
                 // A name that is used again for another file within one backup.
-                fs::remove_file(&file).expect("a change of the tree");
+                fs::remove_file(&file).expect(CHANGE);
                 let length = self.random(9000);
-                fs::write(&file, self.noise(length)).expect("a change of the tree");
+                fs::write(&file, self.noise(length)).expect(CHANGE);
             }
             _ => {}
         }
     }
+
+    /// Creates a file with content, or a directory.
+    fn create(&mut self, new: &Path) {
+        if self.random(3) == 0 {
+            return fs::create_dir(new).expect(CHANGE);
+        }
+        let bytes = self.random(FILE_BYTES);
+        fs::write(new, self.noise(bytes)).expect(CHANGE);
+    }
+
+    /// Creates a symlink that leads nowhere, or a FIFO.
+    fn create_special(&mut self, new: &Path) {
+        if self.random(2) == 0 {
+            return symlink(format!("target/{}", self.made), new).expect(CHANGE);
+        }
+        let mode = rustix::fs::Mode::from_bits_truncate(0o600);
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, new, kind, mode, 0).expect(CHANGE);
+    }
+
+    /// Overwrites a range, sets another length, or punches a hole.
+    fn change_content(&mut self, file: &Path) {
+        let file = open_to_write(file);
+        match self.random(5) {
+            0 => file.set_len(self.random(FILE_BYTES)).expect(CHANGE),
+            1 => {
+                let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+                let (at, length) = (self.random(FILE_BYTES), 1 + self.random(90_000));
+                rustix::fs::fallocate(&file, flags, at, length).expect(CHANGE);
+            }
+            _ => {
+                let length = self.random(40_000);
+                let content = self.noise(length);
+                file.write_all_at(&content, self.random(FILE_BYTES)).expect(CHANGE);
+            }
+        }
+    }
+
+    /// Moves a directory to a free path outside of itself, or sometimes removes it with all that is in it.
+    fn change_directory(&mut self, directory: &Path, new: &Path) {
+        if self.random(2) == 0 {
+            if !new.starts_with(directory) && is_free(new) {
+                fs::rename(directory, new).expect(CHANGE);
+            }
+        } else if self.random(4) == 0 {
+            fs::remove_dir_all(directory).expect(CHANGE);
+        }
+    }
+
+    /// Changes mode and owner, or an extended attribute.
+    fn change_attributes(&mut self, file: &Path) {
+        if self.random(2) == 0 {
+            let mode = 0o400 | self.random(0o10000) as u32;
+            fs::set_permissions(file, PermissionsExt::from_mode(mode)).expect(CHANGE);
+            let owner = self.random(3) as u32;
+            return std::os::unix::fs::chown(file, Some(1000 + owner), Some(owner)).expect(CHANGE);
+        }
+        let name = format!("user.{}", self.random(3));
+        if self.random(3) == 0 {
+            let _missing = rustix::fs::removexattr(file, name.as_str());
+        } else {
+            let length = self.random(100);
+            let value = self.noise(length);
+            let flags = XattrFlags::empty();
+            rustix::fs::setxattr(file, name.as_str(), &value, flags).expect(CHANGE);
+        }
+    }
+}
+
+fn open_to_write(file: &Path) -> File {
+    OpenOptions::new().write(true).open(file).expect(CHANGE)
 }
 
 fn is_free(path: &Path) -> bool {

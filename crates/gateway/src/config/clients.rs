@@ -13,6 +13,7 @@ use crate::clients::{ClientPolicy, Clients, KeyOwner, KeyRights, Overwrite, Righ
 
 const RIGHTS: [Right; 4] = [Right::Upload, Right::Exists, Right::Download, Right::List];
 const GIB: u64 = 1024 * MIB;
+/// Default of `max_concurrent_uploads`: an agent sends 8 short files at once by default, so four agents with one key fit.
 const UPLOADS_MAX: usize = 32;
 
 /// Returns the clients. Each may hold up to `share_bytes` of the buffer budget.

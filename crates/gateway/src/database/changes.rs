@@ -18,6 +18,7 @@ pub(super) const HOUR: Millis = 60 * 60 * 1000;
 /// Files have extensions that are unfamiliar only if others are known for this long: after the database was
 /// lost, all are new.
 const FAMILIAR_AFTER: Millis = 24 * HOUR;
+/// Maximum length of what counts as an extension; more characters after the last dot are part of the name.
 const EXTENSION_CHARS_MAX: usize = 12;
 
 /// Changes of the files of one client.

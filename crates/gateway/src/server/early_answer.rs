@@ -24,6 +24,7 @@ use crate::request::headers;
 /// Longest rest of a body that is read before the response: sending it takes less
 /// time than a new connection with TLS.
 const REST_BYTES_MAX: u64 = 256 << 10;
+/// Maximum time for that rest: at 128 KiB/s it arrives whole; a slower client gets the response first.
 const REST_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Runs the handler. Then reads the rest of the request body, or closes the
