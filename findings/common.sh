@@ -1,6 +1,6 @@
-# What the scripts of this folder share. Sourced, never run.
+# What the scripts of this directory share. Sourced, never run.
 #
-#   work                      a temporary folder, removed at the end with every process started
+#   work                      a temporary directory, removed at the end with every process started
 #   pip_install FOLDER SPEC…  installs pinned packages from the Python index, without dependencies
 #   boto_install FOLDER       installs boto3 and what it needs, pinned
 #   npm_install FOLDER SPEC…  installs pinned packages from the npm registry
@@ -446,7 +446,7 @@ make_btrfs() {
   mount -o loop "$work/$1.img" "$work/mount-$1"
 }
 
-# Says which kernel and which btrfs-progs this is: neither can be pinned in a folder.
+# Says which kernel and which btrfs-progs this is: neither can be pinned in a directory.
 say_versions() {
   printf 'Linux %s, %s\n' "$(uname -r | cut -d - -f 1)" "$(btrfs --version | head -n 1)"
 }

@@ -5,7 +5,7 @@
 # On ext4, xfs, btrfs and tmpfs the first store into a clean page moves both stamps at once. A
 # filesystem in user space learns of the store when the kernel writes the page back, up to half a
 # minute later: until then readers of the mount get the new content under the old stamps, and
-# readers of the folder below get the old content. A scan that compares stamps in that time takes
+# readers of the directory below get the old content. A scan that compares stamps in that time takes
 # the file for unchanged.
 . "$(dirname "$0")/common.sh"
 
@@ -38,7 +38,7 @@ for filesystem in bindfs mergerfs; do
   start "$filesystem" chroot "$root" "$filesystem" -f -o "$options" /source "/mnt/$filesystem"
   wait_mounted "$mount"
   python3 "$work/probe.py" "$mount/file-$filesystem" "$root/source/file-$filesystem" >"$work/told"
-  seen "$filesystem: stamps after the first store, content in the folder below" 'same x' \
+  seen "$filesystem: stamps after the first store, content in the directory below" 'same x' \
     "$(sed -n 1p "$work/told")"
   seen "$filesystem: after fdatasync on a descriptor for reading" 'moved 1' \
     "$(sed -n 2p "$work/told")"

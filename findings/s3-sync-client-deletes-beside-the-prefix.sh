@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# s3-sync-client 4.3.1 (npm): sync("folder", "s3://bucket/data", {del: true}) deletes the objects
+# s3-sync-client 4.3.1 (npm): sync("directory", "s3://bucket/data", {del: true}) deletes the objects
 # below data-old/ and database/ too.
 #
-# It is meant to sync a folder as `aws s3 sync` does; del removes what the source does not have. The
-# files go to data/, so that the target is a folder for writing; for deleting it is any key that
+# It is meant to sync a directory as `aws s3 sync` does; del removes what the source does not have. The
+# files go to data/, so that the target is a directory for writing; for deleting it is any key that
 # begins with the same letters. One backup deletes its neighbour, in a success.
 . "$(dirname "$0")/common.sh"
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# SeaweedFS 4.48: a PUT of "folder/" with a body answers 200 with the ETag of the body, and GET
+# SeaweedFS 4.48: a PUT of "directory/" with a body answers 200 with the ETag of the body, and GET
 # gives 0 bytes with the ETag of nothing.
 #
-# To S3 a key that ends in a slash is a key as any other, and tools store notes on folders
+# To S3 a key that ends in a slash is a key as any other, and tools store notes on directories
 # (rights, times) under it. What was acknowledged with its own MD5 is gone.
 . "$(dirname "$0")/common.sh"
 

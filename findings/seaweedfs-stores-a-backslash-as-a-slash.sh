@@ -2,7 +2,7 @@
 # SeaweedFS 4.48: the keys a\b, a/b and a//b name one object. Each PUT overwrites the others, and
 # the listing tells a/b.
 #
-# S3 keys are sequences of bytes, and these are three. A folder `a` with a file `b` beside a file
+# S3 keys are sequences of bytes, and these are three. A directory `a` with a file `b` beside a file
 # named `a\b`, which every filesystem of Linux can hold, loses one of both in the backup without
 # an error; a comparison of the listing with what was sent finds keys that were never sent.
 . "$(dirname "$0")/common.sh"

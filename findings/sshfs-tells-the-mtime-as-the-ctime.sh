@@ -45,5 +45,5 @@ seen 'after the content was replaced, and touch' \
 seen 'inode' "$before" "$(stat --format %i "$file")"
 touch --date=@-5 "$file"
 seen 'after touch to 5 seconds before 1970' 4294967291 "$(stat --format %Y "$file")"
-seen 'ctime in the folder that is served, now' yes \
+seen 'ctime in the directory that is served, now' yes \
   "$( (($(date +%s) - $(stat --format %Z "$root/served/file") < 60)) && echo yes || echo no)"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# rclone 1.75.2: after a file was replaced by a folder of the same name (or a folder by a file),
-# `rclone sync` between two folders fails at every run, and no longer deletes anything elsewhere.
+# rclone 1.75.2: after a file was replaced by a directory of the same name (or a directory by a file),
+# `rclone sync` between two directories fails at every run, and no longer deletes anything elsewhere.
 #
 # The manual: sync makes the destination identical to the source; it deletes by default after the
 # transfers. The new file cannot be written below what is a file yet, and after an error nothing is
@@ -33,7 +33,7 @@ seen 'what the copy has' './file ./file/inner ./folder ./folder/inner' "$(names)
 fresh
 rm -r source/folder
 touch source/folder
-seen 'a folder became a file, exit code' 1 "$(sync)"
+seen 'a directory became a file, exit code' 1 "$(sync)"
 seen 'exit code of the next run' 1 "$(sync)"
 seen 'what the copy has' './file ./folder ./folder/inner ./superfluous' "$(names)"
 seen 'with --delete-before' 0 "$(sync --delete-before)"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # btrfs-progs 6.2 (6.14 and 7.3 as well), Linux 6.18: a received subvolume has ACLs that its source
-# has not, when the top folder of the source has a default ACL.
+# has not, when the top directory of the source has a default ACL.
 #
-# `btrfs receive` applies the xattrs of the top folder first, and makes every new file in that folder
+# `btrfs receive` applies the xattrs of the top directory first, and makes every new file in that directory
 # before it renames it to its place: so each inherits the default ACL, and the stream, which says what
 # a file has, never says what it has not. The copy grants more than the source. The same happens with
 # the property `compression`.

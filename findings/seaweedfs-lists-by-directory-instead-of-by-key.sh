@@ -3,7 +3,7 @@
 # well, which is before that.
 #
 # The S3 reference: ListObjectsV2 returns the keys in the order of their UTF-8 bytes, and "-" (2D)
-# is before "/" (2F); so are space, "+", "." and others. The server sorts the folder "a" as if its
+# is before "/" (2F); so are space, "+", "." and others. The server sorts the directory "a" as if its
 # name were "a". Tools that compare two sorted listings in step (as sync does) see keys that are
 # missing on one side and new on the other, and one that goes on after the last key that it saw
 # meets keys again.
