@@ -191,7 +191,7 @@ fn without_dots(path: &Path) -> Option<PathBuf> {
     (!dotted).then(|| path.components().collect())
 }
 
-/// True if a file of `one` and a file of `other` can have the same remote path. A watch that is
+/// Returns true if a file of `one` and a file of `other` can have the same remote path. A watch that is
 /// not recursive has no file in a directory. A prefix ends with a slash, unless it is empty.
 fn share_keys(one: &Watch, other: &Watch) -> bool {
     let contains = |outer: &Watch, inner: &Watch| {

@@ -11,7 +11,6 @@
 mod engine;
 pub(crate) mod log_events;
 pub(crate) mod log_watch_history;
-mod random;
 mod scan_job;
 mod stat_files;
 mod summary;
@@ -48,7 +47,7 @@ const REPORT_GRACE: Duration = Duration::from_secs(60);
 /// Time that the last batch gets to be committed.
 const RECORD_GRACE: Duration = Duration::from_secs(3);
 /// Longest sleep of the loop, if the engine has no deadline.
-const IDLE: Duration = Duration::from_secs(60);
+const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Maximum number of batches that a scan is ahead of the engine.
 const BATCHES_AHEAD: usize = 2;
 
@@ -193,7 +192,7 @@ async fn work<S>(
     while !engine.is_done(!inputs.pending_files.is_empty()) {
         let now = clock::now().instant;
         engine.start_uploads(now);
-        let wake = engine.next_wake_at(now).unwrap_or(now + IDLE);
+        let wake = engine.next_wake_at(now).unwrap_or(now + SLEEP_MAX);
         let wake = deadline.map_or(wake, |deadline| wake.min(deadline));
         tokio::select! {
             ended = &mut ending, if deadline.is_none() => {

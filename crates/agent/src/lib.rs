@@ -20,7 +20,7 @@
 //!
 //! The way back needs no daemon: [`remote_files`] lists what the gateway has, [`download`] gets one
 //! file, and [`restore`] all files of a directory. [`verify`] compares disk, database and gateway, and
-//! [`drill`] proves that files can be restored. [`cleanup`] deletes local files that S3 has, if it is asked
+//! [`drill`] shows that files can be restored. [`cleanup`] deletes local files that S3 has, if it is asked
 //! to.
 //!
 //! Not here: S3. The agent has no credentials but its client key, and it is not
@@ -38,6 +38,7 @@ pub mod drill;
 pub mod files;
 pub mod gateway;
 pub mod open_files;
+mod random;
 pub mod remote_files;
 pub mod reporting;
 pub mod restore;

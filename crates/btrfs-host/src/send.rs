@@ -54,19 +54,19 @@ const PASSING: [&str; 4] = [
 ];
 
 impl SendError {
-    /// Returns whether the kernel could not send a path because it is too long (ENAMETOOLONG).
+    /// Returns true if the kernel could not send a path because it is too long (ENAMETOOLONG).
     pub fn is_path_too_long(&self) -> bool {
         let SendError::Failed { outcome, .. } = self else { return false };
         outcome.stderr.contains("failed with -36") || outcome.stderr.contains("File name too long")
     }
 
-    /// Returns whether the kernel could not read a block (EIO).
+    /// Returns true if the kernel could not read a block (EIO).
     pub fn is_read_error(&self) -> bool {
         let SendError::Failed { outcome, .. } = self else { return false };
         outcome.stderr.contains("failed with -5") || outcome.stderr.contains("Input/output error")
     }
 
-    /// Returns whether sending the same snapshot again may succeed: the program was killed, or
+    /// Returns true if sending the same snapshot again may succeed: the program was killed, or
     /// ran out of something for a moment.
     pub fn is_passing(&self) -> bool {
         match self {

@@ -28,7 +28,7 @@ use s3up_repository::publish;
 
 use crate::backup::after_failure::{AfterFailure, after_failure};
 use crate::backup::context::BackupJob;
-pub use crate::backup::context::{Backup, BackupOptions};
+pub use crate::backup::context::{BackupOptions, BackupRun};
 use crate::backup::error::Failure;
 use crate::backup::planner::{Planner, RunPlan};
 pub use crate::backup::report::RunReport;
@@ -39,7 +39,7 @@ use crate::snapshots::received_parent;
 use crate::snapshots::record::{RecordError, SnapshotState};
 use crate::status::last_runs::{LastRun, LastRuns, RunStatus};
 
-impl Backup {
+impl BackupRun {
     pub fn planner(&self) -> Planner<'_> {
         Planner {
             bucket: &self.bucket,
@@ -118,7 +118,7 @@ impl Backup {
             self.snapshot_dir().adopt(path, parent, &self.run).await?;
         }
         let (snapshot_dir, path) = (self.snapshot_dir(), &job.subvolume.path);
-        if job.work == Resumption::Fresh {
+        if job.resumption == Resumption::Fresh {
             job.backup =
                 snapshot_dir.make(path, &job.backup, &job.run, SnapshotState::Begun).await?;
         }
@@ -178,7 +178,7 @@ impl Backup {
         if let Some(stop) = self.shutdown.received() {
             return Err(Failure::Stopped(stop));
         }
-        if let Resumption::PublishOnly { .. } = job.work {
+        if let Resumption::PublishOnly { .. } = job.resumption {
             return self.publish_complete(job).await;
         }
         tokio::select! {
@@ -210,7 +210,7 @@ impl Backup {
     async fn leave(&self, job: &BackupJob<'_>, failure: &Failure) -> AfterFailure {
         let acknowledged_bytes =
             self.journal(job).await.map_or(0, |journal| journal.acknowledged_bytes);
-        let after = after_failure(failure, &job.work, acknowledged_bytes);
+        let after = after_failure(failure, &job.resumption, acknowledged_bytes);
         match after {
             AfterFailure::Discard | AfterFailure::StartOver => {
                 self.cleanup(job)

@@ -16,7 +16,7 @@ use btrfs_host::compressed::Form;
 use btrfs_host::send::{SendError, SendStream};
 use btrfs_host::tool::Btrfs;
 use s3up_cli::{ShutdownSignal, Signal};
-use s3up_core::{Clock, Key, Sha256, Stopwatch, Throughput, error_chain};
+use s3up_core::{Clock, Count, Key, Sha256, Stopwatch, Throughput, error_chain};
 use s3up_repository::layout::Layout;
 use s3up_repository::manifest::CHUNK_COUNT_MAX;
 use s3up_store::{Overwrite, PutChunks, Store, StoreError, UploadError};
@@ -32,7 +32,9 @@ use crate::snapshots::record::RunId;
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Limits the cleanup after a signal.
 const CLEAR_TIME_MAX: Duration = Duration::from_secs(20);
+/// Length of the pieces that are hashed: they fit into the cache of a core.
 const HASH_PIECE_BYTES: usize = 1 << 20;
+/// Length of a read, as in a backup.
 const READ_BYTES: usize = 256 << 10;
 
 pub struct Benchmark<'a> {
@@ -73,8 +75,8 @@ pub enum BenchmarkError {
     )]
     Clear { directory: String, source: StoreError },
     #[error(
-        "cannot delete {count} objects of the benchmark, the first is {first}; the next benchmark \
-         tries again"
+        "cannot delete {} of the benchmark, the first is {first}; the next benchmark tries again",
+        Count::of(*count, "object")
     )]
     NotDeleted { count: usize, first: Key },
     #[error("stopped by a signal")]

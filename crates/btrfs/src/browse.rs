@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use btrfs_stream_index::FileMetadata;
-use btrfs_stream_index::chain::{ChainError, ChainFile, IndexChain, join};
+use btrfs_stream_index::chain::{ChainFile, IndexChain, IndexChainError, join};
 use s3up_core::Key;
 use s3up_repository::chain::Chain;
 use s3up_repository::documents::Bucket;
@@ -20,7 +20,7 @@ pub enum BrowseError {
     )]
     NoIndex { count: usize, total: usize, first: Key },
     #[error("read the indexes of the chain")]
-    Chain(#[from] ChainError),
+    Chain(#[from] IndexChainError),
     #[error("the backup has no file {path:?}; list a directory above it with `ls`")]
     NoFile { path: String },
     #[error("read the indexes: a thread ended early; this is a bug, report it")]
@@ -149,7 +149,7 @@ pub fn diff(
     Ok(changes)
 }
 
-/// Returns whether two files of one name differ. The time of the last access does not count.
+/// Returns true if two files of one name differ. The time of the last access does not count.
 fn has_changed(
     after: &IndexChain,
     old: &ChainFile,

@@ -7,7 +7,7 @@
 //!             -> read-only and received UUID checked -> writable snapshot at the target
 //! ```
 //!
-//! [`observe`](backup::observe::observe) sees, [`decide`](plan::decide::decide) decides, [`Backup`](backup::Backup)
+//! [`observe`](backup::observe::observe) sees, [`decide`](plan::decide::decide) decides, [`BackupRun`](backup::BackupRun)
 //! and [`Restore`](restore::Restore) do. A backup counts once its pointer is
 //! written ([`publish`](s3up_repository::publish)), and that is the last thing written.
 //! The truth is what is in the bucket and on disk; a [`record`](snapshots::record) of each snapshot

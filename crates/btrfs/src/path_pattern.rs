@@ -23,12 +23,12 @@ impl PathPattern {
         Ok(PathPattern { matcher: glob.compile_matcher(), is_of_path })
     }
 
-    /// Returns whether a text has a character with a meaning in patterns.
+    /// Returns true if a text has a character with a meaning in patterns.
     pub fn is_pattern(text: &str) -> bool {
         text.contains(SPECIAL)
     }
 
-    /// Returns whether a path matches, relative to the subvolume.
+    /// Returns true if a path matches, relative to the subvolume.
     pub fn is_match(&self, path: &[u8]) -> bool {
         let name = match self.is_of_path {
             true => path,

@@ -31,7 +31,7 @@ pub struct Plan {
     /// Snapshot to make or to resume, if a backup is due.
     pub snapshot: Option<SnapshotName>,
     /// The part of the backup that exists already.
-    pub work: Resumption,
+    pub resumption: Resumption,
     /// Snapshot of the incremental that follows an interrupted backup, so that the run
     /// ends with a backup of the subvolume as it is now.
     pub follow_up: Option<SnapshotName>,
@@ -57,10 +57,10 @@ impl Plan {
             Decision::Due(BackupStep::Incremental { reason, .. }) => reason.to_string(),
             Decision::NotDue => "not due yet".to_owned(),
         };
-        match &self.work {
+        match &self.resumption {
             Resumption::Fresh => reason,
-            work @ (Resumption::Resume { .. } | Resumption::PublishOnly { .. }) => {
-                format!("{work}: {reason}")
+            resumption @ (Resumption::Resume { .. } | Resumption::PublishOnly { .. }) => {
+                format!("{resumption}: {reason}")
             }
         }
     }

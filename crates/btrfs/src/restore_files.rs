@@ -47,7 +47,7 @@ use s3up_repository::thaw::{RequiredObjects, Thaw, ThawMode, ThawTerms};
 use tokio::sync::mpsc;
 
 use self::error::FileRestoreError;
-use self::existing::Overwrite;
+use self::existing::ExistingFiles;
 use self::gather::{GatherFor, Gathered, gather};
 use self::place::{PlaceAt, finish_target, place_files};
 use self::preview::FilesPreview;
@@ -85,7 +85,7 @@ pub struct FileRequest {
     pub wanted: Vec<WantedPath>,
     pub target: PathBuf,
     pub placement: Placement,
-    pub overwrite: Overwrite,
+    pub overwrite: ExistingFiles,
 }
 
 /// The place of the files.
@@ -190,7 +190,7 @@ impl FileRestore<'_> {
 
     async fn gather(
         &self,
-        overwrite: Overwrite,
+        overwrite: ExistingFiles,
         selected: &Selected,
         target: Option<OwnedFd>,
         pieces: Option<Sorter>,
@@ -210,7 +210,7 @@ impl FileRestore<'_> {
     async fn restore_into(
         &self,
         directory: &Path,
-        overwrite: Overwrite,
+        overwrite: ExistingFiles,
         selected: &Selected,
         target: OpenTarget,
         staging: FileStaging,

@@ -145,7 +145,7 @@ pub async fn status(
 ) -> Result<SubvolumeStatus, StatusError> {
     let Sources { bucket, layout, schedule, runs, drills, verifies, has_drills, retention, .. } =
         sources;
-    let proofs = Proofs { drill: drills.last(subvolume), verifies: Some(verifies), subvolume };
+    let proofs = LastChecks { drill: drills.last(subvolume), verifies: Some(verifies), subvolume };
     let (published, pointer) = published(bucket, layout, subvolume).await?;
     let catalogue = Catalogue::read(bucket, layout, subvolume).await?;
     let history = history::history(&catalogue, history_count);
@@ -219,13 +219,13 @@ async fn other_origin(
 }
 
 /// The proofs that this host remembers of the backups of one subvolume.
-pub struct Proofs<'a> {
+pub struct LastChecks<'a> {
     pub drill: Option<&'a LastDrill>,
     pub verifies: Option<&'a LastVerifies>,
     pub subvolume: &'a SubvolumeName,
 }
 
-impl Proofs<'_> {
+impl LastChecks<'_> {
     /// Returns when `verify` last found nothing wrong with a backup.
     pub fn verified_at(&self, catalogue: &Catalogue, n: usize) -> Option<Timestamp> {
         self.verifies?.of(self.subvolume, &catalogue.backups[n].listed.key)
@@ -255,7 +255,7 @@ impl BackupStatus {
     fn of(
         catalogue: &Catalogue,
         HistoryEntry { n, publication }: &HistoryEntry,
-        proofs: &Proofs<'_>,
+        proofs: &LastChecks<'_>,
     ) -> BackupStatus {
         let backup = &catalogue.backups[*n];
         let manifest = backup.manifest.as_ref().map(|entry| &entry.manifest).ok();

@@ -94,7 +94,7 @@ fn quoted(line: &str) -> Option<&str> {
     }
 }
 
-/// Returns whether the fixed words of `message` occur in `code` in this order, close to
+/// Returns true if the fixed words of `message` occur in `code` in this order, close to
 /// each other.
 fn holds(code: &str, message: &str) -> bool {
     /// A placeholder, with its arguments and the macros around it, is shorter.
@@ -143,7 +143,7 @@ fn errors(code: &str) -> Vec<String> {
     texts.map(text).collect()
 }
 
-/// Returns whether fixed words follow a semicolon.
+/// Returns true if fixed words follow a semicolon.
 fn has_advice(error: &str) -> bool {
     let Some((_, advice)) = error.split_once(';') else { return false };
     let fixed = advice.split('{').map(|part| part.split_once('}').map_or(part, |(_, rest)| rest));

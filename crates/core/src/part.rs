@@ -8,10 +8,12 @@ use std::ops::Range;
 use crate::Size;
 
 pub const MIB: u64 = 1 << 20;
+pub const GIB: u64 = 1 << 30;
 /// Minimum length of a part. Only the last part may be shorter.
 pub const PART_BYTES_MIN: u64 = 5 * MIB;
 /// Maximum length of a part, and of an object that one PUT stores.
 pub const PART_BYTES_MAX: u64 = 5 << 30;
+/// Maximum number of parts of an upload.
 pub const PART_COUNT_MAX: u64 = 10_000;
 /// Maximum length of an object: 50 TB, a little less than 10,000 parts of 5 GiB.
 pub const OBJECT_BYTES_MAX: u64 = 50_000_000_000_000;

@@ -66,7 +66,7 @@ impl StorageClass {
         STORAGE_CLASSES.iter().find(|class| class.name == name)
     }
 
-    /// True if S3 refuses to return an object of this class that was not thawed.
+    /// Returns true if S3 refuses to return an object of this class that was not thawed.
     pub fn is_archive(&self) -> bool {
         self.thaw.is_some()
     }
@@ -84,7 +84,7 @@ impl ThawTimes {
     }
 }
 
-/// True if S3 refuses to return an object of this class that was not thawed. `None` means STANDARD.
+/// Returns true if S3 refuses to return an object of this class that was not thawed. `None` means STANDARD.
 pub fn is_archive_class(class: Option<&str>) -> bool {
     class.and_then(StorageClass::find).is_some_and(StorageClass::is_archive)
 }

@@ -6,6 +6,7 @@
 
 mod command;
 
+use s3up_core::error_chain;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -81,7 +82,7 @@ impl Control {
                 return refusal(StatusCode::NOT_FOUND, &error.to_string());
             }
             Err(error @ CommandError::Body(_)) => {
-                return refusal(StatusCode::BAD_REQUEST, &error.to_string());
+                return refusal(StatusCode::BAD_REQUEST, &error_chain(&error));
             }
         };
         done.unwrap_or_else(|error| refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))
@@ -188,7 +189,7 @@ fn refusal(status: StatusCode, message: &str) -> Answer {
     Answer(status, Some(json!({ "error": message })))
 }
 
-/// Returns whether the peer is on loopback, also as an IPv4-mapped IPv6 address.
+/// Returns true if the peer is on loopback, also as an IPv4-mapped IPv6 address.
 fn is_local(peer: IpAddr) -> bool {
     peer.to_canonical().is_loopback()
 }

@@ -22,7 +22,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::SemaphorePermit;
 
 pub use self::admin_keys::AdminKeys;
-pub use self::policy::{ClientPolicy, Overwrite, Right};
+pub use self::policy::{ClientPolicy, OverwritePolicy, Right};
 pub(crate) use self::resources::{Resources, UploadSlot};
 use crate::refusal::Refusal;
 

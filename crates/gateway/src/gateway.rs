@@ -77,9 +77,9 @@ impl Gateway {
         let name = format!("{:016x}", getrandom::u64()?);
         let database = Database::start(database, name, CLOCK).await?;
         let live = LiveConfig::new(live);
-        let log = UploadRecorder::new(database.clone(), prefix.clone());
+        let recorder = UploadRecorder::new(database.clone(), prefix.clone());
         let gateway = Gateway(Arc::new(Shared {
-            uploads: Uploads::new(live.clone(), database.clone(), log),
+            uploads: Uploads::new(live.clone(), database.clone(), recorder),
             live,
             database,
             readiness: ReadinessCheck::default(),

@@ -39,11 +39,11 @@ pub struct MailSettings {
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MailError {
-    #[error("format the message")]
+    #[error("format the mail")]
     Format(#[from] lettre::error::Error),
-    #[error("send the message")]
+    #[error("send the mail by the server of `alerts.mail`")]
     Smtp(#[from] lettre::transport::smtp::Error),
-    #[error("the mail server did not answer within {} s", TIME_MAX.as_secs())]
+    #[error("the server of `alerts.mail` did not answer within {} s", TIME_MAX.as_secs())]
     TimedOut,
 }
 

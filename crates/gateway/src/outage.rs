@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+/// Pause between two lines of one outage, which a log of a day has room for.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]

@@ -39,7 +39,7 @@ pub(crate) fn abort_rule(rule: AbortRule) -> FindingLine {
         AbortRule::AfterDays(days) => finding(
             Severity::Ok,
             subject,
-            format!("aborts uploads after {days} days"),
+            format!("aborts uploads after {}", Count(u64::from(days), "day")),
             "S3 aborts the uploads that a crash leaves behind",
             None,
         ),

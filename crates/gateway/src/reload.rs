@@ -43,7 +43,7 @@ pub(crate) enum ReloadError {
     Refused(#[source] StoreError),
     #[error(transparent)]
     Bucket(StartError),
-    #[error("server.tls: {0}")]
+    #[error("use the files of server.tls")]
     Certificate(#[from] tls::TlsError),
     #[error("run the task that reads the configuration")]
     Task(#[from] tokio::task::JoinError),

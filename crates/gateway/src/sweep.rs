@@ -1,8 +1,8 @@
-//! Aborts multipart uploads that a gateway which died left behind. S3 charges for their parts, and a
-//! listing does not show them.
+//! Aborts multipart uploads left behind by a gateway that died. S3 charges for their parts, and a listing
+//! does not show them.
 //!
-//! A sweep lists only the prefixes below which clients store files, and aborts only uploads older than a limit: a younger one may
-//! be running, on this gateway or on another one.
+//! A sweep lists only the prefixes below which clients store files, and aborts only uploads older than a
+//! limit: a younger one may be running, on this gateway or on another one.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +15,14 @@ use crate::start::error::StartError;
 /// Time for which a failing request is retried.
 const RETRY_FOR: Duration = Duration::from_secs(30);
 
-/// Finds abandoned uploads and aborts them.
+/// Whether a sweep aborts the uploads that it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SweepMode {
+    Abort,
+    List,
+}
+
+/// Finds abandoned uploads, and aborts them unless it only lists them.
 pub(crate) struct Sweeper {
     store: Store,
     prefixes: Vec<String>,
@@ -41,7 +48,7 @@ impl Sweeper {
     /// Calls `found` for each abandoned upload, before it is aborted. Returns how many there were.
     pub(crate) async fn sweep(
         &self,
-        aborts: bool,
+        mode: SweepMode,
         mut found: impl FnMut(&AbandonedUpload),
     ) -> Result<u64, StoreError> {
         let mut count = 0;
@@ -50,7 +57,7 @@ impl Sweeper {
             while let Some(page) = uploads.next_page().await? {
                 for upload in &page {
                     found(upload);
-                    if aborts {
+                    if mode == SweepMode::Abort {
                         self.store.abort_abandoned(upload, RETRY_FOR).await?;
                     }
                     count += 1;
@@ -63,7 +70,7 @@ impl Sweeper {
 
 /// Aborts what an earlier run of a gateway left behind. A failure is only logged: nothing depends on it.
 pub(crate) async fn sweep_at_start(store: Store, prefixes: Vec<String>) {
-    match Sweeper::new(store, prefixes, SWEEP_AGE).sweep(true, |_| {}).await {
+    match Sweeper::new(store, prefixes, SWEEP_AGE).sweep(SweepMode::Abort, |_| {}).await {
         Ok(0) => {}
         Ok(uploads) => {
             tracing::info!(event = "uploads_swept", uploads, "aborted abandoned multipart uploads")

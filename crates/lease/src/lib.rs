@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(granted(&path), (true, true));
     }
 
-    /// Returns whether a lease against writers and one against all are granted.
+    /// Returns true if a lease against writers and one against all are granted.
     fn granted(path: &Path) -> (bool, bool) {
         let take = |exclude| {
             let file = File::open(path).unwrap();

@@ -190,7 +190,7 @@ impl Catalogue {
         (0..self.backups.len()).map(standing).collect()
     }
 
-    /// True if the backup was made elsewhere than the published chain and is no part of
+    /// Returns true if the backup was made elsewhere than the published chain and is no part of
     /// its history. One that does not name its origin is not.
     pub fn is_of_another_origin(&self, n: usize) -> bool {
         let Some(origin) = self.origin(n) else { return false };

@@ -36,7 +36,7 @@ pub enum Next {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ChainError {
-    #[error("manifest {key}")]
+    #[error("read manifest {key}")]
     Document { key: Key, source: DocumentError },
     #[error("manifest {key} is missing in the bucket")]
     Missing { key: Key },
@@ -58,7 +58,7 @@ pub enum ChainError {
 }
 
 impl ChainError {
-    /// True if a newer version of btrfs-to-s3 wrote the manifest, so that nothing is
+    /// Returns true if a newer version of btrfs-to-s3 wrote the manifest, so that nothing is
     /// wrong with it.
     pub fn is_newer(&self) -> bool {
         matches!(self, ChainError::Document { source: DocumentError::Version { .. }, .. })

@@ -41,9 +41,9 @@ pub enum BucketError {
     PartIndexMissing { key: Key, manifest: Key },
     #[error("part index {key}: expected the SHA-256 {expected}, found {found}")]
     PartIndexDigest { key: Key, expected: Sha256Digest, found: Sha256Digest },
-    #[error("part index {key}")]
+    #[error("read part index {key}")]
     PartIndex { key: Key, source: DocumentError },
-    #[error("manifest {key}")]
+    #[error("read manifest {key}")]
     Manifest { key: Key, source: DocumentError },
 }
 
@@ -160,12 +160,12 @@ impl Bucket {
     }
 }
 
-/// True if a conditional write found an object that another run had written.
+/// Returns true if a conditional write found an object that another run had written.
 pub fn is_conflict(err: &UploadError) -> bool {
     matches!(err, UploadError::Store(err) if err.kind == StoreErrorKind::Precondition)
 }
 
-/// True if S3 refused a write, so that nothing was written.
+/// Returns true if S3 refused a write, so that nothing was written.
 pub fn is_refusal(err: &UploadError) -> bool {
     let UploadError::Store(err) = err else { return true };
     !matches!(

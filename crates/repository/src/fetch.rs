@@ -27,7 +27,7 @@ const BUFFERS_BYTES_MIN: u64 = 16 * MIB;
 
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    #[error("manifest {key}")]
+    #[error("read manifest {key}")]
     Document { key: Key, source: DocumentError },
     #[error("chunk {chunk} of {manifest} is missing in the bucket")]
     ChunkMissing { chunk: Key, manifest: Key },

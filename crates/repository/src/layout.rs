@@ -85,7 +85,7 @@ impl Layout {
         self.of(backup, format_args!("chunk-{}-", backup.stamp)).as_str().to_owned()
     }
 
-    /// True if a key has the form of a chunk, a part index or an index of this subvolume. Prune
+    /// Returns true if a key has the form of a chunk, a part index or an index of this subvolume. Prune
     /// deletes no other objects but manifests.
     pub fn is_stream_object(&self, subvolume: &SubvolumeName, key: &Key) -> bool {
         let directory = self.directory(subvolume);

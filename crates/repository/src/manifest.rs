@@ -157,7 +157,7 @@ pub struct Pointer {
 /// A problem of a document. The caller adds which document it is.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    #[error("not valid JSON for this document")]
+    #[error("expected the JSON of this document, found something else")]
     Json(#[from] serde_json::Error),
     #[error("expected a document of at most {limit} bytes, found a longer one")]
     TooLong { limit: u64 },
@@ -226,7 +226,7 @@ impl Manifest {
         Some(key("parts.key", &parts.key))
     }
 
-    /// Returns whether the stream names the snapshot and its parent by the same UUID: that of a
+    /// Returns true if the stream names the snapshot and its parent by the same UUID: that of a
     /// subvolume that was received and then made writable.
     pub fn has_uuid_of_parent(&self) -> bool {
         let ManifestSnapshot { uuid, parent_uuid, .. } = &self.snapshot;

@@ -65,7 +65,7 @@ pub enum Relation {
 }
 
 impl Origin {
-    /// True if both were made on one host. Names count only if an identity is unknown.
+    /// Returns true if both were made on one host. Names count only if an identity is unknown.
     pub fn is_same_host(&self, other: &Origin) -> bool {
         match (&self.host_id, &other.host_id) {
             (Some(one), Some(other)) => one == other,
@@ -77,7 +77,7 @@ impl Origin {
         self.filesystem_uuid.is_some() && self.filesystem_uuid == other.filesystem_uuid
     }
 
-    /// True if both belong to one chain without more proof. Machines that are cloned from
+    /// Returns true if both belong to one chain without more proof. Machines that are cloned from
     /// one image share the UUID of a filesystem, so it counts only where no identity of a
     /// host contradicts it.
     pub fn is_same(&self, other: &Origin) -> bool {

@@ -14,7 +14,7 @@ pub mod pending;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use s3up_core::Key;
+use s3up_core::{Count, Key};
 use s3up_store::{NotDeleted, SWEEP_AGE, StoreError, StoreErrorKind};
 
 use self::pending::{PendingDeletions, PendingError};
@@ -61,12 +61,12 @@ pub enum PruneError {
         "pointer {key}: another host or run has published since the plan was made; run prune again"
     )]
     Changed { key: Key },
-    #[error("cannot delete {count} objects; the next prune tries again")]
+    #[error("cannot delete {}; the next prune tries again", Count::of(*count, "object"))]
     NotDeleted { count: usize, source: StoreError },
 }
 
 impl PruneError {
-    /// True if these credentials may not delete, which is the recommended set-up of a
+    /// Returns true if these credentials may not delete, which is the recommended set-up of a
     /// host.
     pub fn is_denied(&self) -> bool {
         match self {
@@ -166,7 +166,7 @@ impl Prune<'_> {
         }
     }
 
-    /// A reader always finds the whole backup, or no manifest of it.
+    /// Deletes one backup, its manifest first, so that a reader finds all of it or no manifest.
     async fn apply_step(
         &self,
         step: &DeletionStep,

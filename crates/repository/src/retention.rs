@@ -35,7 +35,7 @@ pub use crate::retention::decision::{
 use crate::retention::steps::{leftovers, steps};
 
 impl PrunePlan {
-    /// True if there is nothing to delete.
+    /// Returns true if there is nothing to delete.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.leftovers.is_empty()
     }

@@ -4,6 +4,7 @@
 //! A file that is missing, damaged or of another repository is replaced. Nothing
 //! depends on it, so no failure ends a run.
 
+use s3up_core::error_chain;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -51,11 +52,11 @@ struct VersionOnly {
 pub enum UnusableStateFile {
     #[error("there is no state file yet")]
     Missing,
-    #[error("the file cannot be read: {0}")]
+    #[error("the file cannot be read")]
     Io(#[source] io::Error),
     #[error("expected a file of at most {0} bytes, found a longer one")]
     TooLong(u64),
-    #[error("the file is damaged: {0}")]
+    #[error("the file is damaged")]
     Json(#[from] serde_json::Error),
     #[error("expected version {expected}, found {found}")]
     Version { found: u64, expected: u64 },
@@ -91,7 +92,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
             && !matches!(err, UnusableStateFile::Missing)
         {
             let path = file.path.display();
-            tracing::warn!(event = "state_file_ignored", %path, "{err}; starting with an empty state file");
+            tracing::warn!(event = "state_file_ignored", %path, "{}; starting with an empty state file", error_chain(&err));
         }
         file
     }

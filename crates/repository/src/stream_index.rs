@@ -13,9 +13,9 @@ use std::time::{Duration, SystemTime};
 use btrfs_sendstream::{CommandBatch, Verifier};
 use btrfs_stream_index::{BuildError, IndexBuilder, IndexFacts, ReadAt, Table, TableError};
 use futures::{StreamExt, TryStreamExt, stream};
-use s3up_core::Key;
 use s3up_core::part::MIB;
 use s3up_core::progress::ProgressSink;
+use s3up_core::{Count, Key};
 use s3up_store::{Get, Length, ObjectFacts, Overwrite, Put, Store, StoreError, UploadError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -47,8 +47,8 @@ pub enum IndexError {
     #[error("build the index of {manifest}")]
     Build { manifest: Key, source: BuildError },
     #[error(
-        "build the index of {manifest}: {count} of its chunks are archived; thaw them with `thaw` \
-         first"
+        "build the index of {manifest}: expected readable chunks, found {} archived; thaw them \
+         with `thaw` first", Count::of(*count, "chunk")
     )]
     Archived { manifest: Key, count: usize },
     #[error("build the index of {manifest}: its thread ended early; this is a bug, report it")]
@@ -165,7 +165,7 @@ impl IndexError {
     }
 }
 
-/// Returns whether an index describes the stream of a backup, as far as its manifest tells.
+/// Returns true if an index describes the stream of a backup, as far as its manifest tells.
 fn describes(table: &Table, entry: &ChainEntry) -> bool {
     let (stream, manifest) = (table.stream(), &entry.manifest);
     let snapshot = &manifest.snapshot;
@@ -269,7 +269,7 @@ impl IndexBuilding {
 }
 
 impl BuiltIndex {
-    /// Returns whether a stored index has the same records. Reads both.
+    /// Returns true if a stored index has the same records. Reads both.
     pub fn has_records_of(self, stored: &Table) -> Result<bool, TableError> {
         let name = "built from the stream".to_owned();
         let directory_sha256 = Some(self.facts.directory_sha256);

@@ -14,7 +14,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use s3up_core::progress::{Progress, ProgressSink};
-use s3up_core::{Clock, Key, Stopwatch, error_chain};
+use s3up_core::{Clock, Count, Key, Stopwatch, error_chain};
 use s3up_store::{StoreError, ThawRequest, Tier};
 
 pub use self::need::{Need, ThawState, need};
@@ -82,8 +82,8 @@ pub enum ThawError {
     #[error("check which chunks are readable")]
     Observe(#[source] StoreError),
     #[error(
-        "request {wanted} thaws: S3 refused {failed} and accepted {}; fix the cause and run the \
-         command again to repeat the refused ones", wanted - failed
+        "request {}: S3 refused {failed} and accepted {}; fix the cause and run the \
+         command again to repeat the refused ones", Count::of(*wanted, "thaw"), wanted - failed
     )]
     Request { failed: usize, wanted: usize, source: StoreError },
     /// S3 accepted no request.
@@ -232,7 +232,7 @@ impl Thaw<'_> {
 }
 
 impl ThawResult {
-    /// Returns whether every chunk is readable.
+    /// Returns true if every chunk is readable.
     pub fn is_ready(&self) -> bool {
         self.state.is_ready()
     }

@@ -85,7 +85,7 @@ impl CommandKind {
         (number <= last_of(protocol).number()).then_some(*kind)
     }
 
-    /// Returns whether a stream starts with a command of this kind.
+    /// Returns true if a stream starts with a command of this kind.
     pub fn is_first(self) -> bool {
         matches!(self, CommandKind::Subvolume | CommandKind::Snapshot)
     }
@@ -94,7 +94,7 @@ impl CommandKind {
         ALL[usize::from(self.number()) - 1].2
     }
 
-    /// Returns whether the command may change the root of the subvolume, whose
+    /// Returns true if the command may change the root of the subvolume, whose
     /// path is empty.
     pub(crate) fn may_change_root(self) -> bool {
         matches!(

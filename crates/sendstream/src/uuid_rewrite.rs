@@ -38,7 +38,7 @@ pub struct NamedSubvolume {
 }
 
 impl CommandKind {
-    /// Returns whether commands of this kind refer to subvolumes by UUID.
+    /// Returns true if commands of this kind refer to subvolumes by UUID.
     pub fn holds_subvolume_uuids(self) -> bool {
         matches!(self, CommandKind::Subvolume | CommandKind::Snapshot | CommandKind::Clone)
     }

@@ -138,7 +138,8 @@ fn deepest(err: &(dyn Error + 'static)) -> String {
     deepest.to_string()
 }
 
-/// The reason why an upload failed. Nothing of it is visible.
+/// The reason why an upload failed. Its object is not known to be visible. Of a chunked upload the complete
+/// chunks remain.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
     #[error("upload {key}: cannot read the source")]

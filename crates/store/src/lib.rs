@@ -13,8 +13,9 @@
 //! objects as one stream, and [`Store::thaw`] makes archived ones readable.
 //!
 //! Every call has a time limit ([`Timeouts`]) and the same retry schedule; the
-//! caller says for how long to retry. An upload that fails or is dropped is
-//! removed.
+//! caller says for how long to retry. An upload of one object that fails or is
+//! dropped is aborted in a detached task. A chunked upload leaves its complete chunks, and one that can be
+//! resumed also its parts.
 //!
 //! Memory is bounded: there are only as many part buffers as the [`Pool`] has,
 //! and an upload that finds none waits. No source has to be seekable, because a

@@ -12,7 +12,7 @@ use std::{env, fs};
 
 use btrfs_sendstream::encode::{command, stream_header};
 use btrfs_sendstream::{Attribute, CommandKind, Protocol, Verifier};
-use btrfs_stream_index::chain::{ChainError, IndexChain};
+use btrfs_stream_index::chain::{IndexChain, IndexChainError};
 use btrfs_stream_index::{IndexBuilder, Table};
 
 const FILES_PER_DIR: u64 = 1000;
@@ -124,7 +124,7 @@ fn main() {
         format!("project {}/documents/report {}.pdf", (files - 1) / FILES_PER_DIR, files - 1);
     let found = chain.lookup(last.as_bytes()).expect("a readable index").expect("the last file");
     let mut extents = 0;
-    let read = chain.extents::<ChainError>(&found, |_| {
+    let read = chain.extents::<IndexChainError>(&found, |_| {
         extents += 1;
         Ok(())
     });

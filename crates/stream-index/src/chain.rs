@@ -15,4 +15,4 @@ mod other_names;
 mod tree;
 
 pub use self::file::{ChainFile, FileId};
-pub use self::tree::{ChainError, IndexChain, join};
+pub use self::tree::{IndexChain, IndexChainError, join};

@@ -10,7 +10,7 @@ use crate::program::find;
 /// Capability for mounting, which root in a container often lacks: capabilities(7).
 const CAP_SYS_ADMIN: u32 = 21;
 
-/// Returns whether a test can use [`BtrfsFs`](crate::BtrfsFs). If not, it prints
+/// Returns true if a test can use [`BtrfsFs`](crate::BtrfsFs). If not, it prints
 /// one line, `SKIPPED: reason`, and the test should return.
 #[must_use]
 pub fn btrfs_or_skip() -> bool {

@@ -181,7 +181,7 @@ pub fn judge_content(
 }
 
 impl NotDeleted {
-    /// True if S3 does not have what it acknowledged, or the disk does not have what was uploaded, so
+    /// Returns true if S3 does not have what it acknowledged, or the disk does not have what was uploaded, so
     /// that the operator should examine it.
     pub fn is_alarm(&self) -> bool {
         match self {

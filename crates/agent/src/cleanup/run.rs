@@ -22,7 +22,7 @@ use crate::files::watch::{EntryKind, Watch};
 use crate::gateway::client::GatewayClient;
 
 /// Number of files that are removed together. Their deletions share two commits of the database.
-const CHUNK_MAX: usize = 64;
+const REMOVED_TOGETHER_MAX: usize = 64;
 const MINUTE: Duration = Duration::from_secs(60);
 
 // One page is one question to the gateway.
@@ -208,7 +208,8 @@ impl Run<'_> {
         }
         self.cleanup.record(changes).await?;
         let files_per_minute = self.cleanup.policy.files_per_minute;
-        let chunk_len = CHUNK_MAX.min(usize::try_from(files_per_minute).unwrap_or(CHUNK_MAX));
+        let chunk_len = REMOVED_TOGETHER_MAX
+            .min(usize::try_from(files_per_minute).unwrap_or(REMOVED_TOGETHER_MAX));
         while !proven.is_empty() {
             let rest = proven.split_off(proven.len().min(chunk_len));
             let chunk = std::mem::replace(&mut proven, rest);

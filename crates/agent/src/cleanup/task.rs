@@ -6,7 +6,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use s3up_core::error_chain;
 
-use super::error::CleanupError;
 use super::lock::CleanupLock;
 use super::run::Cleanup;
 use super::schedule::until_next;
@@ -26,14 +25,14 @@ pub struct CleanupTask {
 impl CleanupTask {
     /// Runs until it is dropped.
     pub async fn run(self) {
-        // It was begun under a configuration that may have been another one.
-        self.attempt(false).await;
+        // Also if cleanups are off: the one that was interrupted may have run under another configuration.
+        self.recover().await;
         if !self.cleanup.policy.is_enabled {
             return;
         }
         loop {
             self.sleep_until_time().await;
-            self.attempt(true).await;
+            self.recover_and_run().await;
         }
     }
 
@@ -51,25 +50,31 @@ impl CleanupTask {
         until_next(now, self.cleanup.policy.time)
     }
 
-    async fn attempt(&self, is_due: bool) {
-        let _lock = match CleanupLock::take(&self.database) {
-            Ok(Some(lock)) => lock,
-            // One by hand does the same.
-            Ok(None) => return,
-            Err(err) => return not_done(&err.to_string()),
-        };
+    async fn recover(&self) {
+        let Some(_lock) = self.lock() else { return };
+        if let Err(err) = self.cleanup.recover().await {
+            not_done(&error_chain(&err));
+        }
+    }
+
+    async fn recover_and_run(&self) {
+        let Some(_lock) = self.lock() else { return };
         let done = async {
             self.cleanup.recover().await?;
-            match is_due {
-                true => self.cleanup.run(&mut |_, _| {}).await.map(Some),
-                false => Ok::<_, CleanupError>(None),
-            }
+            self.cleanup.run(&mut |_, _| {}).await
         };
         match done.await {
-            Ok(Some(summary)) => log(&summary),
-            Ok(None) => {}
+            Ok(summary) => log(&summary),
             Err(err) => not_done(&error_chain(&err)),
         }
+    }
+
+    /// Returns the lock, unless `s3up cleanup` has it, which recovers as well.
+    fn lock(&self) -> Option<CleanupLock> {
+        CleanupLock::take(&self.database).unwrap_or_else(|err| {
+            not_done(&err.to_string());
+            None
+        })
     }
 }
 

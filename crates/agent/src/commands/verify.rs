@@ -36,7 +36,7 @@ pub struct VerifyArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct FindingLine<'f> {
+struct VerifyLine<'f> {
     path: &'f str,
     finding: String,
 }
@@ -50,7 +50,7 @@ pub(super) async fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<Ex
             return;
         }
         printed = match args.json {
-            true => output.json_line(&FindingLine { path, finding: finding.to_string() }),
+            true => output.json_line(&VerifyLine { path, finding: finding.to_string() }),
             false => output.line(&format!("{}: {finding}", one_line(path))),
         };
     };

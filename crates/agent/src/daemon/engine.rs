@@ -84,7 +84,7 @@ impl Engine {
         self.tick(now);
     }
 
-    /// True if a scan may send more files.
+    /// Returns true if a scan may send more files.
     pub(super) fn has_room(&self) -> bool {
         let backlog = self.wheel.len() + self.queue.len();
         // The scan that says whether uploads may start is never kept waiting.
@@ -180,7 +180,7 @@ impl Engine {
         self.parts = None;
     }
 
-    /// True if nothing is left to do in this mode. `found_waiting` is true if a scan
+    /// Returns true if nothing is left to do in this mode. `found_waiting` is true if a scan
     /// has sent files that were not taken yet.
     pub(super) fn is_done(&self, found_waiting: bool) -> bool {
         let uploading = self.queue.uploading_count() + self.queue.recording_count();

@@ -63,7 +63,7 @@ impl EndCounts {
 }
 
 impl Summary {
-    /// True if every file that should be protected is.
+    /// Returns true if every file that should be protected is.
     pub fn is_clean(&self) -> bool {
         self.problems == 0 && self.pending == 0 && self.scan_errors.is_empty()
     }
@@ -103,7 +103,7 @@ impl Summary {
         }
     }
 
-    /// True if some files are protected, though not all.
+    /// Returns true if some files are protected, though not all.
     pub fn is_partial(&self) -> bool {
         self.uploaded > 0 || (self.protected > 0 && !self.gave_up)
     }

@@ -132,7 +132,7 @@ impl WatchHistoryQuery<'_> {
     }
 }
 
-/// True if the gateway was not reached, or does not know the key: the question is still open.
+/// Returns true if the gateway was not reached, or does not know the key: the question is still open.
 fn is_inconclusive(err: &GatewayError) -> bool {
     match err {
         GatewayError::Unreachable(_)
@@ -146,7 +146,7 @@ fn is_inconclusive(err: &GatewayError) -> bool {
     }
 }
 
-/// True if the gateway would answer the same way again.
+/// Returns true if the gateway would answer the same way again.
 fn is_final(err: &GatewayError) -> bool {
     match err {
         GatewayError::Refused(refusal) => {

@@ -13,6 +13,7 @@ use s3up_cli::lock_file::LockFile;
 
 /// Number of attempts. [`Lock::is_held`] may hold the lock for a moment.
 const TRIES: u32 = 5;
+/// Pause between two attempts: longer than that moment.
 const TRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// The lock, held until this value is dropped.
@@ -44,7 +45,7 @@ impl Lock {
         Err(LockError::Held { path: database.to_owned(), holder })
     }
 
-    /// True if a running agent holds the lock.
+    /// Returns true if a running agent holds the lock.
     pub fn is_held(database: &Path) -> bool {
         LockFile::is_held(&lock_path(database))
     }

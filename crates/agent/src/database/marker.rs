@@ -15,7 +15,7 @@ this file that it was lost, and asks the gateway for every file instead of takin
 as baseline. Remove this file only to start as on a new host.
 ";
 
-/// True if an agent has used a database here.
+/// Returns true if an agent has used a database here.
 pub fn exists(database: &Path) -> Result<bool, DatabaseError> {
     marker_path(database).try_exists().map_err(|source| failed(database, source))
 }

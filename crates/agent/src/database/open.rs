@@ -21,7 +21,7 @@ use super::write::Writer;
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// Time that a statement waits for a lock of another connection.
-const BUSY: Duration = Duration::from_secs(10);
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
 /// One connection for the scan, the others for uploads that look up their row.
 const READERS_MAX: u32 = 3;
 /// Columns of the `files` table of older agents. A table without them is not ours.
@@ -76,7 +76,7 @@ pub async fn open_read_only(path: &Path) -> Result<Reader, DatabaseError> {
 }
 
 pub(super) fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(path).busy_timeout(BUSY)
+    SqliteConnectOptions::new().filename(path).busy_timeout(LOCK_WAIT_MAX)
 }
 
 fn options_read_only(path: &Path) -> SqliteConnectOptions {

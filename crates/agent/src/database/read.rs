@@ -128,7 +128,7 @@ impl Reader {
         }))
     }
 
-    /// True if no file and no watch was ever recorded.
+    /// Returns true if no file and no watch was ever recorded.
     pub async fn is_empty(&self) -> Result<bool, DatabaseError> {
         let rows: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM files) OR EXISTS (SELECT 1 FROM watch_state)",

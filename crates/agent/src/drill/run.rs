@@ -17,6 +17,7 @@ use crate::database::{DatabaseError, Reader};
 use crate::files::watch::Watch;
 use crate::gateway::client::GatewayClient;
 use crate::gateway::error::GatewayError;
+use crate::random::random_or;
 use crate::remote_files::local_names::{below, local_name};
 use crate::remote_files::pages::{Moment, Pages};
 use crate::remote_files::remote_file::RemoteFile;
@@ -279,7 +280,7 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|err| Err(io::Error::other(err)))
 }
 
-/// Returns a number in 0..1; without one, the first files are the sample.
+/// Returns a number in 0..1; without randomness, the first files are the sample.
 fn random() -> f64 {
-    getrandom::u32().map_or(0.999, |number| f64::from(number) / (f64::from(u32::MAX) + 1.0))
+    random_or(0.999)
 }

@@ -61,7 +61,7 @@ impl Root {
         Filesystem::id(&self.fd)
     }
 
-    /// True if this filesystem may have no change times.
+    /// Returns true if this filesystem may have no change times.
     pub fn may_lack_change_times(&self) -> io::Result<bool> {
         Filesystem::may_lack_change_times(&self.fd)
     }
@@ -180,23 +180,23 @@ pub fn file_type(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
 
-/// True if the error means that the path does not exist.
+/// Returns true if the error means that the path does not exist.
 pub fn is_gone(err: &io::Error) -> bool {
     matches!(Errno::from_io_error(err), Some(Errno::NOENT | Errno::NOTDIR))
 }
 
-/// True if the error means that the path leads through a symlink, or ends at a
+/// Returns true if the error means that the path leads through a symlink, or ends at a
 /// file that is not a regular one.
 pub fn is_refused_type(err: &io::Error) -> bool {
     Errno::from_io_error(err) == Some(Errno::LOOP)
 }
 
-/// True if the error means that the path crosses a mount point.
+/// Returns true if the error means that the path crosses a mount point.
 pub fn crosses_mount_point(err: &io::Error) -> bool {
     Errno::from_io_error(err) == Some(Errno::XDEV)
 }
 
-/// True if the error means that the system or this process lacks descriptors or
+/// Returns true if the error means that the system or this process lacks descriptors or
 /// memory. It says nothing about the file.
 pub fn is_exhausted(err: &io::Error) -> bool {
     let errno = Errno::from_io_error(err);

@@ -108,7 +108,7 @@ impl Filesystem {
         Ok(format!("{number:x}-{:x}", fstatvfs(&file)?.f_fsid))
     }
 
-    /// True if the filesystem may have no change times, so that content may be replaced without a
+    /// Returns true if the filesystem may have no change times, so that content may be replaced without a
     /// sign: its files show whether it has.
     pub fn may_lack_change_times(file: impl AsFd) -> io::Result<bool> {
         let number = fstatfs(file)?.f_type;

@@ -73,12 +73,12 @@ impl Watch {
         Some(PathBuf::from(std::ffi::OsString::from_vec(escape::decode(rest))))
     }
 
-    /// True if an `exclude` pattern matches this entry itself.
+    /// Returns true if an `exclude` pattern matches this entry itself.
     pub fn excludes(&self, path: &Path, kind: EntryKind) -> bool {
         is_ignore(&self.excludes.matched(path, kind == EntryKind::Dir))
     }
 
-    /// True if an `exclude` pattern matches this entry or a directory above it.
+    /// Returns true if an `exclude` pattern matches this entry or a directory above it.
     pub fn excludes_beneath(&self, path: &Path, kind: EntryKind) -> bool {
         is_ignore(&self.excludes.matched_path_or_any_parents(path, kind == EntryKind::Dir))
     }

@@ -17,7 +17,7 @@ pub struct FileMetadata {
 }
 
 impl FileMetadata {
-    /// True if a file with this mode and mtime has other metadata.
+    /// Returns true if a file with this mode and mtime has other metadata.
     pub fn differs(&self, mode: u32, mtime_ns: i64) -> bool {
         self.mode.is_some_and(|own| own & MODE_BITS != mode & MODE_BITS)
             || self.mtime_ns.is_some_and(|own| own != mtime_ns)

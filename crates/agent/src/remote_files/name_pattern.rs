@@ -21,7 +21,7 @@ enum Subject {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("pattern {pattern:?}: {source}")]
+#[error("parse the pattern {pattern:?}")]
 pub struct InvalidPattern {
     pattern: String,
     source: globset::Error,

@@ -73,7 +73,7 @@ impl RemoteFile {
         FileMetadata { mtime_ns: self.mtime_ns, mode: self.mode_bits() }
     }
 
-    /// True if S3 refuses to return the file until it is thawed.
+    /// Returns true if S3 refuses to return the file until it is thawed.
     pub fn is_archived(&self) -> bool {
         is_archive_class(self.storage_class.as_deref())
     }

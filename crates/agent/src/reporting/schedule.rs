@@ -35,7 +35,7 @@ pub enum CountNews {
     WatchTurned,
 }
 
-/// True if the files are counted for the next heartbeat. A count reads the whole tree, so a large
+/// Returns true if the files are counted for the next heartbeat. A count reads the whole tree, so a large
 /// one is counted less often, unless a watch is gone. `counted` says how long ago the last count
 /// ended, and its duration.
 pub fn count_is_due(news: CountNews, counted: Option<(Duration, Duration)>) -> bool {

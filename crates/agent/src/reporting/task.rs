@@ -260,7 +260,7 @@ fn knows_no_such_call(err: &GatewayError) -> bool {
         if matches!(refusal.code, Code::NotFound | Code::MethodNotAllowed))
 }
 
-/// True if the gateway would refuse the report again.
+/// Returns true if the gateway would refuse the report again.
 fn is_refused(err: &GatewayError) -> bool {
     match err {
         GatewayError::Refused(refusal) => {

@@ -17,6 +17,7 @@ use super::target_dir::{self, NewFile, Placement, TargetDir};
 use super::writer::{MetadataError, VerifiedFile, Writers};
 use crate::gateway::client::{Download, GatewayClient};
 use crate::gateway::error::GatewayError;
+use crate::random::random_or;
 use crate::remote_files::file_metadata::FileMetadata;
 use crate::remote_files::remote_file::RemoteFile;
 
@@ -283,7 +284,7 @@ fn is_of_filesystem(err: &io::Error) -> bool {
     matches!(err.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
 }
 
-/// Returns a number in 0..1; without one, the longest delay is taken.
+/// Returns a number in 0..1; without randomness, the longest delay is taken.
 fn random() -> f64 {
-    getrandom::u32().map_or(1.0, |number| f64::from(number) / f64::from(u32::MAX))
+    random_or(1.0)
 }

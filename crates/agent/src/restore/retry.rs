@@ -52,7 +52,7 @@ pub fn after(err: &GatewayError, attempt: u32, random: f64) -> AfterFailure {
     }
 }
 
-/// True if the next file may fail in the same way.
+/// Returns true if the next file may fail in the same way.
 pub fn is_of_gateway(err: &GatewayError) -> bool {
     kind(err) != Kind::OfFile
 }

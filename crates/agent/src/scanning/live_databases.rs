@@ -37,7 +37,7 @@ impl LiveDatabases {
     }
 }
 
-/// True if the name is that of a file of a database.
+/// Returns true if the name is that of a file of a database.
 pub(super) fn is_database_file(path: &Path) -> bool {
     let Some(name) = path.file_name().and_then(OsStr::to_str) else { return false };
     let lower = name.to_ascii_lowercase();

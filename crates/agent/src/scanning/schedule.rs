@@ -32,7 +32,7 @@ pub enum Discovery {
 }
 
 impl ScanIntervals {
-    /// True if every watch is scanned at least as often as a polled one.
+    /// Returns true if every watch is scanned at least as often as a polled one.
     pub fn are_polling(&self) -> bool {
         self.every <= self.poll_every
     }

@@ -211,7 +211,7 @@ fn pending_reason(
     }
 }
 
-/// True if the problem is to be reported. A refusal is about one version of the file, and about
+/// Returns true if the problem is to be reported. A refusal is about one version of the file, and about
 /// the configuration at that time.
 fn still_stands(problem: &RecordedProblem, observed: &ObservedFile, policy: &FilePolicy) -> bool {
     match (policy.retry_problems, problem.kind) {
@@ -281,7 +281,7 @@ impl FileProblem {
     }
 }
 
-/// True if the file was last changed before `wall_ns`, whatever its stamp leaves out.
+/// Returns true if the file was last changed before `wall_ns`, whatever its stamp leaves out.
 fn is_older(identity: &Identity, wall_ns: i64) -> bool {
     let resolution = i64::try_from(identity.stamp_resolution().as_nanos()).unwrap_or(i64::MAX);
     identity.ctime_ns.saturating_add(resolution) < wall_ns

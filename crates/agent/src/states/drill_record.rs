@@ -28,7 +28,7 @@ impl DrillRecord {
         record
     }
 
-    /// True if at least one file was restored and none failed.
+    /// Returns true if at least one file was restored and none failed.
     pub fn is_good(&self) -> bool {
         self.files > 0 && self.failed == 0
     }

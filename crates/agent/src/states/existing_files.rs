@@ -52,7 +52,7 @@ pub fn confirm_before_ns(state: Option<&WatchState>) -> Option<i64> {
     }
 }
 
-/// True if the gateway has to be asked whether the database of this watch was lost.
+/// Returns true if the gateway has to be asked whether the database of this watch was lost.
 pub fn has_no_history(state: &WatchState) -> bool {
     state.history.is_none() && state.first_scan_at.is_none()
 }

@@ -188,7 +188,7 @@ async fn take_answers(
     Err(GatewayError::InvalidAnswer { what })
 }
 
-/// True if the file has only to be sent.
+/// Returns true if the file has only to be sent.
 fn is_plain(file: &FileToSend) -> bool {
     let is_short = matches!(file.content, Content::Short { .. });
     let is_special = matches!(

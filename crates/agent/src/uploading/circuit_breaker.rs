@@ -67,7 +67,7 @@ impl CircuitBreaker {
         self.blocked_until
     }
 
-    /// True if an upload may start now.
+    /// Returns true if an upload may start now.
     pub fn allows(&self, now: Instant) -> bool {
         match self.blocked_until {
             None => true,
@@ -202,29 +202,17 @@ mod tests {
     #[test]
     fn a_file_that_fails_by_itself_blocks_no_other() {
         let now = clock::now().instant;
-        #[rustfmt::skip]
         type Case = (&'static str, &'static [(bool, bool)], bool);
+        #[rustfmt::skip]
         let cases: [Case; 7] = [
-            // situation                          (succeeds, own)                                   blocked
-            ("one fails", &[(false, false)], false),
-            ("two fail in a row", &[(false, false), (false, false)], false),
-            ("three fail in a row", &[(false, false); 3], true),
-            (
-                "one is stored between them",
-                &[(false, false), (false, false), (true, false), (false, false)],
-                false,
-            ),
-            ("files that failed before", &[(false, true); 20], false),
-            (
-                "they do not count for others",
-                &[(false, true), (false, false), (false, true), (false, false)],
-                false,
-            ),
-            (
-                "nor hide that others fail",
-                &[(false, false), (false, true), (false, false), (false, false)],
-                true,
-            ),
+            // situation                      (succeeds, own)                                              blocked
+            ("one fails",                     &[(false, false)],                                           false),
+            ("two fail in a row",             &[(false, false); 2],                                        false),
+            ("three fail in a row",           &[(false, false); 3],                                        true),
+            ("one is stored between them",    &[(false, false), (false, false), (true, false), (false, false)], false),
+            ("files that failed before",      &[(false, true); 20],                                        false),
+            ("they do not count for others",  &[(false, true), (false, false), (false, true), (false, false)], false),
+            ("nor hide that others fail",     &[(false, false), (false, true), (false, false), (false, false)], true),
         ];
         for (situation, uploads, blocked) in cases {
             let mut breaker = CircuitBreaker::new(POLICY);

@@ -332,7 +332,7 @@ impl Content {
         hashed.await.unwrap_or_else(|_| Err(Outcome::panicked()))
     }
 
-    /// True if a copy was hashed, which does not change.
+    /// Returns true if a copy was hashed, which does not change.
     pub(super) fn is_copy(&self) -> bool {
         self.opened().original.is_some()
     }
@@ -341,7 +341,7 @@ impl Content {
         matches!(self, Content::Long { .. })
     }
 
-    /// True if the file is not the version that was hashed any more.
+    /// Returns true if the file is not the version that was hashed any more.
     pub(super) fn changed_since(&self) -> bool {
         changed_since(self.opened())
     }

@@ -50,7 +50,7 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// True if a failure now is the file's own: it failed before, and others were stored since.
+    /// Returns true if a failure now is the file's own: it failed before, and others were stored since.
     pub fn is_own(&self, successes: u64) -> bool {
         self.count > 0 && successes > self.successes_before
     }

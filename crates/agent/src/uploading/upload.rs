@@ -264,7 +264,7 @@ enum MetadataAnswer {
     NotTaken,
 }
 
-/// True if the row has the size and the content of the file.
+/// Returns true if the row has the size and the content of the file.
 pub(super) fn has_content(row: Option<&FileRow>, upload: &Upload) -> bool {
     row.is_some_and(|row| {
         row.remote_path == upload.remote_path.as_str()
@@ -290,7 +290,7 @@ fn is_not_stored(code: Code) -> bool {
     matches!(code, Code::NotFound | Code::DigestMismatch)
 }
 
-/// True if the gateway is too old for the call, or a proxy forbids its method.
+/// Returns true if the gateway is too old for the call, or a proxy forbids its method.
 fn is_call_refused(err: &GatewayError) -> bool {
     match err {
         GatewayError::Refused(refusal) => matches!(refusal.status, 405 | 501),

@@ -16,6 +16,7 @@ use crate::files::identity::Identity;
 use crate::files::watch::Watch;
 use crate::gateway::client::GatewayClient;
 use crate::gateway::error::GatewayError;
+use crate::random::random_or;
 use crate::sample::Sample;
 use crate::scanning::scan::{Scan, ScanError, ScanReport, ScannedFile};
 use crate::states::decide::{KnownFile, State};
@@ -318,7 +319,7 @@ fn hash(root: &Root, candidate: &Candidate, buffer: &mut [u8]) -> io::Result<Opt
     Ok((after == candidate.identity).then(|| hasher.finish()))
 }
 
-/// Returns a number in 0..1; without one, the first files are the sample.
+/// Returns a number in 0..1; without randomness, the first files are the sample.
 fn random() -> f64 {
-    getrandom::u32().map_or(0.999, |number| f64::from(number) / (f64::from(u32::MAX) + 1.0))
+    random_or(0.999)
 }

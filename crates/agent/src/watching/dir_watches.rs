@@ -77,7 +77,7 @@ struct WatchedDir {
 /// have given the right to enter it.
 const ENTERED: ReadFlags = ReadFlags::CREATE.union(ReadFlags::MOVED_TO).union(ReadFlags::ATTRIB);
 
-/// True if the event may lead to listing directories, which waits for the disk.
+/// Returns true if the event may lead to listing directories, which waits for the disk.
 pub(super) fn lists_dirs(flags: ReadFlags) -> bool {
     flags.contains(ReadFlags::ISDIR) && flags.intersects(ENTERED)
 }

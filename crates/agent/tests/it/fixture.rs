@@ -317,7 +317,7 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
         status(&self.config()).await.unwrap_or_else(|err| panic!("{err}"))
     }
 
-    /// True if the first scan is complete.
+    /// Returns true if the first scan is complete.
     pub async fn scanned_once(&self) -> bool {
         let scanned = |status: Status| status.watches.iter().all(|it| it.last_scan_at.is_some());
         self.try_status().await.is_some_and(scanned)

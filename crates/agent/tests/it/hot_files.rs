@@ -205,7 +205,7 @@ impl Writer {
         Writer { running, task }
     }
 
-    /// True if this was the content at some moment.
+    /// Returns true if this was the content at some moment.
     fn wrote(&self, content: &[u8]) -> bool {
         let want = noise(BYTES);
         let (first, last) = (content.first(), content.last());

@@ -152,7 +152,7 @@ async fn without_proc_nothing_can_be_watched_and_status_says_so() {
     assert_eq!(agent.wait().await, Some(0));
 }
 
-/// True if an inotify instance of this process watches the directory.
+/// Returns true if an inotify instance of this process watches the directory.
 fn is_watched(directory: &Path) -> bool {
     let inode = format!(" ino:{:x} ", fs::metadata(directory).expect("a directory").ino());
     let files = fs::read_dir("/proc/self/fdinfo").expect("open files");

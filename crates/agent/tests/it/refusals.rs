@@ -161,7 +161,7 @@ async fn too_many_uploads_are_no_problem_and_their_number_is_lowered() {
     assert_eq!(host.status().await.total.protected.files, FILES as u64);
 }
 
-/// True if the agent has noticed that the gateway is unavailable.
+/// Returns true if the agent has noticed that the gateway is unavailable.
 async fn is_unavailable(host: &Host) -> bool {
     let gateway = host.status().await.gateway;
     gateway.is_some_and(|gateway| gateway.status == GatewayStatus::Unavailable)

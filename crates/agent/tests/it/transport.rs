@@ -323,7 +323,7 @@ impl Connection {
         rest.len()
     }
 
-    /// True if no more bytes have arrived.
+    /// Returns true if no more bytes have arrived.
     fn is_quiet(&self) -> bool {
         let read = self.0.try_read(&mut [0]);
         read.is_err_and(|err| err.kind() == std::io::ErrorKind::WouldBlock)

@@ -61,7 +61,7 @@ impl Segment {
         self.used.bytes.load(Ordering::Relaxed)
     }
 
-    /// True if another piece fits.
+    /// Returns true if another piece fits.
     pub fn has_room(&self) -> bool {
         self.len() + PIECE_BYTES <= self.limit
     }

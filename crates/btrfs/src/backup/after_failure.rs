@@ -19,13 +19,13 @@ pub enum AfterFailure {
 /// Returns what becomes of a failed backup. `acknowledged_bytes` is the number of bytes that S3 has of the backup.
 pub fn after_failure(
     failure: &Failure,
-    work: &Resumption,
+    resumption: &Resumption,
     acknowledged_bytes: u64,
 ) -> AfterFailure {
     let of_store = |err: &UploadError| match err {
         UploadError::Store(err) => match err.kind {
             StoreErrorKind::Precondition | StoreErrorKind::Corrupt => AfterFailure::StartOver,
-            StoreErrorKind::Permanent | StoreErrorKind::NotImplemented => after_refusal(work),
+            StoreErrorKind::Permanent | StoreErrorKind::NotImplemented => after_refusal(resumption),
             StoreErrorKind::NotFound
             | StoreErrorKind::NoUpload
             | StoreErrorKind::ExpiredCredentials
@@ -76,7 +76,7 @@ pub fn after_failure(
             AfterFailure::Discard
         }
     };
-    match (after, work) {
+    match (after, resumption) {
         (AfterFailure::KeepForResume, Resumption::PublishOnly { .. }) => {
             AfterFailure::KeepForResume
         }
@@ -89,8 +89,8 @@ pub fn after_failure(
 /// Decides after a request that S3 refuses for good, for example one part more than it
 /// takes. What it acknowledged before is paid for and stays, with its snapshot. If that
 /// backup is refused again, the cause may be in what was kept, so it is not kept twice.
-fn after_refusal(work: &Resumption) -> AfterFailure {
-    match work {
+fn after_refusal(resumption: &Resumption) -> AfterFailure {
+    match resumption {
         Resumption::Fresh => AfterFailure::KeepForResume,
         Resumption::Resume { .. } | Resumption::PublishOnly { .. } => AfterFailure::StartOver,
     }
@@ -142,7 +142,7 @@ mod tests {
         let complete = || Resumption::PublishOnly { run: run() };
         #[rustfmt::skip]
         let cases = [
-            // situation            failure                           work         bytes afterwards
+            // situation            failure                           resumption         bytes afterwards
             ("a signal",            stopped(),                        Resumption::Fresh,  5,    KeepForResume),
             ("before anything",     stopped(),                        Resumption::Fresh,  0,    Discard),
             ("to be published",     stopped(),                        complete(),  0,    KeepForResume),
@@ -164,8 +164,8 @@ mod tests {
             ("cannot be sent",      sent(256, "-5: Input/output error"), Resumption::Fresh, 5,  Discard),
             ("upload ended early",  Failure::Unfinished,              Resumption::Fresh,  5,    Discard),
         ];
-        for (situation, failure, work, bytes, want) in cases {
-            assert_eq!(after_failure(&failure, &work, bytes), want, "{situation}");
+        for (situation, failure, resumption, bytes, want) in cases {
+            assert_eq!(after_failure(&failure, &resumption, bytes), want, "{situation}");
         }
     }
 }

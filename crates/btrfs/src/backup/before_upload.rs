@@ -19,7 +19,7 @@ use s3up_repository::chain::Chain;
 use s3up_repository::manifest::CHUNK_COUNT_MAX;
 use s3up_repository::names::BackupKind;
 
-use super::context::{Backup, BackupJob};
+use super::context::{BackupJob, BackupRun};
 use super::upload::parent_of;
 use crate::backup::error::Failure;
 use crate::forecast::used_bytes;
@@ -33,7 +33,7 @@ const FORECAST_ERROR_FRACTION: u64 = 50;
 /// Number of earlier backups whose sizes are logged with the forecast.
 const EARLIER_MAX: usize = 3;
 
-impl Backup {
+impl BackupRun {
     /// Logs the forecast, and warns of what the stream will not contain.
     pub(super) async fn before_upload(&self, job: &BackupJob<'_>) -> Result<(), Failure> {
         let name = &job.subvolume.name;
@@ -114,7 +114,7 @@ impl Backup {
             kind = %job.backup.kind,
             bytes,
             at_most = is_limit,
-            acknowledged_bytes = job.work.acknowledged_bytes().unwrap_or_default(),
+            acknowledged_bytes = job.resumption.acknowledged_bytes().unwrap_or_default(),
             earlier_bytes = shown.join(","),
             "{}",
             sentence(job.backup.kind, bytes, is_limit, &earlier)
@@ -142,7 +142,7 @@ impl Backup {
     }
 }
 
-/// Returns whether a stream needs more chunks than a manifest may have, even if the forecast is
+/// Returns true if a stream needs more chunks than a manifest may have, even if the forecast is
 /// too high.
 fn is_certain_to_exceed(forecast_bytes: u64, chunk_bytes: u64) -> bool {
     let least = forecast_bytes - forecast_bytes / FORECAST_ERROR_FRACTION;

@@ -7,9 +7,9 @@ use btrfs_host::command_tap::CommandTap;
 use s3up_core::error_chain;
 use s3up_repository::stream_index::{self, IndexBuilding, IndexError};
 
-use super::context::{Backup, BackupJob};
+use super::context::{BackupJob, BackupRun};
 
-impl Backup {
+impl BackupRun {
     /// Starts an index. Its temporary files lie beside the snapshots, on a disk and not in memory.
     pub(super) fn start_index(&self) -> (CommandTap, IndexBuilding) {
         let (sender, building) = IndexBuilding::start(&self.options.base_dir);

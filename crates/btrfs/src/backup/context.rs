@@ -1,4 +1,4 @@
-//! The types [`Backup`] and [`BackupJob`], which every step of a backup run works with.
+//! The types [`BackupRun`] and [`BackupJob`], which every step of a backup run works with.
 
 use std::path::PathBuf;
 
@@ -49,7 +49,7 @@ pub struct BackupOptions {
 }
 
 /// Everything that a backup run needs.
-pub struct Backup {
+pub struct BackupRun {
     pub options: BackupOptions,
     pub bucket: Bucket,
     pub btrfs: Btrfs,
@@ -75,7 +75,7 @@ pub(super) struct BackupJob<'a> {
     pub(super) backup: SnapshotName,
     /// Snapshot of the incremental that follows an interrupted backup.
     pub(super) follow_up: Option<SnapshotName>,
-    pub(super) work: Resumption,
+    pub(super) resumption: Resumption,
     /// The run that started the backup.
     pub(super) run: RunId,
     pub(super) next_due: NextDue,
@@ -83,7 +83,7 @@ pub(super) struct BackupJob<'a> {
     pub(super) unplanned: Option<String>,
 }
 
-impl Backup {
+impl BackupRun {
     /// Returns the journal of a backup, if it can be used.
     pub(super) async fn journal(&self, job: &BackupJob<'_>) -> Option<Journal> {
         let path = self.records.journal(&job.backup);
@@ -148,12 +148,12 @@ impl<'s> BackupJob<'s> {
                 decision: Decision::Due(step),
                 snapshot: Some(backup),
                 next_due,
-                work,
+                resumption,
                 follow_up,
                 unplanned,
                 ..
             } => {
-                let run = work.run().unwrap_or(run).clone();
+                let run = resumption.run().unwrap_or(run).clone();
                 let unplanned = unplanned.map(|unplanned| unplanned.reason);
                 Ok(BackupJob {
                     subvolume,
@@ -162,7 +162,7 @@ impl<'s> BackupJob<'s> {
                     step,
                     backup,
                     follow_up,
-                    work,
+                    resumption,
                     run,
                     next_due,
                     unplanned,

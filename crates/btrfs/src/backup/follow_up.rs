@@ -4,14 +4,14 @@
 use s3up_repository::names::{SnapshotName, Subvolume};
 use s3up_repository::stamp::Stamp;
 
-use super::context::{Backup, BackupJob, BackupOptions};
+use super::context::{BackupJob, BackupOptions, BackupRun};
 use crate::backup::error::Failure;
 use crate::backup::observe::{self, Observed};
 use crate::plan::decide::{self, BackupStep, IncrementalReason};
 use crate::plan::resume::Resumption;
 use crate::snapshots::record::SnapshotState;
 
-impl Backup {
+impl BackupRun {
     /// Sends and publishes one job. If that finishes the interrupted backup of an earlier
     /// run, what changed since follows as an incremental.
     pub(super) async fn back_up(&self, job: BackupJob<'_>) -> Result<SnapshotName, Failure> {
@@ -32,7 +32,7 @@ impl Backup {
                 return Err(failure);
             }
         };
-        let (run, work) = (self.run.clone(), Resumption::Fresh);
+        let (run, resumption) = (self.run.clone(), Resumption::Fresh);
         let name = &subvolume.name;
         tracing::info!(event = "backup_planned", subvolume = %name, "{step}");
         let job = BackupJob {
@@ -42,7 +42,7 @@ impl Backup {
             step,
             backup,
             follow_up: None,
-            work,
+            resumption,
             run,
             next_due,
             unplanned: None,
@@ -88,7 +88,7 @@ impl Backup {
         if let Some(follow_up) = &job.follow_up {
             dir.remove(follow_up).await;
         }
-        let (work, run) = (Resumption::Fresh, self.run.clone());
-        Ok(BackupJob { backup, work, run, follow_up: None, ..job })
+        let (resumption, run) = (Resumption::Fresh, self.run.clone());
+        Ok(BackupJob { backup, resumption, run, follow_up: None, ..job })
     }
 }

@@ -80,7 +80,7 @@ impl<'s> RunPlan<'s> {
         self.jobs.iter().for_each(|job| log(&job.plan));
     }
 
-    /// Returns whether a full is to be made or resumed.
+    /// Returns true if a full is to be made or resumed.
     pub fn has_full(&self) -> bool {
         self.jobs.iter().any(|job| matches!(job.plan.decision, Decision::Due(BackupStep::Full(_))))
     }
@@ -128,15 +128,15 @@ impl Planner<'_> {
         }
         let is_due = matches!(decision, Decision::Due(_));
         let (mut follow_up, mut waiting) = (None, None);
-        let (snapshot, work) =
+        let (snapshot, resumption) =
             match self.interrupted_work(name, &observed, trigger, &decision, now).await? {
-                InterruptedWork::Resumable(ResumePlan { backup, step, work }) => {
+                InterruptedWork::Resumable(ResumePlan { backup, step, resumption }) => {
                     if is_due {
                         let kind = BackupKind::Incremental;
                         follow_up = Some(self.new_snapshot(name, &observed, kind, now)?);
                     }
                     decision = Decision::Due(step);
-                    (Some(backup), work)
+                    (Some(backup), resumption)
                 }
                 work @ (InterruptedWork::Deferred(_) | InterruptedWork::None) => {
                     if let InterruptedWork::Deferred(backup) = work {
@@ -157,7 +157,7 @@ impl Planner<'_> {
             next_due: decide::next_due(schedule, now, &observed.published, &decision),
             decision,
             snapshot,
-            work,
+            resumption,
             follow_up,
             waiting,
             unplanned,
@@ -165,7 +165,7 @@ impl Planner<'_> {
         if let Some(unplanned) = &plan.unplanned
             && self.schedule.unplanned_full == UnplannedFull::Refuse
             // A full that an earlier run began was asked for then.
-            && plan.work == Resumption::Fresh
+            && plan.resumption == Resumption::Fresh
         {
             return Err(Failure::UnplannedFull { unplanned: Box::new(unplanned.clone()) });
         }
@@ -343,9 +343,12 @@ fn log(plan: &Plan) {
         );
     }
     match decision {
-        Decision::Due(step) => match (&plan.work, &plan.snapshot) {
-            (work @ (Resumption::Resume { .. } | Resumption::PublishOnly { .. }), Some(backup)) => {
-                tracing::info!(event = "backup_resumed", %subvolume, %backup, "{work}; {step}");
+        Decision::Due(step) => match (&plan.resumption, &plan.snapshot) {
+            (
+                resumption @ (Resumption::Resume { .. } | Resumption::PublishOnly { .. }),
+                Some(backup),
+            ) => {
+                tracing::info!(event = "backup_resumed", %subvolume, %backup, "{resumption}; {step}");
             }
             (Resumption::Fresh | Resumption::Resume { .. } | Resumption::PublishOnly { .. }, _) => {
                 tracing::info!(event = plan.event(), %subvolume, "{step}");

@@ -36,7 +36,7 @@ pub fn warn(name: &SubvolumeName, facts: &StreamSummary, node_bytes: Option<u64>
     }
 }
 
-/// Returns whether `btrfs receive` can create a path: it puts the name of the snapshot and three
+/// Returns true if `btrfs receive` can create a path: it puts the name of the snapshot and three
 /// slashes before it, and keeps a byte free.
 fn is_receivable(path: &[u8], snapshot: &[u8]) -> bool {
     path.len() + snapshot.len() + 4 <= PATH_BYTES_MAX

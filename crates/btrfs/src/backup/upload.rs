@@ -21,7 +21,7 @@ use s3up_store::{
 };
 use tokio::sync::mpsc;
 
-use super::context::{Backup, BackupJob};
+use super::context::{BackupJob, BackupRun};
 use crate::backup::check_stream;
 use crate::backup::error::Failure;
 use crate::backup::journal_writer::{self, JournalWriter};
@@ -32,7 +32,7 @@ use crate::plan::observed::{ParentProof, StreamSettings};
 use crate::plan::resume::Resumption;
 use crate::snapshots::cleanup::{CreatedBy, RemovalOutcome};
 
-impl Backup {
+impl BackupRun {
     /// Sends a snapshot until its stream is sound.
     ///
     /// A `btrfs send` that was frozen and thawed writes a corrupt stream and still
@@ -76,7 +76,7 @@ impl Backup {
         }
     }
 
-    /// Returns whether the snapshot can be sent again. Without a journal it is unknown
+    /// Returns true if the snapshot can be sent again. Without a journal it is unknown
     /// what is in the bucket, so that is removed first.
     async fn prepare_replay(&self, job: &BackupJob<'_>) -> bool {
         self.journal(job).await.is_some()
@@ -111,7 +111,7 @@ impl Backup {
         let (tap, index) = self.start_index();
         let stream = SendStream::start(&self.btrfs, &snapshot, parent.as_deref(), self.form)?;
         let stream = stream.with_tap(tap);
-        let existing = match sent > 1 || job.work != Resumption::Fresh {
+        let existing = match sent > 1 || job.resumption != Resumption::Fresh {
             true => Documents::BegunBefore,
             false => Documents::New,
         };

@@ -31,7 +31,7 @@ pub struct ReportSettings {
 
 /// The key cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum KeyError {
+pub enum KeyFileError {
     #[error("read report.key_file {path:?}")]
     Read { path: PathBuf, source: io::Error },
     #[error("report.key_file {path:?}")]
@@ -42,7 +42,7 @@ pub enum KeyError {
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Key(#[from] KeyFileError),
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
@@ -53,13 +53,13 @@ pub enum DeliveryError {
 
 impl ReportSettings {
     /// Reads the key of the client.
-    pub fn read_key(&self) -> Result<Secret, KeyError> {
+    pub fn read_key(&self) -> Result<Secret, KeyFileError> {
         let path = || self.key_file.clone();
         let key = key_file::read_key(&self.key_file)
-            .map_err(|source| KeyError::Read { path: path(), source })?;
+            .map_err(|source| KeyFileError::Read { path: path(), source })?;
         match address::check_key(&key) {
             Ok(()) => Ok(key),
-            Err(source) => Err(KeyError::Format { path: path(), source }),
+            Err(source) => Err(KeyFileError::Format { path: path(), source }),
         }
     }
 

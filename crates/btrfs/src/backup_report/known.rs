@@ -14,7 +14,7 @@ const FORMAT: Format = Format { version: Some(1), bytes_max: 64 << 20 };
 #[derive(Debug)]
 pub struct KnownReports(StateFile<SubvolumeReport>);
 
-/// A command that proves something about the backups of a subvolume.
+/// A command that checks the backups of a subvolume about the backups of a subvolume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckKind {
     Drill,

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use btrfs_host::compressed::Form;
 use btrfs_to_s3::backup::error::Failure;
 use btrfs_to_s3::backup::local_only::{self, LocalSnapshots};
-use btrfs_to_s3::backup::{Backup, BackupOptions, RunReport};
+use btrfs_to_s3::backup::{BackupOptions, BackupRun, RunReport};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::notify::{self, RunResult};
 use btrfs_to_s3::plan::decide::Trigger;
@@ -104,7 +104,7 @@ async fn prepare<'c>(
     adopt: Adopt,
     selected: &[&'c Subvolume],
     shutdown: ShutdownSignal,
-) -> anyhow::Result<(Backup, Usable<'c>)> {
+) -> anyhow::Result<(BackupRun, Usable<'c>)> {
     let usable = usable(config, selected, MissingBaseDir::Create)?;
     if usable.subvolumes.is_empty() {
         return Err(no_subvolume(usable));
@@ -123,7 +123,7 @@ async fn prepare<'c>(
     log_upload_limits(config);
     let options = options(config, form);
     let identity = host_identity();
-    let backup = Backup {
+    let backup = BackupRun {
         options,
         bucket,
         btrfs,
@@ -149,7 +149,7 @@ fn no_subvolume(Usable { failed, .. }: Usable<'_>) -> anyhow::Error {
 }
 
 /// Before a full, makes sure that an upload as it needs it can succeed.
-async fn check_server(config: &Config, backup: &Backup, has_full: bool) -> anyhow::Result<()> {
+async fn check_server(config: &Config, backup: &BackupRun, has_full: bool) -> anyhow::Result<()> {
     if !has_full {
         return Ok(());
     }
@@ -185,7 +185,7 @@ fn log_upload_limits(config: &Config) {
 }
 
 /// Prunes. If it is killed or stopped, the next run continues.
-async fn prune_after(config: &Config, backup: &Backup, report: &RunReport) {
+async fn prune_after(config: &Config, backup: &BackupRun, report: &RunReport) {
     let published: Vec<_> =
         report.published.iter().map(|snapshot| snapshot.subvolume.clone()).collect();
     let names = prune::to_prune(config, &published);
@@ -196,7 +196,7 @@ async fn prune_after(config: &Config, backup: &Backup, report: &RunReport) {
 }
 
 /// Aborts abandoned uploads. The next run removes what is left.
-async fn finish_aborts(backup: &Backup) {
+async fn finish_aborts(backup: &BackupRun) {
     if tokio::time::timeout(ABORTS_TIME_MAX, backup.bucket.store.wait_for_aborts()).await.is_err() {
         tracing::warn!(
             event = "uploads_not_aborted",
@@ -280,7 +280,7 @@ pub fn exit_of(
     }
 }
 
-/// True if nothing was done because the configuration does not fit the bucket.
+/// Returns true if nothing was done because the configuration does not fit the bucket.
 fn is_refusal(failure: &Failure) -> bool {
     matches!(failure, Failure::OtherOrigin { .. } | Failure::Selection(_))
 }

@@ -7,7 +7,7 @@ use s3up_cli::{Exit, ShutdownSignal};
 
 use super::stopped_by;
 
-/// Returns whether a person can answer a question.
+/// Returns true if a person can answer a question.
 pub fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }

@@ -1,7 +1,7 @@
 //! `list`: prints what the bucket holds.
 
 use anyhow::anyhow;
-use btrfs_to_s3::status::Proofs;
+use btrfs_to_s3::status::LastChecks;
 use btrfs_to_s3::status::last_drills::Drills;
 use btrfs_to_s3::status::last_verified::LastVerifies;
 use s3up_cli::{Exit, ShutdownSignal};
@@ -32,7 +32,7 @@ pub async fn run(access: &BucketAccess, names: &[String], output: Output) -> any
             catalogue = Catalogue::read(&bucket, layout, &name) => catalogue?,
             stop = shutdown.wait() => return Err(stopped_by(stop)),
         };
-        let proofs = Proofs {
+        let proofs = LastChecks {
             drill: files.as_ref().and_then(|(drills, _)| drills.last(&name)),
             verifies: files.as_ref().map(|(_, verifies)| verifies),
             subvolume: &name,

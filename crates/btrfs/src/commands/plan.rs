@@ -148,7 +148,7 @@ async fn forecast(
 ) -> Result<Option<Forecast>, ForecastError> {
     let Some(backup) = &job.plan.snapshot else { return Ok(None) };
     let parent = job.plan.parent().and(job.observed.parent_path.as_deref());
-    let found = match &job.plan.work {
+    let found = match &job.plan.resumption {
         Resumption::Fresh => forecaster.of_now(job.subvolume, parent).await?,
         Resumption::Resume { .. } => {
             let snapshot = forecaster.base_dir.join(backup.to_string());

@@ -7,7 +7,7 @@ use btrfs_to_s3::config::Config;
 use btrfs_to_s3::prices::{DeletedObject, Dollars, NoPrice, Prices, PruneCost};
 use jiff::Timestamp;
 use s3up_cli::{Exit, ShutdownSignal};
-use s3up_core::Size;
+use s3up_core::{Count, Size};
 use s3up_repository::catalogue::Catalogue;
 use s3up_repository::documents::Bucket;
 use s3up_repository::names::{SnapshotName, SubvolumeName};
@@ -276,7 +276,8 @@ pub async fn run_orphans(
             let left = bucket.store.delete_many(&found.keys, bucket.retry_for).await?;
             let count = left.len();
             if let Some(first) = left.into_iter().next() {
-                return Err(anyhow!(first.error).context(format!("cannot delete {count} objects")));
+                return Err(anyhow!(first.error)
+                    .context(format!("cannot delete {}", Count::of(count, "object"))));
             }
         }
         tracing::info!(

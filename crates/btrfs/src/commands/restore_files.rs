@@ -3,7 +3,7 @@
 use btrfs_to_s3::restore::cost::RestoreCost;
 use btrfs_to_s3::restore::error::RestoreError;
 use btrfs_to_s3::restore_files::error::FileRestoreError;
-use btrfs_to_s3::restore_files::existing::Overwrite;
+use btrfs_to_s3::restore_files::existing::ExistingFiles;
 use btrfs_to_s3::restore_files::preview::FilesPreview;
 use btrfs_to_s3::restore_files::selection::WantedPath;
 use btrfs_to_s3::restore_files::summary::{RestoredFiles, Unset, UnsetCount};
@@ -106,7 +106,7 @@ fn request(
         Some(target) => target.clone(),
         None => default_target(access, &subvolume)?,
     };
-    let overwrite = if args.overwrite { Overwrite::Replace } else { Overwrite::Keep };
+    let overwrite = if args.overwrite { ExistingFiles::Replace } else { ExistingFiles::Keep };
     Ok(FileRequest { subvolume, backup, wanted, target, placement, overwrite })
 }
 

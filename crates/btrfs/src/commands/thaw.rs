@@ -81,7 +81,7 @@ pub struct WaitingArgs {
 }
 
 impl WaitingArgs {
-    /// Returns whether to ask before a thaw is requested.
+    /// Returns true if to ask before a thaw is requested.
     pub fn asks(&self) -> bool {
         !self.yes && is_interactive()
     }

@@ -15,7 +15,7 @@ use super::bucket_args::BucketAccess;
 use super::show::progress::bars;
 use super::{CLOCK, Output, connect, now, print, stopped_by};
 use crate::commands::show::json;
-use crate::commands::show::verify::{FindingLine, VerifyLine, to_table};
+use crate::commands::show::verify::{AuditLine, VerifyLine, to_table};
 
 /// Verifies, and reports the end to the gateway of `[report]`.
 pub async fn run(
@@ -84,7 +84,7 @@ async fn verify(
 fn note(config: &Config, name: &SubvolumeName, line: &VerifyLine, depth: Depth) {
     let kind = (CheckKind::Verify, depth != Depth::Reported);
     match line.findings.first() {
-        Some(FindingLine { key, detail, .. }) => {
+        Some(AuditLine { key, detail, .. }) => {
             let count = Count::of(line.findings.len(), "problem");
             note_check(config, name, kind, Err(&format!("{count}, the first is {key}: {detail}")));
         }

@@ -100,7 +100,7 @@ async fn is_source(btrfs: &Btrfs, path: &Path, wanted: &SnapshotIdentity) -> Res
 }
 
 impl CompareOptions {
-    /// Returns whether the received snapshot will probably be compared.
+    /// Returns true if the received snapshot will probably be compared.
     pub fn may_read(&self, manifest: &Manifest) -> bool {
         self.extent != Extent::Nothing
             && candidate_paths(manifest, self.base_dir.as_deref()).next().is_some()

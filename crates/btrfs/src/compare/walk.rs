@@ -152,7 +152,7 @@ impl<'a> PairedWalk<'a> {
         }
     }
 
-    /// Returns whether an entry is a nested subvolume, or the placeholder of one.
+    /// Returns true if an entry is a nested subvolume, or the placeholder of one.
     fn is_nested_subvolume(&self, source: &Metadata) -> bool {
         let is_placeholder = source.is_dir() && source.ino() == EMPTY_SUBVOLUME_INODE;
         is_placeholder || source.dev() != self.device

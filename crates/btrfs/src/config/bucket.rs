@@ -24,6 +24,7 @@ const PART_BYTES: u64 = 32 * MIB;
 const CONCURRENCY: usize = 4;
 /// Each part in flight needs a buffer; more than this make no connection faster.
 pub const CONCURRENCY_MAX: usize = 256;
+/// An outage of a night ends within it, and the next hourly run begins anyway.
 const RETRY_HOURS: f64 = 6.0;
 /// A month; a run that waits longer is of no use.
 const RETRY_HOURS_MAX: f64 = 31.0 * 24.0;

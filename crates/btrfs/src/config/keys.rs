@@ -60,8 +60,8 @@ pub(super) const KEYS: &[Key] = &[
         "A second run that uses the same lock file exits with 75. Two configurations that share \
          a lock file never run at the same time."),
     key("global.state_path", Value("/var/lib/btrfs-to-s3/state.json"), "path", "",
-        "Cache of the last runs, which `status` prints. The files of drills and of unfinished \
-         prunes lie beside it."),
+        "Cache of the last runs, which `status` prints. The files of drills, verifies, \
+         reports and unfinished prunes lie beside it."),
     key("global.spool_dir", Unset, "path",
         "an existing directory; required by `s3.spool_enabled`",
         "Directory of the spool. Its files have no name and vanish when the run ends."),

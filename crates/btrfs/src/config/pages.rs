@@ -142,7 +142,7 @@ fn the_description_has_the_words_of_the_code() {
     }
 }
 
-/// Returns whether the configuration is valid with this key added to the required ones.
+/// Returns true if the configuration is valid with this key added to the required ones.
 fn is_accepted(key: &str, value: impl std::fmt::Display) -> bool {
     let setting: Setting = format!("{key}={value}").parse().expect("a setting");
     let file = Path::new("/etc/config.toml");

@@ -33,7 +33,7 @@ pub(super) fn retention(raw: &raw::Retention, source: &Source) -> Result<Retenti
     Ok(Retention { generations: generations as usize, keep_days, min_age, adopts: false })
 }
 
-/// Returns whether a backup ends with a prune.
+/// Returns true if a backup ends with a prune.
 pub(super) fn prunes(raw: &raw::Retention, source: &Source) -> Result<bool, ConfigError> {
     match raw.prune.as_deref() {
         None | Some("auto") => Ok(true),

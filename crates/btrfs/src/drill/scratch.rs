@@ -31,6 +31,7 @@ const OPTIONS: &str = "loop,nosuid,nodev,noexec,noatime";
 /// Time to wait for a busy mount, which is then detached. A `btrfs receive` that lost its pipe
 /// ends within milliseconds; the rest is for a busy machine.
 const UNMOUNT_WAIT: Duration = Duration::from_secs(10);
+/// Pause between two attempts to unmount.
 const UNMOUNT_PAUSE: Duration = Duration::from_millis(50);
 /// Maximum number of mounts on top of each other. A drill makes one.
 const MOUNTS_MAX: usize = 8;

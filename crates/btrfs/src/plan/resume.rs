@@ -40,7 +40,7 @@ pub enum Resumption {
 pub struct ResumePlan {
     pub backup: SnapshotName,
     pub step: BackupStep,
-    pub work: Resumption,
+    pub resumption: Resumption,
 }
 
 /// The backup that this run would make without an interrupted one.
@@ -95,11 +95,11 @@ pub fn decide(
         return None;
     }
     Some(step(now, found.backup.kind).and_then(|step| {
-        let work = match &found.complete {
+        let resumption = match &found.complete {
             Some(complete) => publish(now, found, complete)?,
             None => resume(now, found)?,
         };
-        Ok(ResumePlan { backup: found.backup.clone(), step, work })
+        Ok(ResumePlan { backup: found.backup.clone(), step, resumption })
     }))
 }
 

@@ -40,7 +40,7 @@ pub enum RestoreError {
          same command again, which resumes"
     )]
     TargetAppeared { path: PathBuf },
-    #[error("cannot restore into the parent directory of the target")]
+    #[error("check the parent directory of the target")]
     TargetDir(#[source] MountPointError),
     #[error("cannot write to {path:?}, the parent directory of the target; make it writable")]
     TargetDirReadOnly { path: PathBuf, source: std::io::Error },
@@ -67,7 +67,7 @@ pub enum RestoreError {
          run the same command again"
     )]
     Trial { path: PathBuf, source: ReceiveError },
-    #[error("cannot restore into the parent directory of the target")]
+    #[error("check the parent directory of the target")]
     Receivable(#[from] ReceivableError),
     #[error("no backup of subvolume {subvolume} is published: {pointer} does not exist; {found}")]
     NothingPublished { subvolume: SubvolumeName, pointer: Key, found: String },
@@ -164,7 +164,7 @@ impl fmt::Display for SnapshotFact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             SnapshotFact::SentUuid => "UUID in the stream",
-            SnapshotFact::Access => "subvolume",
+            SnapshotFact::Access => "write access",
             SnapshotFact::ReceivedUuid => "received UUID",
         })
     }
@@ -182,12 +182,12 @@ pub(crate) fn end_of_thaw(mode: ThawMode) -> &'static str {
 }
 
 impl RestoreError {
-    /// Returns whether S3 refused to read an object because it is archived.
+    /// Returns true if S3 refused to read an object because it is archived.
     pub fn is_archived_object(&self) -> bool {
         self.store_error().is_some_and(|source| source.kind == StoreErrorKind::Archived)
     }
 
-    /// Returns whether this backup is missing or damaged in the bucket.
+    /// Returns true if this backup is missing or damaged in the bucket.
     pub fn is_of_data(&self) -> bool {
         if let Some(source) = self.store_error() {
             return is_of_data(source.kind);
@@ -215,7 +215,7 @@ impl RestoreError {
     }
 }
 
-/// Returns whether an object in S3 is missing or wrong.
+/// Returns true if an object in S3 is missing or wrong.
 fn is_of_data(kind: StoreErrorKind) -> bool {
     matches!(
         kind,

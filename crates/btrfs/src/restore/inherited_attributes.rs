@@ -54,7 +54,7 @@ impl InheritedAttributes {
         Ok(InheritedAttributes { found, wanted: BTreeMap::new() })
     }
 
-    /// Returns whether a command has to be held back, and notes what it does.
+    /// Returns true if a command has to be held back, and notes what it does.
     pub fn hold_back(&mut self, command: &Command<'_>) -> bool {
         let name = command.bytes(Attribute::XattrName).unwrap_or_default();
         if command.path() != Some(b"") || !is_inherited(name) {

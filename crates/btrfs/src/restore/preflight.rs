@@ -117,7 +117,7 @@ pub fn check_version(chain: &Chain, version: &str) -> Result<(), RestoreError> {
     Ok(())
 }
 
-/// Returns whether `version`, as `btrfs --version` prints it, handles a protocol.
+/// Returns true if `version`, as `btrfs --version` prints it, handles a protocol.
 pub fn receives(version: &str, protocol: u32) -> bool {
     needed_btrfs_progs(protocol).is_none_or(|needed| is_at_least(version, needed))
 }

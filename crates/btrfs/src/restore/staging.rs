@@ -157,7 +157,7 @@ impl Staging {
         self.is_unchanged_since(btrfs, last).await.then(|| (count, last.clone()))
     }
 
-    /// Returns whether a received snapshot is still read-only and unchanged.
+    /// Returns true if a received snapshot is still read-only and unchanged.
     async fn is_unchanged_since(&self, btrfs: &Btrfs, backup: &ReceivedBackup) -> bool {
         let path = self.path_of(backup);
         let Ok(shown) = subvolume::show(btrfs, &path).await else { return false };
@@ -306,7 +306,7 @@ fn open_ours(path: &Path) -> Result<File, StagingError> {
     Err(StagingError::Foreign { path: path.to_owned() })
 }
 
-/// Returns whether a directory was created by a restore, earlier or just now.
+/// Returns true if a directory was created by a restore, earlier or just now.
 fn is_ours(directory: &File, path: &Path) -> io::Result<bool> {
     let metadata = directory.metadata()?;
     let is_private = metadata.mode() & 0o077 == 0;

@@ -65,7 +65,7 @@ impl OwnUuid {
 }
 
 impl UuidRewrite {
-    /// Returns whether any UUID has to be changed.
+    /// Returns true if any UUID has to be changed.
     pub fn changes_any(&self) -> bool {
         self.own.is_some() || self.parent.is_some_and(|(sent, received)| sent != received)
     }

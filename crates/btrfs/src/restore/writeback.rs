@@ -66,7 +66,7 @@ struct Requester {
     files: Vec<PathBuf>,
 }
 
-/// The thread's end of an [`Requester`].
+/// The end of a [`Requester`] that its thread holds.
 struct Requests {
     files: Receiver<Vec<PathBuf>>,
     is_busy: Arc<AtomicBool>,

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use btrfs_stream_index::Malformed;
-use btrfs_stream_index::chain::ChainError;
+use btrfs_stream_index::chain::IndexChainError;
 use s3up_cli::Signal;
 use s3up_repository::fetch::FetchError;
 use s3up_repository::fetch::parts::OutsideStream;
@@ -21,12 +21,12 @@ pub enum FileRestoreError {
     #[error(transparent)]
     Browse(#[from] BrowseError),
     #[error("read the indexes of the chain")]
-    Chain(#[from] ChainError),
+    Chain(#[from] IndexChainError),
     #[error("read the indexes of the chain; build them again with `index --build`")]
     Malformed(#[from] Malformed),
     #[error("read the indexes of the chain; build them again with `index --build`")]
     Outside(#[from] OutsideStream),
-    #[error("the backup has no file that matches --path")]
+    #[error("the backup has no file that matches --path; list its files with `find`")]
     NoMatch,
     #[error("restore into {path:?}")]
     Target { path: PathBuf, source: io::Error },

@@ -43,12 +43,12 @@ pub enum Conflict {
 
 /// Says whether other files are replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overwrite {
+pub enum ExistingFiles {
     Keep,
     Replace,
 }
 
-pub fn decide(wanted: &FileMetadata, existing: &Existing, overwrite: Overwrite) -> FileStep {
+pub fn decide(wanted: &FileMetadata, existing: &Existing, overwrite: ExistingFiles) -> FileStep {
     let is_same = match existing {
         Existing::Nothing => return FileStep::Create,
         Existing::Directory => return FileStep::Refuse(Conflict::Directory),
@@ -64,9 +64,9 @@ pub fn decide(wanted: &FileMetadata, existing: &Existing, overwrite: Overwrite) 
         Existing::Special => false,
     };
     match (overwrite, is_same) {
-        (Overwrite::Replace, _) => FileStep::Replace,
-        (Overwrite::Keep, true) => FileStep::Skip,
-        (Overwrite::Keep, false) => FileStep::Refuse(Conflict::OtherFile),
+        (ExistingFiles::Replace, _) => FileStep::Replace,
+        (ExistingFiles::Keep, true) => FileStep::Skip,
+        (ExistingFiles::Keep, false) => FileStep::Refuse(Conflict::OtherFile),
     }
 }
 
@@ -109,8 +109,8 @@ mod tests {
             (&link, of(100, (5, 6)),        other,     Replace),
         ];
         for (wanted, existing, keep, replace) in cases {
-            assert_eq!(decide(wanted, &existing, Overwrite::Keep), keep, "{existing:?}");
-            assert_eq!(decide(wanted, &existing, Overwrite::Replace), replace, "{existing:?}");
+            assert_eq!(decide(wanted, &existing, ExistingFiles::Keep), keep, "{existing:?}");
+            assert_eq!(decide(wanted, &existing, ExistingFiles::Replace), replace, "{existing:?}");
         }
     }
 }

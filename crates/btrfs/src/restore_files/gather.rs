@@ -10,7 +10,7 @@ use s3up_cli::ShutdownSignal;
 use s3up_repository::fetch::parts::RequiredParts;
 
 use super::error::FileRestoreError;
-use super::existing::{FileStep, Overwrite, decide};
+use super::existing::{ExistingFiles, FileStep, decide};
 use super::numbers::Numbers;
 use super::piece::{FileNumber, Piece};
 use super::selection::{PathSelection, Step};
@@ -42,7 +42,7 @@ enum Place {
 
 struct Gathering<'g> {
     chain: &'g IndexChain,
-    overwrite: Overwrite,
+    overwrite: ExistingFiles,
     /// The directories of the present path, from the target on.
     places: Vec<Place>,
     /// The place of the root, until it is entered.
@@ -56,7 +56,7 @@ struct Gathering<'g> {
 pub struct GatherFor {
     /// `None` if it does not exist.
     pub target: Option<OwnedFd>,
-    pub overwrite: Overwrite,
+    pub overwrite: ExistingFiles,
     pub shutdown: ShutdownSignal,
 }
 

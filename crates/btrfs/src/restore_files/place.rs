@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use s3up_cli::ShutdownSignal;
 
 use super::error::FileRestoreError;
-use super::existing::Overwrite;
+use super::existing::ExistingFiles;
 use super::metadata::{self, Subject};
 use super::numbers::Numbers;
 use super::piece::FileNumber;
@@ -44,7 +44,7 @@ struct Placing<'p> {
     numbers: &'p Numbers,
     damaged: &'p DamagedFiles,
     staging: &'p mut FileStaging,
-    overwrite: Overwrite,
+    overwrite: ExistingFiles,
     directories: Vec<PlacedDir>,
     /// The target, until the root is entered.
     root: Option<OpenTarget>,
@@ -59,7 +59,7 @@ struct Placing<'p> {
 pub struct PlaceAt<'p> {
     pub target: OpenTarget,
     pub staging: &'p mut FileStaging,
-    pub overwrite: Overwrite,
+    pub overwrite: ExistingFiles,
     pub shutdown: ShutdownSignal,
 }
 
@@ -90,11 +90,11 @@ pub fn place_files(
 pub fn finish_target(
     chain: &IndexChain,
     target: &OpenTarget,
-    overwrite: Overwrite,
+    overwrite: ExistingFiles,
     result: &mut RestoredFiles,
 ) -> Result<(), FileRestoreError> {
     let Some(root) = chain.lookup(b"")? else { return Ok(()) };
-    if target.is_new || overwrite == Overwrite::Replace {
+    if target.is_new || overwrite == ExistingFiles::Replace {
         let xattrs = chain.xattrs(&root)?;
         for (unset, err) in metadata::set(Subject::Open(target.fd.as_fd()), &root.metadata, &xattrs)
         {
@@ -129,7 +129,8 @@ impl Placing<'_> {
                 self.result.directories += u64::from(is_selected);
                 // The target is changed once more, when the staging directory is removed.
                 let is_below = !path.is_empty();
-                let is_ours = left.is_new || (is_selected && self.overwrite == Overwrite::Replace);
+                let is_ours =
+                    left.is_new || (is_selected && self.overwrite == ExistingFiles::Replace);
                 if is_below && is_ours {
                     self.set_metadata(path, directory, Subject::Open(fd.as_fd()))?;
                 }
@@ -220,7 +221,7 @@ impl Placing<'_> {
     }
 
     fn give_name(&mut self, path: &[u8], file: &ChainFile, content: FileNumber) -> io::Result<()> {
-        let replaces = self.overwrite == Overwrite::Replace;
+        let replaces = self.overwrite == ExistingFiles::Replace;
         let name = last_name(path);
         let to = self.directory()?.try_clone()?;
         if !file.is_linked {
@@ -252,7 +253,7 @@ impl Placing<'_> {
         };
         let subject = Subject::Named { directory: staging.as_fd(), name: NEW_NAME };
         self.set_metadata(path, file, subject)?;
-        let replaces = self.overwrite == Overwrite::Replace;
+        let replaces = self.overwrite == ExistingFiles::Replace;
         let to = self.directory().and_then(OwnedFd::try_clone);
         Ok(to.and_then(|to| place((&staging, NEW_NAME), (&to, last_name(path)), replaces)))
     }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use btrfs_stream_index::Malformed;
-use btrfs_stream_index::chain::{ChainError, ChainFile, IndexChain, join};
+use btrfs_stream_index::chain::{ChainFile, IndexChain, IndexChainError, join};
 
 use super::staging::STAGING_NAME;
 use crate::browse::{BrowseError, shown, trimmed};
@@ -74,12 +74,12 @@ impl PathSelection {
         Ok(selection)
     }
 
-    /// Returns whether the whole subvolume is selected.
+    /// Returns true if the whole subvolume is selected.
     pub fn is_whole(&self) -> bool {
         self.is_named(b"")
     }
 
-    /// Returns whether a path is selected by itself.
+    /// Returns true if a path is selected by itself.
     fn is_named(&self, path: &[u8]) -> bool {
         self.paths.iter().any(|wanted| wanted == path)
             || self.patterns.iter().any(|pattern| !path.is_empty() && pattern.is_match(path))
@@ -109,7 +109,7 @@ impl PathSelection {
         path: Vec<u8>,
         directory: ChainFile,
         is_selected: bool,
-    ) -> Result<Entered, ChainError> {
+    ) -> Result<Entered, IndexChainError> {
         let names = if is_selected { None } else { self.names_towards(&path) };
         let entries = match names {
             None => chain.list(&directory)?,
@@ -125,7 +125,7 @@ impl PathSelection {
     }
 
     /// Visits all selected files, and the directories above them.
-    pub fn walk<E: From<ChainError>>(
+    pub fn walk<E: From<IndexChainError>>(
         &self,
         chain: &IndexChain,
         mut visit: impl FnMut(Step<'_>) -> Result<(), E>,
@@ -152,7 +152,7 @@ impl PathSelection {
             if file.is_directory() {
                 // In a damaged index a directory may contain itself.
                 if !seen.insert(file.id()) {
-                    return Err(ChainError::from(Malformed("each directory once")).into());
+                    return Err(IndexChainError::from(Malformed("each directory once")).into());
                 }
                 visit(Step::Enter { path: &path, directory: &file, is_selected })?;
                 entered.push(self.enter(chain, path, file, is_selected)?);

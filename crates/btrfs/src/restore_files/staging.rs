@@ -39,11 +39,11 @@ pub enum FileStagingError {
     #[error("another restore into this directory is running; wait for it to end")]
     InUse,
     #[error(
-        "the staging directory: expected a directory of this user that others cannot enter, found \
-         another one; remove it"
+        "check the staging directory: expected a directory of this user that others cannot enter, \
+         found another one; find out whose it is, then move it away and run the same command again"
     )]
     NotOurs,
-    #[error("the staging directory")]
+    #[error("use the staging directory")]
     Io(#[from] io::Error),
 }
 

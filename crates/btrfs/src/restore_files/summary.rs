@@ -91,7 +91,7 @@ impl RestoredFiles {
         note.count += 1;
     }
 
-    /// Returns whether everything is as in the source.
+    /// Returns true if everything is as in the source.
     pub fn is_whole(&self) -> bool {
         self.failed.files == 0 && self.unset.is_empty()
     }

@@ -78,7 +78,7 @@ impl SnapshotDir<'_> {
         self.base_dir.join(snapshot.to_string())
     }
 
-    /// True if the snapshot is on disk.
+    /// Returns true if the snapshot is on disk.
     pub fn has(&self, snapshot: &SnapshotName) -> bool {
         self.path_of(snapshot).symlink_metadata().is_ok()
     }

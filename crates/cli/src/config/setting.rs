@@ -84,13 +84,13 @@ impl Setting {
 }
 
 impl AppliedSetting {
-    /// Returns whether the value at `key` comes from this setting.
+    /// Returns true if the value at `key` comes from this setting.
     pub(super) fn covers(&self, key: &str) -> bool {
         is_below(key, &self.key) || (is_below(&self.key, key) && is_below(key, &self.added))
     }
 }
 
-/// Returns whether `key` is `outer` or inside it.
+/// Returns true if `key` is `outer` or inside it.
 fn is_below(key: &str, outer: &str) -> bool {
     let rest = key.strip_prefix(outer);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))

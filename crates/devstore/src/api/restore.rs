@@ -88,7 +88,7 @@ pub(super) fn restore_status(
     }
 }
 
-/// Returns whether the client asked for restore statuses in a listing.
+/// Returns true if the client asked for restore statuses in a listing.
 pub(super) fn wants_restore_status(requested: Option<&dto::OptionalObjectAttributesList>) -> bool {
     requested.into_iter().flatten().any(|attribute| attribute.as_str() == "RestoreStatus")
 }

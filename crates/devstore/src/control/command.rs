@@ -66,7 +66,7 @@ pub(super) struct RestoreDelay {
 pub(super) enum CommandError {
     #[error("unknown command: `s3up-devstore --help` lists the commands")]
     Unknown,
-    #[error("parse the body of the command: {0}")]
+    #[error("parse the body of the command")]
     Body(#[from] serde_json::Error),
 }
 

@@ -56,7 +56,7 @@ impl HeldCall {
         held.expect("the sender lives in self");
     }
 
-    /// Returns whether the call was executed and its answer is held.
+    /// Returns true if the call was executed and its answer is held.
     pub fn has_fired(&self) -> bool {
         *self.stage.borrow() == Stage::Held
     }

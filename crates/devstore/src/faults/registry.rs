@@ -111,7 +111,7 @@ impl Faults {
         self.state().calls.get(&op).map_or(0, |calls| calls.count)
     }
 
-    /// Returns whether a call of `op` named a version of an object, which takes a permission of
+    /// Returns true if a call of `op` named a version of an object, which takes a permission of
     /// its own.
     pub fn named_version(&self, op: Op) -> bool {
         self.state().of_versions.contains(&op)

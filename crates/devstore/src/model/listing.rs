@@ -69,7 +69,7 @@ impl Cursor {
 }
 
 impl<T> Page<T> {
-    /// Returns whether the next page starts after an entry, and not after a common
+    /// Returns true if the next page starts after an entry, and not after a common
     /// prefix.
     pub(crate) fn ends_with_an_entry(&self) -> bool {
         matches!(self.next, Some(Cursor::Key(_)))

@@ -153,7 +153,7 @@ pub fn status<T: Debug, E: Debug>(result: Result<T, SdkError<E>>) -> u16 {
     response.status().as_u16()
 }
 
-/// Returns whether the connection broke before the answer was complete.
+/// Returns true if the connection broke before the answer was complete.
 pub fn is_broken<T, E>(result: &Result<T, SdkError<E>>) -> bool {
     matches!(result, Err(SdkError::DispatchFailure(_) | SdkError::ResponseError(_)))
 }

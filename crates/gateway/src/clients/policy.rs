@@ -33,16 +33,16 @@ impl fmt::Display for Right {
 /// Says if an upload may replace a file that has other content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Overwrite {
+pub enum OverwritePolicy {
     Versioned,
     Never,
 }
 
-impl fmt::Display for Overwrite {
+impl fmt::Display for OverwritePolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Overwrite::Versioned => "versioned",
-            Overwrite::Never => "never",
+            OverwritePolicy::Versioned => "versioned",
+            OverwritePolicy::Never => "never",
         })
     }
 }
@@ -54,7 +54,7 @@ pub struct ClientPolicy {
     /// `None`: the limit of S3.
     pub file_bytes_max: Option<u64>,
     pub rights: Vec<Right>,
-    pub overwrite: Overwrite,
+    pub overwrite: OverwritePolicy,
     /// Lower case, without the dot; `None`: any.
     pub extensions: Option<Vec<String>>,
     pub uploads_max: usize,
@@ -95,7 +95,7 @@ impl ClientPolicy {
             name,
             file_bytes_max: None,
             rights,
-            overwrite: Overwrite::Versioned,
+            overwrite: OverwritePolicy::Versioned,
             extensions: None,
             uploads_max: 1,
             requests_per_second_max: None,

@@ -87,7 +87,7 @@ The worst state comes first:
   failing   some files cannot be uploaded, or a backup failed
   late      files wait for longer than `fleet.lag_after`, scans do not end, or
             the newest backup of a subvolume is too old
-  never     no request since the client was configured a short time ago
+  never     no request yet; the client was configured a short time ago
   degraded  files are safe, but a part of the agent does not work or a drill
             failed
   ok        all files and backups are safe

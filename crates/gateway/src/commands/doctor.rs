@@ -6,21 +6,19 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use s3up_cli::{Exit, FindingLine, LogArgs, finding_table};
-use s3up_core::Severity;
-use s3up_core::{KeyPrefix, error_chain};
+use s3up_core::{Count, KeyPrefix, Severity, error_chain};
 use s3up_store::{ProbeUpload, Store, UploadError, findings};
 
 use super::{check_config, show};
 use crate::clock::CLOCK;
 use crate::config::{Config, ConfigFiles};
 use crate::database::Database;
+use crate::fleet::incidents::CERTIFICATE_REST_MIN;
 use crate::posture::{abort_rule, expiry, finding};
 use crate::tls::{self, TlsFiles};
 
 /// Time for which a failing request is retried.
 const RETRY_FOR: Duration = Duration::from_secs(10);
-/// Rest of the validity of a certificate below which it should be renewed: certbot renews at 30 days.
-const CERTIFICATE_REST_MIN: Duration = Duration::from_secs(14 * 86_400);
 
 /// Prints what was found. Fails if a guarantee is lost.
 #[tokio::main]
@@ -125,7 +123,7 @@ fn validity(not_after: SystemTime, now: SystemTime) -> FindingLine {
             finding(Severity::Problem, subject, format!("expired at {until}"), means, fix)
         }
         Ok(rest) if rest < CERTIFICATE_REST_MIN => {
-            let means = format!("it ends in {} days", rest.as_secs() / 86_400);
+            let means = format!("it ends in {}", Count(rest.as_secs() / 86_400, "day"));
             finding(Severity::Warning, subject, format!("valid until {until}"), means, fix)
         }
         Ok(_) => finding(

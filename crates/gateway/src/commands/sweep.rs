@@ -1,5 +1,6 @@
 //! `s3up-server sweep`: aborts multipart uploads that were left behind, and prints each.
 
+use s3up_core::Count;
 use std::io::{BufWriter, Write};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use s3up_store::AbandonedUpload;
 
 use super::exit_code::start_error;
 use crate::config::ConfigFiles;
-use crate::sweep::{Sweeper, prefixes};
+use crate::sweep::{SweepMode, Sweeper, prefixes};
 
 /// Options of `sweep`.
 pub(super) struct SweepArgs {
@@ -36,7 +37,8 @@ pub(super) async fn run(
     let sweeper = connected.map_err(start_error)?;
     let mut output = BufWriter::new(std::io::stdout());
     let mut written = Ok(());
-    let swept = sweeper.sweep(!dry_run, |upload| {
+    let mode = if dry_run { SweepMode::List } else { SweepMode::Abort };
+    let swept = sweeper.sweep(mode, |upload| {
         if written.is_ok() {
             let line = if json { json_line(upload, dry_run) } else { text_line(upload) };
             written = writeln!(output, "{line}").and_then(|()| output.flush());
@@ -45,7 +47,8 @@ pub(super) async fn run(
     let count = swept.await.context("sweep abandoned multipart uploads")?;
     if !json && written.is_ok() {
         let verb = if dry_run { "found" } else { "aborted" };
-        written = writeln!(output, "{verb} {count} multipart uploads older than {hours} h");
+        written =
+            writeln!(output, "{verb} {} older than {hours} h", Count(count, "multipart upload"));
     }
     written.and_then(|()| output.flush()).context("write to standard output")?;
     Ok(Exit::Done)

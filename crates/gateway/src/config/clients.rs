@@ -3,16 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use s3up_cli::config::{ConfigError, Source};
-use s3up_core::part::MIB;
+use s3up_core::part::{GIB, MIB};
 use s3up_core::{ClientName, Sha256Digest};
 
 use super::fleet::{DefaultThresholds, changed_percent, optional_threshold, threshold};
 use super::keys::{digest_of, parse_digest};
 use super::raw;
-use crate::clients::{ClientPolicy, Clients, KeyOwner, KeyRights, Overwrite, Right};
+use crate::clients::{ClientPolicy, Clients, KeyOwner, KeyRights, OverwritePolicy, Right};
 
 const RIGHTS: [Right; 4] = [Right::Upload, Right::Exists, Right::Download, Right::List];
-const GIB: u64 = 1024 * MIB;
 /// Default of `max_concurrent_uploads`: an agent sends 8 short files at once by default, so four agents with one key fit.
 const UPLOADS_MAX: usize = 32;
 
@@ -79,7 +78,7 @@ fn policy(
         name,
         file_bytes_max: raw.max_file_size_mb.map(|mb| mb.saturating_mul(MIB)),
         rights: raw.allow.clone().unwrap_or_else(|| RIGHTS.to_vec()),
-        overwrite: raw.overwrite.unwrap_or(Overwrite::Versioned),
+        overwrite: raw.overwrite.unwrap_or(OverwritePolicy::Versioned),
         extensions,
         uploads_max: raw.max_concurrent_uploads.unwrap_or(UPLOADS_MAX),
         requests_per_second_max: raw.max_requests_per_second,

@@ -12,11 +12,15 @@ use crate::clients::{AdminKeys, Clients};
 use crate::mail::{MailSettings, MailTls, parse_address};
 use crate::webhook::Alerts;
 
+/// One day and two hours: a host that is rebooted or moved within a day is not silent.
 const SILENT_AFTER: Duration = Duration::from_secs(26 * 3600);
+/// One hour: longer than the upload of a few gigabytes on a slow line.
 const LAG_AFTER: Duration = Duration::from_secs(3600);
 /// One monthly drill may fail.
 const DRILL_AFTER: Duration = Duration::from_secs(62 * 24 * 3600);
+/// A quarter of all files changes within an hour only if something rewrites them all.
 const CHANGED_PERCENT: u64 = 25;
+/// A quarter of fewer files is a deployment.
 const CHANGED_FILES_MIN: u64 = 100;
 /// An agent sends a heartbeat each minute, and states are judged each minute.
 const THRESHOLD_MIN: Duration = Duration::from_secs(5 * 60);

@@ -5,7 +5,7 @@ use s3up_cli::config::AbsolutePath;
 use s3up_cli::{LogFormat, Secret};
 use serde::Deserialize;
 
-use crate::clients::{Overwrite, Right};
+use crate::clients::{OverwritePolicy, Right};
 
 #[derive(Debug, Deserialize)]
 pub struct Raw {
@@ -92,7 +92,7 @@ pub struct Client {
     pub restore_keys_sha256: Vec<String>,
     pub max_file_size_mb: Option<u64>,
     pub allow: Option<Vec<Right>>,
-    pub overwrite: Option<Overwrite>,
+    pub overwrite: Option<OverwritePolicy>,
     pub allowed_extensions: Option<Vec<String>>,
     pub max_concurrent_uploads: Option<usize>,
     pub max_requests_per_second: Option<u32>,

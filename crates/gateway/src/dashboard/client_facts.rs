@@ -2,7 +2,7 @@
 
 use s3up_core::wire::{ClientStatus, Report};
 
-use super::fleet_facts::{Stored, stored};
+use super::fleet_facts::{StoredTotal, stored};
 use crate::clients::ClientPolicy;
 use crate::clock::Millis;
 use crate::database::pages::client::{EndedUpload, KnownKey};
@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 pub(super) struct ClientPageFacts {
     pub status: ClientStatus,
     pub policy: ClientPolicy,
-    pub stored: Stored,
+    pub stored: StoredTotal,
     /// With the time at which it arrived.
     pub newest_report: Option<(Millis, Report)>,
     pub uploads: Vec<EndedUpload>,

@@ -8,7 +8,7 @@ use s3up_core::wire::{ClientStatus, FileTotals, Total};
 use super::chart::segments;
 use super::client_facts::ClientPageFacts;
 use super::client_tables::{keys, problems, uploads};
-use super::fleet_facts::Stored;
+use super::fleet_facts::StoredTotal;
 use super::fleet_page::subvolumes;
 use super::layout::csrf;
 use super::text::{self, clipped, count, percent, shell_word};
@@ -269,9 +269,9 @@ fn stored_files(facts: &ClientPageFacts) -> Markup {
         h2 { "Stored files" }
         p {
             @match &facts.stored {
-                Stored::NotKnown => { (not_known()) ": the catalogue does not have the files of this client" },
-                Stored::AtLeast(it) => { "At least " (total(it)) "; the catalogue may lack files until " code { "s3up-server rebuild" } },
-                Stored::All(it) => (total(it)),
+                StoredTotal::NotKnown => { (not_known()) ": the catalogue does not have the files of this client" },
+                StoredTotal::AtLeast(it) => { "At least " (total(it)) "; the catalogue may lack files until " code { "s3up-server rebuild" } },
+                StoredTotal::All(it) => (total(it)),
             }
             @if let Some(quota) = quota { ", " (percent(facts.status.stored.bytes, quota)) " of the quota of " (Size(quota)) }
             ". " a href=(url) { "Browse and download" } "."

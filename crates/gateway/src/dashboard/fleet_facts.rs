@@ -29,14 +29,14 @@ pub(super) struct FleetFacts {
 /// The facts about one client that `GET /clients` does not tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ExtraFacts {
-    pub stored: Stored,
+    pub stored: StoredTotal,
     /// The last days, the oldest first. `None`: the gateway did not know the client yet.
     pub days: [Option<Total>; DAYS],
 }
 
 /// The files that a client has stored, as far as the catalogue knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Stored {
+pub(super) enum StoredTotal {
     #[default]
     NotKnown,
     /// The catalogue may lack files.
@@ -90,11 +90,11 @@ fn extra_facts(
 }
 
 /// Returns what the catalogue can say of the files of a client.
-pub(super) fn stored(client: &ClientStatus, catalogue: Option<CatalogueFacts>) -> Stored {
+pub(super) fn stored(client: &ClientStatus, catalogue: Option<CatalogueFacts>) -> StoredTotal {
     match catalogue {
-        Some(CatalogueFacts { is_complete: true, .. }) => Stored::All(client.stored),
-        Some(CatalogueFacts { has_total: true, .. }) => Stored::AtLeast(client.stored),
-        Some(_) | None => Stored::NotKnown,
+        Some(CatalogueFacts { is_complete: true, .. }) => StoredTotal::All(client.stored),
+        Some(CatalogueFacts { has_total: true, .. }) => StoredTotal::AtLeast(client.stored),
+        Some(_) | None => StoredTotal::NotKnown,
     }
 }
 
@@ -134,12 +134,12 @@ mod tests {
         let facts = |is_complete, has_total| Some(CatalogueFacts { is_complete, has_total });
         #[rustfmt::skip]
         let cases = [
-            (None,                Stored::NotKnown),
-            (facts(false, false), Stored::NotKnown),
-            (facts(false, true),  Stored::AtLeast(all)),
-            (facts(true, true),   Stored::All(all)),
+            (None,                StoredTotal::NotKnown),
+            (facts(false, false), StoredTotal::NotKnown),
+            (facts(false, true),  StoredTotal::AtLeast(all)),
+            (facts(true, true),   StoredTotal::All(all)),
             // It is known that there is no file.
-            (facts(true, false),  Stored::All(all)),
+            (facts(true, false),  StoredTotal::All(all)),
         ];
         for (catalogue, want) in cases {
             assert_eq!(stored(&client("web"), catalogue), want, "{catalogue:?}");

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use s3up_core::Size;
 use s3up_core::wire::{BackupCheck, ClientState, ClientStatus, FileTotals, SubvolumeReport};
 
-use super::fleet_facts::{ExtraFacts, FleetFacts, Stored, read};
+use super::fleet_facts::{ExtraFacts, FleetFacts, StoredTotal, read};
 use super::fleet_table::{Filter, StateFilter, headline};
 use super::layout::{Frame, Section};
 use super::text::{clipped, count, percent};
@@ -221,13 +221,13 @@ fn protected(files: Option<&FileTotals>) -> Markup {
     }
 }
 
-fn stored(client: &ClientStatus, stored: Stored) -> Markup {
+fn stored(client: &ClientStatus, stored: StoredTotal) -> Markup {
     let shown = match stored {
-        Stored::NotKnown => not_known(),
-        Stored::AtLeast(total) => html! {
+        StoredTotal::NotKnown => not_known(),
+        StoredTotal::AtLeast(total) => html! {
             span title="The catalogue may lack files; `s3up-server rebuild` completes it" { "≥ " (bytes(total.bytes)) }
         },
-        Stored::All(total) => bytes(total.bytes),
+        StoredTotal::All(total) => bytes(total.bytes),
     };
     html! {
         (shown)

@@ -18,12 +18,13 @@ use super::widgets::{
 use crate::alert::Topic;
 use crate::clock::Millis;
 use crate::database::RecordCounts;
+use crate::fleet::incidents;
 use crate::posture::abort_rule;
 
 /// Clients that the table of rates shows.
 const CLIENTS_SHOWN: usize = 50;
-/// Time before the end of a certificate from which it should have been renewed.
-const CERTIFICATE_REST_MIN: Millis = 14 * 86_400_000;
+/// Rest of the validity of a certificate below which the page asks to renew it.
+const CERTIFICATE_REST_MIN: Millis = incidents::CERTIFICATE_REST_MIN.as_millis() as Millis;
 
 /// All that the page shows.
 pub(super) struct GatewayPageFacts {

@@ -103,7 +103,7 @@ pub(super) fn severity(weight: Severity) -> Markup {
     html! { span class=(class) { span aria-hidden="true" { (shape) } (weight.as_str()) } }
 }
 
-/// Returns whether a check was good: a shape and a word.
+/// Returns the markup of a check, good or bad: a shape and a word.
 pub(super) fn verdict(is_good: bool, word: &str) -> Markup {
     html! {
         span class=(if is_good { "verdict good" } else { "verdict bad" }) {

@@ -16,9 +16,9 @@ use super::read;
 const QUESTIONS_MAX: usize = 256;
 
 /// Takes questions. The task that answers them ends with it.
-pub(super) struct NewPaths(mpsc::Sender<Question>);
+pub(super) struct NewPaths(mpsc::Sender<PathQuestion>);
 
-struct Question {
+struct PathQuestion {
     client: ClientName,
     path: RemotePath,
     reply: oneshot::Sender<bool>,
@@ -35,15 +35,15 @@ impl NewPaths {
     /// answer of the database it returns false.
     pub(super) async fn is_new(&self, client: &ClientName, path: &RemotePath) -> bool {
         let (reply, answer) = oneshot::channel();
-        let question = Question { client: client.clone(), path: path.clone(), reply };
+        let question = PathQuestion { client: client.clone(), path: path.clone(), reply };
         self.0.send(question).await.is_ok() && answer.await.unwrap_or(false)
     }
 }
 
-async fn answer(readers: AnyPool, mut questions: mpsc::Receiver<Question>) {
+async fn answer(readers: AnyPool, mut questions: mpsc::Receiver<PathQuestion>) {
     let mut waiting = Vec::with_capacity(QUESTIONS_MAX);
     while questions.recv_many(&mut waiting, QUESTIONS_MAX).await > 0 {
-        let mut by_client: BTreeMap<ClientName, Vec<Question>> = BTreeMap::new();
+        let mut by_client: BTreeMap<ClientName, Vec<PathQuestion>> = BTreeMap::new();
         for question in waiting.drain(..) {
             by_client.entry(question.client.clone()).or_default().push(question);
         }
@@ -60,15 +60,15 @@ async fn answer(readers: AnyPool, mut questions: mpsc::Receiver<Question>) {
 async fn known(
     readers: &AnyPool,
     client: &ClientName,
-    asked: &[Question],
+    asked: &[PathQuestion],
 ) -> Option<BTreeSet<String>> {
     let paths: Vec<_> = asked.iter().map(|question| question.path.as_str()).collect();
     read::known_paths(readers, client, &paths).await.ok().flatten()
 }
 
 /// An upload that was dropped meanwhile takes no answer.
-fn reply(known: Option<&BTreeSet<String>>, asked: Vec<Question>) {
-    for Question { path, reply, .. } in asked {
+fn reply(known: Option<&BTreeSet<String>>, asked: Vec<PathQuestion>) {
+    for PathQuestion { path, reply, .. } in asked {
         let is_new = known.is_some_and(|known| !known.contains(path.as_str()));
         reply.send(is_new).ok();
     }

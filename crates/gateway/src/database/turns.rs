@@ -25,7 +25,7 @@ use crate::outage::Outage;
 
 /// Time after which the path of a killed gateway is free. S3 may still work on a copy or a completion that it
 /// had sent, although the connection is closed: one that takes longer than this may replace a newer upload.
-const HOLD: Duration = Duration::from_secs(10);
+const HOLD_MAX: Duration = Duration::from_secs(10);
 /// Time after which an upload that becomes visible renews its hold.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
 /// Maximum wait for another upload: its slowest request to S3 takes four minutes.
@@ -213,7 +213,7 @@ impl TakenTurn {
     }
 
     fn permit(&self) -> BoxFuture<'_, sqlx::Result<Permit>> {
-        let hold = HOLD.as_millis();
+        let hold = HOLD_MAX.as_millis();
         let text = format!(
             "UPDATE turns SET holder = $3, held_until = {NOW} + {hold} \
              WHERE client = $1 AND path = $2 AND newest = $3 \
@@ -242,7 +242,7 @@ impl TakenTurn {
         let text = format!(
             "UPDATE turns SET held_until = {NOW} + {} \
              WHERE client = $1 AND path = $2 AND holder = $3",
-            HOLD.as_millis()
+            HOLD_MAX.as_millis()
         );
         async move {
             let query = sqlx::query(sqlx::AssertSqlSafe(text));

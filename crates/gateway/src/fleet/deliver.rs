@@ -14,6 +14,7 @@ use crate::webhook;
 
 /// Pause between two checks for alerts.
 const CHECK_EVERY: Duration = Duration::from_secs(10);
+/// The shortest interval that services which expect pings know.
 const PING_EVERY: Duration = Duration::from_secs(60);
 
 /// The receiver of the alerts of a channel.

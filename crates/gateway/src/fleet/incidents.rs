@@ -24,8 +24,9 @@ use crate::database::incidents::IncidentRow;
 const QUOTA_PERCENT: (u64, u64) = (90, 85);
 /// Requests without a valid key within ten minutes.
 const FAILED_KEYS: (u64, u64) = (100, 20);
-/// Most automatic renewals come a month before the end.
-const CERTIFICATE_ENDS_WITHIN: Duration = Duration::from_secs(14 * 24 * 3600);
+/// Rest of the validity of a certificate below which it should be renewed. Most automatic renewals come a
+/// month before the end.
+pub(crate) const CERTIFICATE_REST_MIN: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Days for which overwritten versions must stay: what is overwritten on a Friday evening can still be brought
 /// back after a week.
@@ -48,7 +49,7 @@ pub(crate) struct OpenIncident {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum IncidentVerdict {
     /// One sentence that says why.
     Incident(String),
     Well,
@@ -100,7 +101,7 @@ pub(crate) fn judge_all<'p>(
     gateway: &GatewayFacts,
     open: &BTreeMap<IncidentKey, OpenIncident>,
     now: Millis,
-) -> Vec<(IncidentKey, Verdict)> {
+) -> Vec<(IncidentKey, IncidentVerdict)> {
     let is_open = |topic, subject: &str| open.contains_key(&(topic, subject.to_owned()));
     let mut judged = Vec::new();
     for policy in policies {
@@ -134,7 +135,8 @@ pub(crate) fn judge_all<'p>(
     let over = others.filter(|((topic, _), incident)| {
         topic.is_of_client() || age(incident.seen_at, now) > GONE_AFTER
     });
-    let over: Vec<_> = over.map(|(incident, _)| (incident.clone(), Verdict::Well)).collect();
+    let over: Vec<_> =
+        over.map(|(incident, _)| (incident.clone(), IncidentVerdict::Well)).collect();
     judged.extend(over);
     judged
 }
@@ -142,10 +144,12 @@ pub(crate) fn judge_all<'p>(
 /// Returns the open incidents of this gateway that it has not seen to be over.
 pub(crate) fn still_open(
     open: &BTreeMap<IncidentKey, OpenIncident>,
-    judged: &[(IncidentKey, Verdict)],
+    judged: &[(IncidentKey, IncidentVerdict)],
 ) -> Vec<IncidentKey> {
-    let is_open = |(incident, verdict): &&(IncidentKey, Verdict)| {
-        *verdict != Verdict::Well && !incident.0.is_of_client() && open.contains_key(incident)
+    let is_open = |(incident, verdict): &&(IncidentKey, IncidentVerdict)| {
+        *verdict != IncidentVerdict::Well
+            && !incident.0.is_of_client()
+            && open.contains_key(incident)
     };
     judged.iter().filter(is_open).map(|(incident, _)| incident.clone()).collect()
 }
@@ -153,14 +157,16 @@ pub(crate) fn still_open(
 /// Returns the incidents that begin and end.
 pub(crate) fn transitions(
     open: &BTreeMap<IncidentKey, OpenIncident>,
-    judged: Vec<(IncidentKey, Verdict)>,
+    judged: Vec<(IncidentKey, IncidentVerdict)>,
 ) -> Vec<Transition> {
     let changed = judged.into_iter().filter_map(|(incident, verdict)| {
         let is_open = open.contains_key(&incident);
         let begun = match verdict {
-            Verdict::Incident(reason) if !is_open => Some(reason),
-            Verdict::Well if is_open => None,
-            Verdict::Incident(_) | Verdict::Well | Verdict::Unknown => return None,
+            IncidentVerdict::Incident(reason) if !is_open => Some(reason),
+            IncidentVerdict::Well if is_open => None,
+            IncidentVerdict::Incident(_) | IncidentVerdict::Well | IncidentVerdict::Unknown => {
+                return None;
+            }
         };
         let (topic, subject) = incident;
         Some(Transition { topic, subject, begun })
@@ -168,12 +174,12 @@ pub(crate) fn transitions(
     changed.collect()
 }
 
-fn verdict(reason: Option<String>) -> Verdict {
-    reason.map_or(Verdict::Well, Verdict::Incident)
+fn verdict(reason: Option<String>) -> IncidentVerdict {
+    reason.map_or(IncidentVerdict::Well, IncidentVerdict::Incident)
 }
 
-fn quota(bytes: u64, quota_bytes: Option<u64>, is_open: bool) -> Verdict {
-    let Some(quota) = quota_bytes else { return Verdict::Well };
+fn quota(bytes: u64, quota_bytes: Option<u64>, is_open: bool) -> IncidentVerdict {
+    let Some(quota) = quota_bytes else { return IncidentVerdict::Well };
     let percent = percent(bytes, quota);
     let (begin, end) = QUOTA_PERCENT;
     verdict((percent >= if is_open { end } else { begin }).then(|| {
@@ -184,9 +190,14 @@ fn quota(bytes: u64, quota_bytes: Option<u64>, is_open: bool) -> Verdict {
 
 /// Many known files that are replaced within an hour, or many new ones of a kind that the client never had:
 /// encrypted files often get another extension.
-fn suspicion(changes: &Changes, stored: Total, policy: &ClientPolicy, is_open: bool) -> Verdict {
+fn suspicion(
+    changes: &Changes,
+    stored: Total,
+    policy: &ClientPolicy,
+    is_open: bool,
+) -> IncidentVerdict {
     if policy.changed_percent == 0 {
-        return Verdict::Well;
+        return IncidentVerdict::Well;
     }
     let known = stored.files.saturating_sub(changes.created);
     let easing = if is_open { 2 } else { 1 };
@@ -200,30 +211,36 @@ fn suspicion(changes: &Changes, stored: Total, policy: &ClientPolicy, is_open: b
             0 => String::new(),
             count => format!(", {count} of them are empty now"),
         };
-        return Verdict::Incident(format!(
+        return IncidentVerdict::Incident(format!(
             "{replaced} of its {known} files ({share} %) were replaced within an hour{emptied}; if that is \
              ransomware, stop its uploads with `s3up-server freeze {}`",
             policy.name
         ));
     }
     if is_much(changes.unfamiliar) {
-        return Verdict::Incident(format!(
+        return IncidentVerdict::Incident(format!(
             "{} new files within an hour have extensions that its {known} files did not have; if that is \
              ransomware, stop its uploads with `s3up-server freeze {}`",
             changes.unfamiliar, policy.name
         ));
     }
-    Verdict::Well
+    IncidentVerdict::Well
 }
 
 /// A host that makes no drills is well: nothing says that it should.
-fn old_drill(heartbeat: Option<&ReceivedHeartbeat>, drill_after: Duration, now: Millis) -> Verdict {
-    let Some(received) = heartbeat else { return Verdict::Unknown };
-    let Some(drill) = &received.body.last_drill else { return Verdict::Well };
+fn old_drill(
+    heartbeat: Option<&ReceivedHeartbeat>,
+    drill_after: Duration,
+    now: Millis,
+) -> IncidentVerdict {
+    let Some(received) = heartbeat else { return IncidentVerdict::Unknown };
+    let Some(drill) = &received.body.last_drill else { return IncidentVerdict::Well };
     if drill.last_good_at.is_none() {
-        return Verdict::Incident("none of its drills could restore all files".to_owned());
+        return IncidentVerdict::Incident("none of its drills could restore all files".to_owned());
     }
-    let Some(at) = received.time_of(drill.last_good_age_seconds) else { return Verdict::Unknown };
+    let Some(at) = received.time_of(drill.last_good_age_seconds) else {
+        return IncidentVerdict::Unknown;
+    };
     let age = age(at, now);
     verdict(
         (age > drill_after).then(|| {
@@ -232,7 +249,7 @@ fn old_drill(heartbeat: Option<&ReceivedHeartbeat>, drill_after: Duration, now: 
     )
 }
 
-fn failed_keys(count: u64, is_open: bool) -> Verdict {
+fn failed_keys(count: u64, is_open: bool) -> IncidentVerdict {
     let (begin, end) = FAILED_KEYS;
     verdict((count >= if is_open { end } else { begin }).then(|| {
         format!(
@@ -242,37 +259,39 @@ fn failed_keys(count: u64, is_open: bool) -> Verdict {
     }))
 }
 
-fn certificate(ends_at: Option<Millis>, now: Millis) -> Verdict {
-    let Some(ends_at) = ends_at else { return Verdict::Well };
+fn certificate(ends_at: Option<Millis>, now: Millis) -> IncidentVerdict {
+    let Some(ends_at) = ends_at else { return IncidentVerdict::Well };
     let end = time_text(ends_at);
     if ends_at <= now {
-        return Verdict::Incident(format!("its certificate ended on {end}; clients refuse it"));
+        return IncidentVerdict::Incident(format!(
+            "its certificate ended on {end}; clients refuse it"
+        ));
     }
     // The age of now at that time.
     let left = age(now, ends_at);
     verdict(
-        (left < CERTIFICATE_ENDS_WITHIN)
+        (left < CERTIFICATE_REST_MIN)
             .then(|| format!("its certificate ends in {}, on {end}; renew it", age_text(left))),
     )
 }
 
-fn lost_versions(now: Option<Versioning>, kept_versions: bool) -> Verdict {
+fn lost_versions(now: Option<Versioning>, kept_versions: bool) -> IncidentVerdict {
     match now {
-        None | Some(Versioning::Unknown) => Verdict::Unknown,
-        Some(Versioning::Off) if kept_versions => Verdict::Incident(
+        None | Some(Versioning::Unknown) => IncidentVerdict::Unknown,
+        Some(Versioning::Off) if kept_versions => IncidentVerdict::Incident(
             "the bucket does not keep versions any more: overwritten files cannot be recovered; switch \
              versioning on again"
                 .to_owned(),
         ),
-        Some(Versioning::Off | Versioning::Enabled) => Verdict::Well,
+        Some(Versioning::Off | Versioning::Enabled) => IncidentVerdict::Well,
     }
 }
 
 /// An agent takes a file for protected, also after a rule has deleted it.
-fn early_expiry(found: Option<&VersionExpiry>) -> Verdict {
-    let Some(found) = found else { return Verdict::Unknown };
+fn early_expiry(found: Option<&VersionExpiry>) -> IncidentVerdict {
+    let Some(found) = found else { return IncidentVerdict::Unknown };
     if let Some(rule) = &found.newest {
-        return Verdict::Incident(format!(
+        return IncidentVerdict::Incident(format!(
             "the lifecycle rule {rule} deletes files by their age, also those that clients still have; remove \
              it, or limit it to old versions"
         ));

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use s3up_core::wire::{MODE_HEADER, MTIME_NS_HEADER, REPR_DIGEST_HEADER};
-use s3up_core::{ClientName, Code, Key, RemotePath, error_chain};
+use s3up_core::{ClientName, Code, Count, Key, RemotePath, error_chain};
 use s3up_store::{Download, Get, ObjectFacts, Share, StoreError, StoreErrorKind};
 
 use crate::buffer_wait::BUFFER_WAIT;
@@ -182,7 +182,10 @@ async fn body(
 fn not_satisfiable(size: u64) -> Response {
     let refusal = Refusal::new(
         Code::RangeNotSatisfiable,
-        format!("expected a range within the {size} bytes of the file"),
+        format!(
+            "expected a range within the {} of the file; ask for one that begins before its end",
+            Count(size, "byte")
+        ),
     );
     let mut response = refusal.into_response();
     if let Ok(value) = HeaderValue::try_from(format!("bytes */{size}")) {

@@ -16,7 +16,7 @@ use s3up_core::wire::{
 use s3up_core::{Code, RemotePath};
 use s3up_store::ObjectFacts;
 
-use crate::clients::{Client, Overwrite, Right};
+use crate::clients::{Client, OverwritePolicy, Right};
 use crate::database::record::CatalogueEntry;
 use crate::gateway::Gateway;
 use crate::openapi::JsonRefusals;
@@ -31,7 +31,7 @@ const BODY_BYTES_MAX: u64 = 4 << 20;
 /// Number of files that one query asks S3 about at the same time.
 const HEADS_IN_FLIGHT: usize = 16;
 
-/// Return for many files whether they are stored
+/// Returns for many files whether they are stored
 #[utoipa::path(
     post, path = "/exists",
     request_body = ExistsQuery,
@@ -110,9 +110,9 @@ fn verdict(
     }
     match (found, client.policy.overwrite) {
         (None, _) => Verdict::Missing,
-        (Some(_), Overwrite::Versioned) => Verdict::Differs,
+        (Some(_), OverwritePolicy::Versioned) => Verdict::Differs,
         // Its next version may replace it.
-        (Some(found), Overwrite::Never) if is_stored_hot(&found.metadata) => Verdict::Differs,
-        (Some(_), Overwrite::Never) => Verdict::Forbidden,
+        (Some(found), OverwritePolicy::Never) if is_stored_hot(&found.metadata) => Verdict::Differs,
+        (Some(_), OverwritePolicy::Never) => Verdict::Forbidden,
     }
 }

@@ -16,7 +16,7 @@ use crate::uploads::metadata::stored_mtime_ns;
 
 const MD5_HEX_LEN: usize = 32;
 
-/// Return whether a file is stored
+/// Returns whether a file is stored
 #[utoipa::path(
     get, path = "/exists",
     params(("path" = inline(PathText), Query)),

@@ -29,7 +29,7 @@ const HEADS_IN_FLIGHT: usize = 16;
 const RULES_UNKNOWN: &str = "the gateway cannot read the lifecycle rules of the bucket; its log has the \
                              reason (lifecycle_rules_unknown)";
 
-/// Return what S3 reports about many files
+/// Returns what S3 reports about many files
 #[utoipa::path(
     post, path = "/proof",
     request_body(content = inline(ProofBody), content_type = "application/json"),

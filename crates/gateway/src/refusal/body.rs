@@ -10,7 +10,7 @@ use super::Refusal;
 
 /// The reason why a body could not be read. It travels inside an [`io::Error`].
 #[derive(Clone, Debug)]
-pub(crate) enum BodyError {
+pub(crate) enum BodyFailure {
     TooSlow {
         bytes_min: u64,
         window: Duration,
@@ -21,22 +21,22 @@ pub(crate) enum BodyError {
     Interrupted(String),
 }
 
-impl fmt::Display for BodyError {
+impl fmt::Display for BodyFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BodyError::TooSlow { bytes_min, window } => {
+            BodyFailure::TooSlow { bytes_min, window } => {
                 let seconds = window.as_secs();
                 write!(f, "expected at least {bytes_min} bytes of the body within {seconds} s")
             }
-            BodyError::Form(what) | BodyError::Interrupted(what) => f.write_str(what),
+            BodyFailure::Form(what) | BodyFailure::Interrupted(what) => f.write_str(what),
         }
     }
 }
 
-impl std::error::Error for BodyError {}
+impl std::error::Error for BodyFailure {}
 
-impl From<BodyError> for io::Error {
-    fn from(err: BodyError) -> io::Error {
+impl From<BodyFailure> for io::Error {
+    fn from(err: BodyFailure) -> io::Error {
         io::Error::other(err)
     }
 }
@@ -44,12 +44,12 @@ impl From<BodyError> for io::Error {
 impl Refusal {
     /// Returns the refusal for an error of reading a request body.
     pub(crate) fn from_body(err: &io::Error) -> Refusal {
-        match err.get_ref().and_then(|inner| inner.downcast_ref::<BodyError>()) {
-            Some(slow @ BodyError::TooSlow { .. }) => Refusal::new(Code::TooSlow, slow),
-            Some(BodyError::Form(what)) => {
+        match err.get_ref().and_then(|inner| inner.downcast_ref::<BodyFailure>()) {
+            Some(slow @ BodyFailure::TooSlow { .. }) => Refusal::new(Code::TooSlow, slow),
+            Some(BodyFailure::Form(what)) => {
                 Refusal::new(Code::BadRequest, format!("malformed form: {what}"))
             }
-            Some(BodyError::Interrupted(_)) | None => {
+            Some(BodyFailure::Interrupted(_)) | None => {
                 let what = "the connection failed before the request body was complete; nothing was stored";
                 Refusal::new(Code::Incomplete, what).caused_by(err)
             }

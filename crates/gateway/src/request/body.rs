@@ -18,7 +18,7 @@ use tokio::time::Sleep;
 use tokio_util::io::StreamReader;
 
 use crate::clock::CLOCK;
-use crate::refusal::body::BodyError;
+use crate::refusal::body::BodyFailure;
 
 /// Marks a response that begins before its request body was read. The handler reads on while it
 /// answers. If it does not read to the end, the connection closes after the response.
@@ -33,12 +33,12 @@ const RATE_BYTES_MIN: u64 = 30 << 10;
 /// A body as the store and the temporary files read it.
 pub(crate) type BodyReader = StreamReader<MinRateStream<BodyDataStream>, Bytes>;
 
-/// Returns the bytes of a body, or [`BodyError::TooSlow`].
+/// Returns the bytes of a body, or [`BodyFailure::TooSlow`].
 pub(crate) fn reader(body: Body) -> BodyReader {
     StreamReader::new(stream(body))
 }
 
-/// Returns the bytes of a body, or [`BodyError::TooSlow`].
+/// Returns the bytes of a body, or [`BodyFailure::TooSlow`].
 pub(crate) fn stream(body: Body) -> MinRateStream<BodyDataStream> {
     MinRateStream { inner: body.into_data_stream(), allowance: WaitAllowance::new(), waiting: None }
 }
@@ -92,7 +92,7 @@ where
                         this.allowance.record(bytes.len() as u64, waited.unwrap_or_default());
                         Ok(bytes)
                     }
-                    Err(err) => Err(BodyError::Interrupted(err.to_string()).into()),
+                    Err(err) => Err(BodyFailure::Interrupted(err.to_string()).into()),
                 });
                 Poll::Ready(item)
             }
@@ -103,7 +103,7 @@ where
                     .get_or_insert_with(|| (CLOCK.start(), Box::pin(tokio::time::sleep(left))));
                 ready!(timer.as_mut().poll(cx));
                 let too_slow =
-                    BodyError::TooSlow { bytes_min: RATE_BYTES_MIN, window: RATE_WINDOW };
+                    BodyFailure::TooSlow { bytes_min: RATE_BYTES_MIN, window: RATE_WINDOW };
                 Poll::Ready(Some(Err(too_slow.into())))
             }
         }

@@ -20,6 +20,7 @@ use tokio::time::Sleep;
 const LINGER_MAX: Duration = Duration::from_secs(30);
 /// Longest wait for more of its bytes: the one of nginx.
 const LINGER_IDLE_MAX: Duration = Duration::from_secs(5);
+/// Length of a read of bytes that are dropped; it lies on the stack of the task.
 const DROPPED_BYTES_AT_ONCE: usize = 16 << 10;
 
 /// Says whether bytes that the client sent may be unread. Clones share it.

@@ -9,7 +9,7 @@ use s3up_store::{
 };
 
 use super::error::StartError;
-use crate::clients::{ClientPolicy, Clients, Overwrite, Right};
+use crate::clients::{ClientPolicy, Clients, OverwritePolicy, Right};
 
 /// Time for which the first requests to the bucket are retried at start. A service manager waits for it,
 /// and after it the gateway starts without S3.
@@ -94,7 +94,7 @@ pub(crate) async fn check_overwrite(store: &Store, clients: &Clients, prefix: &K
 /// Returns the names of the clients that may upload and never overwrite.
 fn clients_without_overwrite(clients: &Clients) -> String {
     let needs_condition = |policy: &&ClientPolicy| {
-        policy.overwrite == Overwrite::Never && policy.rights.contains(&Right::Upload)
+        policy.overwrite == OverwritePolicy::Never && policy.rights.contains(&Right::Upload)
     };
     let names = clients.policies().filter(needs_condition).map(|policy| policy.name.as_str());
     names.collect::<Vec<_>>().join(", ")

@@ -89,7 +89,7 @@ mod tests {
     use s3up_core::part::MIB;
 
     use super::*;
-    use crate::clients::Overwrite;
+    use crate::clients::OverwritePolicy;
 
     const PART: u64 = 8 * MIB;
     const PART_MAX: u64 = 96 * MIB;
@@ -149,7 +149,7 @@ mod tests {
             name: ClientName::parse("web").unwrap(),
             file_bytes_max: Some(100 * MIB),
             rights: vec![Right::Upload],
-            overwrite: Overwrite::Versioned,
+            overwrite: OverwritePolicy::Versioned,
             extensions: None,
             uploads_max: 1,
             ..ClientPolicy::unlimited(ClientName::parse("webapp").unwrap(), Vec::new())

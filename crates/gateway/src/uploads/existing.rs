@@ -7,7 +7,7 @@ use s3up_core::Code;
 use s3up_store::{ObjectFacts, Overwrite as Condition};
 
 use super::metadata::{FileMetadata, is_stored_hot};
-use crate::clients::Overwrite;
+use crate::clients::OverwritePolicy;
 use crate::refusal::{EXISTS, Refusal};
 
 #[derive(Debug, PartialEq, Eq)]
@@ -22,27 +22,29 @@ pub(super) enum Decision {
 pub(super) fn decide(
     found: Option<&ObjectFacts>,
     has_same_content: bool,
-    overwrite: Overwrite,
+    overwrite: OverwritePolicy,
     announced: &FileMetadata,
 ) -> Result<Decision, Refusal> {
     let Some(found) = found else {
         return Ok(Decision::Write(match overwrite {
-            Overwrite::Versioned => Condition::Allowed,
-            Overwrite::Never => Condition::Never,
+            OverwritePolicy::Versioned => Condition::Allowed,
+            OverwritePolicy::Never => Condition::Never,
         }));
     };
     let is_hot = is_stored_hot(&found.metadata);
     match overwrite {
-        Overwrite::Versioned if has_same_content => Ok(Decision::Unchanged),
-        Overwrite::Versioned => Ok(Decision::Write(Condition::Allowed)),
+        OverwritePolicy::Versioned if has_same_content => Ok(Decision::Unchanged),
+        OverwritePolicy::Versioned => Ok(Decision::Write(Condition::Allowed)),
         // The mark can be removed only with the object.
-        Overwrite::Never if is_hot && !(has_same_content && announced.is_hot) => {
+        OverwritePolicy::Never if is_hot && !(has_same_content && announced.is_hot) => {
             Ok(Decision::Write(Condition::Only { etag: found.etag.clone() }))
         }
-        Overwrite::Never if has_same_content => Ok(Decision::Unchanged),
+        OverwritePolicy::Never if has_same_content => Ok(Decision::Unchanged),
         // The content may be the same: that is known at the end, when S3 refuses to replace it.
-        Overwrite::Never if announced.sha256.is_none() => Ok(Decision::Write(Condition::Never)),
-        Overwrite::Never => Err(Refusal::new(Code::Exists, EXISTS)),
+        OverwritePolicy::Never if announced.sha256.is_none() => {
+            Ok(Decision::Write(Condition::Never))
+        }
+        OverwritePolicy::Never => Err(Refusal::new(Code::Exists, EXISTS)),
     }
 }
 
@@ -59,8 +61,8 @@ mod tests {
     #[test]
     fn a_stored_file_is_kept_unless_it_may_be_replaced() {
         let only = || Write(Only { etag: "\"e\"".to_owned() });
-        let versioned = Overwrite::Versioned;
-        let never = Overwrite::Never;
+        let versioned = OverwritePolicy::Versioned;
+        let never = OverwritePolicy::Never;
         #[rustfmt::skip]
         let cases = [
             // stored   same    overwrite  announced hot  decision
@@ -92,7 +94,7 @@ mod tests {
     #[test]
     fn without_a_digest_s3_decides_at_the_end() {
         let decide = |found: &ObjectFacts| {
-            decide(Some(found), false, Overwrite::Never, &FileMetadata::default()).unwrap()
+            decide(Some(found), false, OverwritePolicy::Never, &FileMetadata::default()).unwrap()
         };
         assert_eq!(decide(&facts(false)), Write(Never));
         assert_eq!(decide(&facts(true)), Write(Only { etag: "\"e\"".to_owned() }));

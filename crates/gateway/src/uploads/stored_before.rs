@@ -12,7 +12,7 @@ use s3up_store::{Length, ObjectFacts};
 use super::existing::{Decision, decide};
 use super::stage::IncomingFile;
 use super::{RETRY_FOR, Uploads};
-use crate::clients::{Client, Overwrite};
+use crate::clients::{Client, OverwritePolicy};
 use crate::database::record::{CatalogueEntry, Record};
 use crate::refusal::Refusal;
 
@@ -54,16 +54,16 @@ impl Uploads {
     /// depends on the answer.
     pub(super) async fn find(&self, file: &IncomingFile) -> Result<StoredBefore, Refusal> {
         match (file.client.policy.overwrite, file.metadata.sha256) {
-            (Overwrite::Versioned, None) => {
+            (OverwritePolicy::Versioned, None) => {
                 self.start_completeness_check(file);
                 return Ok(StoredBefore::NotAsked);
             }
             // If the catalogue is wrong, the same content is stored once more, as another version.
-            (Overwrite::Versioned, Some(_)) if self.is_new(file).await => {
+            (OverwritePolicy::Versioned, Some(_)) if self.is_new(file).await => {
                 return Ok(StoredBefore::Nothing);
             }
             // That a file is never overwritten must not depend on the catalogue.
-            (Overwrite::Versioned | Overwrite::Never, _) => {}
+            (OverwritePolicy::Versioned | OverwritePolicy::Never, _) => {}
         }
         let Some(found) = self.store().head(&file.key, None, RETRY_FOR).await? else {
             return Ok(StoredBefore::Nothing);
@@ -104,7 +104,7 @@ impl Uploads {
         tokio::spawn(async move { uploads.check_completeness(&client).await });
     }
 
-    /// Returns whether the catalogue has every file of a client, and remembers the answer. While
+    /// Returns true if the catalogue has every file of a client, and remembers the answer. While
     /// another upload asks, and without an answer, it returns false: the next upload tries again.
     async fn check_completeness(&self, client: &Client) -> bool {
         let resources = &client.resources;

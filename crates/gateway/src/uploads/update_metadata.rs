@@ -17,7 +17,7 @@ use super::metadata::{FileMetadata, SHA256_METADATA};
 use super::stage::{IncomingFile, log_upload, unchanged_response};
 use super::stored_before::StoredBefore;
 use super::{RETRY_FOR, Uploads};
-use crate::clients::Overwrite;
+use crate::clients::OverwritePolicy;
 use crate::clock::CLOCK;
 use crate::refusal::Refusal;
 
@@ -131,7 +131,7 @@ fn plan(
     found: &ObjectFacts,
     announced: &FileMetadata,
     sha256: Sha256Digest,
-    overwrite: Overwrite,
+    overwrite: OverwritePolicy,
     versioning: Option<Versioning>,
 ) -> Plan {
     let mut metadata = found.metadata.clone();
@@ -139,7 +139,7 @@ fn plan(
     if metadata == found.metadata {
         return Plan::Same;
     }
-    if overwrite == Overwrite::Never {
+    if overwrite == OverwritePolicy::Never {
         return Plan::Keep(Obstacle::NeverOverwritten);
     }
     if versioning != Some(Versioning::Enabled) {
@@ -237,7 +237,7 @@ mod tests {
             ("mine", "x"),
             ("sha256", &hex),
         ]));
-        let (versioned, never) = (Overwrite::Versioned, Overwrite::Never);
+        let (versioned, never) = (OverwritePolicy::Versioned, OverwritePolicy::Never);
         let (on, off) = (Some(Versioning::Enabled), Some(Versioning::Off));
         let unknown = Some(Versioning::Unknown);
         #[rustfmt::skip]

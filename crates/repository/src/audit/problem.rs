@@ -53,7 +53,7 @@ pub enum ObjectProblem {
 }
 
 impl ObjectProblem {
-    /// True if the object is not the one that was sent; false if only its class or
+    /// Returns true if the object is not the one that was sent; false if only its class or
     /// encryption differs, or if it could not be read.
     pub fn is_damage(&self) -> bool {
         !matches!(

@@ -47,7 +47,7 @@ fn deleted(catalogue: &Catalogue, retention: Retention, now: Timestamp) -> Vec<u
     deleted.map(|(generation, _)| generation.full).collect()
 }
 
-/// True if too few sound generations are newer than this backup, or if it is younger
+/// Returns true if too few sound generations are newer than this backup, or if it is younger
 /// than the restore window.
 fn would_be_kept(catalogue: &Catalogue, n: usize, retention: Retention, now: Timestamp) -> bool {
     let is_newer = |full: usize| catalogue.made_after(full, n);

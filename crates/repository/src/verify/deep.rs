@@ -117,7 +117,7 @@ async fn prove(
     Ok(bytes_read)
 }
 
-/// True if the error shows damage, and not only that reading failed.
+/// Returns true if the error shows damage, and not only that reading failed.
 fn is_damage(err: &FetchError) -> bool {
     match (err, err.of_store()) {
         // The request for its facts failed, so nothing was read.

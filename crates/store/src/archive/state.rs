@@ -110,7 +110,7 @@ pub(crate) fn unsupported_tier(class: Option<&str>, tier: Tier) -> Option<String
     Some(format!("{name} does not offer Expedited; use Standard (hours) or Bulk (two days)"))
 }
 
-/// Returns whether a listing does not determine the state of an object, so that
+/// Returns true if a listing does not determine the state of an object, so that
 /// HEAD has to. Some servers never report thaws in listings, and no listing reports
 /// the archive tiers of `INTELLIGENT_TIERING`. A server that reports one thaw in a
 /// listing reports all.

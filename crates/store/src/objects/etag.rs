@@ -16,7 +16,7 @@ pub(crate) fn unquoted(etag: &str) -> &str {
     etag.trim_matches('"')
 }
 
-/// Returns whether the server returned this ETag.
+/// Returns true if the server returned this ETag.
 pub fn is_reported(etag: &str) -> bool {
     !unquoted(etag).is_empty() && !etag.starts_with(SUBSTITUTE)
 }

@@ -27,7 +27,7 @@ const SENT_MD5: &str = "TkK1f67JcAe5lfvU8oWlMA==";
 
 /// The checksum that a probe is sent with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Checksum {
+enum ProbedChecksum {
     Crc64Nvme,
     ContentMd5,
     PayloadSha256,
@@ -63,9 +63,9 @@ impl Store {
     ) -> Result<(), StoreError> {
         let key = probe_key(prefix, "")?;
         let verifications = Verifications {
-            crc64nvme: self.verifies(&key, Checksum::Crc64Nvme, retry_for).await?,
-            content_md5: self.verifies(&key, Checksum::ContentMd5, retry_for).await?,
-            payload_sha256: self.verifies(&key, Checksum::PayloadSha256, retry_for).await?,
+            crc64nvme: self.verifies(&key, ProbedChecksum::Crc64Nvme, retry_for).await?,
+            content_md5: self.verifies(&key, ProbedChecksum::ContentMd5, retry_for).await?,
+            payload_sha256: self.verifies(&key, ProbedChecksum::PayloadSha256, retry_for).await?,
         };
         self.learned.learn(|known| known.verifications = verifications);
         Ok(())
@@ -74,7 +74,7 @@ impl Store {
     async fn verifies(
         &self,
         key: &Key,
-        checksum: Checksum,
+        checksum: ProbedChecksum,
         retry_for: Duration,
     ) -> Result<Verified, StoreError> {
         // A server that refuses the header refuses the whole body, too.
@@ -120,7 +120,7 @@ impl Store {
     async fn put_body(
         &self,
         key: &Key,
-        checksum: Checksum,
+        checksum: ProbedChecksum,
         is_damaged: bool,
         retry_for: Duration,
     ) -> Result<(), StoreError> {
@@ -129,14 +129,16 @@ impl Store {
             let put = self.client.put_object().bucket(self.bucket()).key(key.as_str());
             let put = put.content_type("text/plain").body(SENT.to_vec().into());
             let put = match checksum {
-                Checksum::Crc64Nvme => put.checksum_crc64_nvme(&crc),
-                Checksum::ContentMd5 => put.content_md5(SENT_MD5),
-                Checksum::PayloadSha256 => put,
+                ProbedChecksum::Crc64Nvme => put.checksum_crc64_nvme(&crc),
+                ProbedChecksum::ContentMd5 => put.content_md5(SENT_MD5),
+                ProbedChecksum::PayloadSha256 => put,
             };
             let put = put.customize();
             let put = match checksum {
-                Checksum::PayloadSha256 => put,
-                Checksum::Crc64Nvme | Checksum::ContentMd5 => put.disable_payload_signing(),
+                ProbedChecksum::PayloadSha256 => put,
+                ProbedChecksum::Crc64Nvme | ProbedChecksum::ContentMd5 => {
+                    put.disable_payload_signing()
+                }
             };
             let put = if is_damaged { put.interceptor(Damage) } else { put };
             self.call(Operation::Put, key, put.send())

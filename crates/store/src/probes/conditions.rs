@@ -39,7 +39,7 @@ const RIGHT_ETAG_ATTEMPTS_MAX: u32 = 3;
 
 /// The condition of a probing write.
 #[derive(Clone, Debug)]
-enum Header {
+enum ProbedCondition {
     None,
     IfNoneMatch,
     IfMatch(String),
@@ -119,20 +119,20 @@ impl Store {
         let key = probe_key(prefix, "")?;
         let put = |header| self.put_probe(&key, header, retry_for);
         // The first write may rightly succeed: the probe may not exist yet.
-        let mut first = put(Header::IfNoneMatch).await?;
+        let mut first = put(ProbedCondition::IfNoneMatch).await?;
         if first == Outcome::Written {
-            first = put(Header::IfNoneMatch).await?;
+            first = put(ProbedCondition::IfNoneMatch).await?;
         }
         let if_none_match = match first {
             Outcome::Refused => Condition::Honoured,
             Outcome::Written => Condition::Ignored,
             Outcome::NotImplemented => {
                 // The next probe needs an object.
-                put(Header::None).await?;
+                put(ProbedCondition::None).await?;
                 Condition::Refused
             }
         };
-        let if_match = match put(Header::IfMatch(ETAG_OF_NO_OBJECT.to_owned())).await? {
+        let if_match = match put(ProbedCondition::IfMatch(ETAG_OF_NO_OBJECT.to_owned())).await? {
             Outcome::Written => Condition::Ignored,
             Outcome::NotImplemented => Condition::Refused,
             Outcome::Refused => self.probe_right_etag(&key, retry_for).await?,
@@ -157,12 +157,16 @@ impl Store {
                 Some("if-match-unquoted") => return Ok(Condition::HonouredUnquoted),
                 Some(_) | None => {}
             }
-            if self.put_probe(key, Header::IfMatch(format!("\"{bare}\"")), retry_for).await?
+            if self
+                .put_probe(key, ProbedCondition::IfMatch(format!("\"{bare}\"")), retry_for)
+                .await?
                 == Outcome::Written
             {
                 return Ok(Condition::Honoured);
             }
-            if self.put_probe(key, Header::IfMatch(bare), retry_for).await? == Outcome::Written {
+            if self.put_probe(key, ProbedCondition::IfMatch(bare), retry_for).await?
+                == Outcome::Written
+            {
                 return Ok(Condition::HonouredUnquoted);
             }
         }
@@ -174,15 +178,15 @@ impl Store {
     async fn put_probe(
         &self,
         key: &Key,
-        header: Header,
+        header: ProbedCondition,
         retry_for: Duration,
     ) -> Result<Outcome, StoreError> {
         let put = self.retry(retry_for, || {
             let put = self.client.put_object().bucket(self.bucket()).key(key.as_str());
             let (put, written_by) = match &header {
-                Header::None => (put, "no-condition"),
-                Header::IfNoneMatch => (put.if_none_match("*"), "if-none-match"),
-                Header::IfMatch(etag) => (put.if_match(etag), written_by(etag)),
+                ProbedCondition::None => (put, "no-condition"),
+                ProbedCondition::IfNoneMatch => (put.if_none_match("*"), "if-none-match"),
+                ProbedCondition::IfMatch(etag) => (put.if_match(etag), written_by(etag)),
             };
             let put = put.metadata(WRITTEN_BY, written_by);
             let put = put.content_type("text/plain").body(PROBE_BODY.to_vec().into());
@@ -197,12 +201,13 @@ impl Store {
         retry_for: Duration,
     ) -> Result<(Condition, Condition), StoreError> {
         let key = probe_key(prefix, "")?;
-        let if_none_match = match self.complete_probe(&key, Header::IfNoneMatch, retry_for).await? {
-            Outcome::Refused => Condition::Honoured,
-            Outcome::Written => Condition::Ignored,
-            Outcome::NotImplemented => Condition::Refused,
-        };
-        let wrong = Header::IfMatch(ETAG_OF_NO_OBJECT.to_owned());
+        let if_none_match =
+            match self.complete_probe(&key, ProbedCondition::IfNoneMatch, retry_for).await? {
+                Outcome::Refused => Condition::Honoured,
+                Outcome::Written => Condition::Ignored,
+                Outcome::NotImplemented => Condition::Refused,
+            };
+        let wrong = ProbedCondition::IfMatch(ETAG_OF_NO_OBJECT.to_owned());
         let if_match = match self.complete_probe(&key, wrong, retry_for).await? {
             Outcome::Written => Condition::Ignored,
             Outcome::NotImplemented => Condition::Refused,
@@ -224,7 +229,7 @@ impl Store {
     async fn complete_probe(
         &self,
         key: &Key,
-        header: Header,
+        header: ProbedCondition,
         retry_for: Duration,
     ) -> Result<Outcome, StoreError> {
         let (bucket, name) = (self.bucket(), key.as_str());
@@ -247,7 +252,7 @@ impl Store {
         &self,
         key: &Key,
         upload_id: &str,
-        header: Header,
+        header: ProbedCondition,
         retry_for: Duration,
     ) -> Result<Outcome, StoreError> {
         let (bucket, name) = (self.bucket(), key.as_str());
@@ -264,9 +269,9 @@ impl Store {
             let complete = self.client.complete_multipart_upload().bucket(bucket).key(name);
             let complete = complete.upload_id(upload_id).multipart_upload(parts.clone());
             let complete = match &header {
-                Header::None => complete,
-                Header::IfNoneMatch => complete.if_none_match("*"),
-                Header::IfMatch(etag) => complete.if_match(etag),
+                ProbedCondition::None => complete,
+                ProbedCondition::IfNoneMatch => complete.if_none_match("*"),
+                ProbedCondition::IfMatch(etag) => complete.if_match(etag),
             };
             self.call(Operation::CompleteUpload, key, complete.send())
         });

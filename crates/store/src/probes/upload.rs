@@ -245,12 +245,12 @@ impl Store {
         self.call(Operation::Put, key, put.send()).await.map(|_| ())
     }
 
-    /// Returns whether uploads ask for an encryption or a storage class.
+    /// Returns true if uploads ask for an encryption or a storage class.
     pub fn asks_for_attributes(&self) -> bool {
         self.settings.sse != Sse::Unset || self.settings.storage_class.is_some()
     }
 
-    /// Returns whether what is archived by its class is served all the same. AWS is
+    /// Returns true if what is archived by its class is served all the same. AWS is
     /// never asked.
     pub(crate) fn may_archive_in_name_only(&self) -> bool {
         self.settings.profile == Profile::Generic && self.learned.get().archive != Archive::Archives

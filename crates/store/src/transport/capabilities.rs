@@ -5,7 +5,7 @@
 //! holds. What a call does with its condition follows from this value
 //! ([`ConditionHeaders`]), and so do the findings that a user sees (`findings`).
 //!
-//! Not here: the probes (`conditions`, `probe_upload`), and which checksums are
+//! Not here: the probes (`probes::conditions`, `probes::upload`), and which checksums are
 //! verified while uploads run (`checksums`).
 
 use std::sync::{Mutex, PoisonError};
@@ -172,17 +172,17 @@ impl Condition {
         Condition::ALL.into_iter().find(|condition| condition.as_str() == name)
     }
 
-    /// Returns whether of two concurrent writers at most one succeeds.
+    /// Returns true if of two concurrent writers at most one succeeds.
     pub fn is_enforced(self) -> bool {
         matches!(self, Condition::Honoured | Condition::HonouredUnquoted)
     }
 
-    /// Returns whether the server is known not to enforce the condition.
+    /// Returns true if the server is known not to enforce the condition.
     pub fn is_broken(self) -> bool {
         matches!(self, Condition::NeverHolds | Condition::Ignored | Condition::Refused)
     }
 
-    /// Returns whether the header is sent. A server that ignores it today may
+    /// Returns true if the header is sent. A server that ignores it today may
     /// honour it after an update, and it does no harm.
     fn is_sent(self) -> bool {
         !matches!(self, Condition::NeverHolds | Condition::Refused)

@@ -43,7 +43,7 @@ impl Checksum {
         }
     }
 
-    /// Returns whether we hash the payload for its signature.
+    /// Returns true if we hash the payload for its signature.
     pub(crate) fn signs_payload(self) -> bool {
         self != Checksum::Honoured
     }

@@ -41,7 +41,7 @@ const UNREADABLE_IN_A_ROW_MAX: u32 = 2;
 /// wrong stays wrong.
 const CLOCK_SKEW_IN_A_ROW_MAX: u32 = 2;
 
-/// Returns whether a failed call is retried. `failed` counts the failures so far,
+/// Returns true if a failed call is retried. `failed` counts the failures so far,
 /// this one included, and `in_a_row` those of the same kind up to it.
 fn is_retryable(kind: StoreErrorKind, failed: u32, in_a_row: u32) -> bool {
     match kind {
@@ -75,7 +75,7 @@ struct WarningTimer {
 }
 
 impl WarningTimer {
-    /// Returns whether a warning is due, `waited` after the first failure.
+    /// Returns true if a warning is due, `waited` after the first failure.
     fn is_due(&mut self, waited: Duration) -> bool {
         let is_due = waited >= self.every.saturating_mul(self.warned + 1);
         if is_due {

@@ -19,7 +19,7 @@ use crate::clock;
 /// Slow-downs of calls that were in flight together count once.
 const HALVING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Returns whether an answer means that there are too many calls.
+/// Returns true if an answer means that there are too many calls.
 pub(crate) fn asks_to_slow_down(status: Option<u16>, code: Option<&str>) -> bool {
     match code {
         Some("SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded") => true,

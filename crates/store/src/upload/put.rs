@@ -60,7 +60,7 @@ pub(crate) struct WriteAnswer {
     pub version_id: Option<String>,
 }
 
-/// Returns whether an object is the upload: by size, by the strongest digest that
+/// Returns true if an object is the upload: by size, by the strongest digest that
 /// both know, and by its user metadata. Size alone proves nothing.
 pub(crate) fn is_ours(found: &ObjectFacts, put: &Put, facts: &Facts) -> bool {
     let digests_agree = match (found.crc64nvme, found.sha256) {
@@ -71,7 +71,7 @@ pub(crate) fn is_ours(found: &ObjectFacts, put: &Put, facts: &Facts) -> bool {
     digests_agree && found.size == facts.len && has_metadata(found, &put.metadata)
 }
 
-/// Returns whether an object has all of this user metadata.
+/// Returns true if an object has all of this user metadata.
 pub(crate) fn has_metadata(found: &ObjectFacts, metadata: &BTreeMap<String, String>) -> bool {
     metadata.iter().all(|(name, value)| found.metadata.get(name) == Some(value))
 }

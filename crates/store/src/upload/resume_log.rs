@@ -159,7 +159,7 @@ pub(crate) fn confirmed_by_listing(
     recorded
 }
 
-/// Returns whether an existing chunk has the content that was read now. `parts` is
+/// Returns true if an existing chunk has the content that was read now. `parts` is
 /// the number of parts that were read; each agreed with its record, if there is one.
 pub(crate) fn is_same_content(
     found: &ObjectFacts,

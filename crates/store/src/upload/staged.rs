@@ -58,8 +58,8 @@ impl Store {
         Ok(self.stage(put, source).await?.commit().await?)
     }
 
-    /// Uploads `source` to its end without making it visible. On failure nothing is
-    /// left in the bucket.
+    /// Uploads `source` to its end without making it visible. On failure the multipart
+    /// upload is aborted; if that fails too, a sweep or a lifecycle rule removes it.
     pub async fn stage<R>(&self, put: Put, source: R) -> Result<StagedUpload, UploadError>
     where
         R: AsyncRead + Unpin + Send,
@@ -232,7 +232,9 @@ impl StagedUpload {
         &self.facts
     }
 
-    /// Makes the object visible. On failure the bucket is as before.
+    /// Makes the object visible. After an error of kind `Transient` or `Unreadable` it may be visible all the
+    /// same, because S3 may have done the work and the answer was lost. After any other error the bucket is as
+    /// before.
     pub async fn commit(self) -> Result<Stored, StoreError> {
         let StagedUpload { store, put, facts, body } = self;
         match body {

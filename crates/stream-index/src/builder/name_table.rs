@@ -46,7 +46,7 @@ impl Default for NameLimits {
     }
 }
 
-/// Present target of a name.
+/// The node that a name leads to now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slot {
     Node(NodeId),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub use self::pieces::{Extent, Source};
 use self::replay::{Replay, ReplayError};
 use super::file::ChainFile;
-use super::tree::{ChainError, IndexChain};
+use super::tree::{IndexChain, IndexChainError};
 use crate::operation::{self, Change, Operation};
 use crate::record::{NodeId, content_keys};
 use crate::table::TableError;
@@ -19,7 +19,7 @@ const EXTENTS_MAX: usize = 1 << 20;
 
 impl IndexChain {
     /// Calls `each` for the extents of a file, in order. What lies between them is a hole.
-    pub fn extents<E: From<ChainError>>(
+    pub fn extents<E: From<IndexChainError>>(
         &self,
         file: &ChainFile,
         each: impl FnMut(Extent) -> Result<(), E>,
@@ -28,7 +28,7 @@ impl IndexChain {
     }
 
     /// Does the same and holds at most `limit` extents at once.
-    fn extents_within<E: From<ChainError>>(
+    fn extents_within<E: From<IndexChainError>>(
         &self,
         file: &ChainFile,
         limit: usize,
@@ -56,10 +56,10 @@ impl IndexChain {
     }
 
     /// Returns the extended attributes of a file.
-    pub fn xattrs(&self, file: &ChainFile) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, ChainError> {
+    pub fn xattrs(&self, file: &ChainFile) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, IndexChainError> {
         let mut xattrs = BTreeMap::new();
         for (level, node) in file.content_nodes() {
-            self.operations::<ChainError>(level, node, |operation| {
+            self.operations::<IndexChainError>(level, node, |operation| {
                 match operation.change {
                     Change::SetXattr { name, value } => {
                         xattrs.insert(name, value);
@@ -81,7 +81,7 @@ impl IndexChain {
 
     /// Returns true if one of these nodes changes the content or the extended attributes of its
     /// file.
-    pub fn has_operations(&self, nodes: &[(usize, NodeId)]) -> Result<bool, ChainError> {
+    pub fn has_operations(&self, nodes: &[(usize, NodeId)]) -> Result<bool, IndexChainError> {
         for (level, node) in nodes {
             if self.levels[*level].has_prefix(&content_keys(*node))? {
                 return Ok(true);
@@ -91,14 +91,14 @@ impl IndexChain {
     }
 
     /// Calls `each` for the operations of one node, in order, until it returns false.
-    fn operations<E: From<ChainError> + From<TableError>>(
+    fn operations<E: From<IndexChainError> + From<TableError>>(
         &self,
         level: usize,
         node: NodeId,
         mut each: impl FnMut(Operation) -> Result<bool, E>,
     ) -> Result<(), E> {
         self.levels[level].scan(&content_keys(node), |_, value| {
-            for operation in operation::decode(value).map_err(ChainError::from)? {
+            for operation in operation::decode(value).map_err(IndexChainError::from)? {
                 if !each(operation)? {
                     return Ok(false);
                 }

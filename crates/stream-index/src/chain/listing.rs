@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::file::{ChainFile, FileSource};
-use super::tree::{ChainError, IndexChain, join};
+use super::tree::{IndexChain, IndexChainError, join};
 use crate::codec::Decoder;
 use crate::record::{Entry, Node, NodeId, base_keys_below, entry_keys};
 
@@ -21,7 +21,10 @@ struct Touched {
 
 impl IndexChain {
     /// Returns the entries of a directory, by name.
-    pub fn list(&self, directory: &ChainFile) -> Result<Vec<(Vec<u8>, ChainFile)>, ChainError> {
+    pub fn list(
+        &self,
+        directory: &ChainFile,
+    ) -> Result<Vec<(Vec<u8>, ChainFile)>, IndexChainError> {
         let settle =
             |(name, found)| Ok((name, self.with_changes_by_other_names(self.top(), found)?));
         self.list_by_path(directory)?.into_iter().map(settle).collect()
@@ -30,7 +33,7 @@ impl IndexChain {
     fn list_by_path(
         &self,
         directory: &ChainFile,
-    ) -> Result<BTreeMap<Vec<u8>, ChainFile>, ChainError> {
+    ) -> Result<BTreeMap<Vec<u8>, ChainFile>, IndexChainError> {
         let level = directory.level;
         let (path, nodes, below) = match &directory.at {
             FileSource::New(id) => return self.new_entries(level, *id),
@@ -61,7 +64,7 @@ impl IndexChain {
         &self,
         level: usize,
         node: NodeId,
-    ) -> Result<BTreeMap<Vec<u8>, ChainFile>, ChainError> {
+    ) -> Result<BTreeMap<Vec<u8>, ChainFile>, IndexChainError> {
         let mut found = BTreeMap::new();
         for (name, entry) in self.entries(level, &[node])? {
             found.extend(self.follow(level, entry)?.map(|file| (name, file)));
@@ -75,18 +78,18 @@ impl IndexChain {
         &self,
         level: usize,
         nodes: &[NodeId],
-    ) -> Result<BTreeMap<Vec<u8>, Entry>, ChainError> {
+    ) -> Result<BTreeMap<Vec<u8>, Entry>, IndexChainError> {
         let mut entries = BTreeMap::new();
         for node in nodes {
             self.levels[level].scan(&entry_keys(*node), |key, value| {
                 entries.insert(key[ENTRY_KEY_BYTES..].to_vec(), Entry::decode(value)?);
-                Ok::<_, ChainError>(true)
+                Ok::<_, IndexChainError>(true)
             })?;
         }
         Ok(entries)
     }
 
-    fn touched_below(&self, level: usize, path: &[u8]) -> Result<Touched, ChainError> {
+    fn touched_below(&self, level: usize, path: &[u8]) -> Result<Touched, IndexChainError> {
         let mut touched = Touched::default();
         let prefix = base_keys_below(path);
         self.levels[level].scan(&prefix, |key, value| {
@@ -101,7 +104,7 @@ impl IndexChain {
                 let node = Node::decode(&mut Decoder(value))?;
                 touched.nodes.entry(name).or_default().push(node);
             }
-            Ok::<_, ChainError>(true)
+            Ok::<_, IndexChainError>(true)
         })?;
         Ok(touched)
     }

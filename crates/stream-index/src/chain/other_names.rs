@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::changes_by_file::Changes;
 use super::file::{ChainFile, FileSource};
-use super::tree::{ChainError, IndexChain};
+use super::tree::{IndexChain, IndexChainError};
 use crate::codec::Decoder;
 use crate::record::{Node, NodeId};
 
@@ -22,7 +22,7 @@ impl IndexChain {
         &self,
         top: usize,
         mut found: ChainFile,
-    ) -> Result<ChainFile, ChainError> {
+    ) -> Result<ChainFile, IndexChainError> {
         if !found.is_linked || found.is_directory() {
             return Ok(found);
         }
@@ -40,7 +40,7 @@ impl IndexChain {
         Ok(found)
     }
 
-    fn changes(&self, level: usize) -> Result<Arc<Changes>, ChainError> {
+    fn changes(&self, level: usize) -> Result<Arc<Changes>, IndexChainError> {
         let mut cell = self.changes_by_file.0[level].lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(changes) = &*cell {
             return Ok(Arc::clone(changes));
@@ -53,7 +53,7 @@ impl IndexChain {
             if let Some(below) = below.filter(|below| !below.is_directory()) {
                 changes.entry(below.id()).or_default().push(node);
             }
-            Ok::<_, ChainError>(true)
+            Ok::<_, IndexChainError>(true)
         })?;
         // In the order in which the stream makes them.
         changes.values_mut().for_each(|nodes| nodes.sort_by_key(|node| node.id));

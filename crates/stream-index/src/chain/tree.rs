@@ -11,7 +11,7 @@ use crate::table::read::Table;
 const PATH_BYTES_MAX: usize = 64 << 10;
 
 #[derive(Debug, thiserror::Error)]
-pub enum ChainError {
+pub enum IndexChainError {
     #[error(transparent)]
     Table(#[from] TableError),
     #[error(
@@ -45,9 +45,9 @@ fn kind(is_incremental: bool) -> &'static str {
     if is_incremental { "an incremental" } else { "a full" }
 }
 
-impl From<Malformed> for ChainError {
-    fn from(err: Malformed) -> ChainError {
-        ChainError::Table(err.into())
+impl From<Malformed> for IndexChainError {
+    fn from(err: Malformed) -> IndexChainError {
+        IndexChainError::Table(err.into())
     }
 }
 
@@ -58,10 +58,10 @@ pub struct IndexChain {
 }
 
 impl IndexChain {
-    pub fn new(levels: Vec<Table>) -> Result<IndexChain, ChainError> {
+    pub fn new(levels: Vec<Table>) -> Result<IndexChain, IndexChainError> {
         for (level, table) in levels.iter().enumerate() {
             if table.stream().is_incremental != (level > 0) {
-                return Err(ChainError::Order { level, of: levels.len() });
+                return Err(IndexChainError::Order { level, of: levels.len() });
             }
         }
         let changes_by_file = ChangesByFile::new(levels.len());
@@ -77,7 +77,7 @@ impl IndexChain {
     }
 
     /// Returns the file at a path, relative to the subvolume. The empty path is its root.
-    pub fn lookup(&self, path: &[u8]) -> Result<Option<ChainFile>, ChainError> {
+    pub fn lookup(&self, path: &[u8]) -> Result<Option<ChainFile>, IndexChainError> {
         let found = self.lookup_at(self.top(), path)?;
         found.map(|found| self.with_changes_by_other_names(self.top(), found)).transpose()
     }
@@ -87,9 +87,9 @@ impl IndexChain {
         &self,
         level: usize,
         path: &[u8],
-    ) -> Result<Option<ChainFile>, ChainError> {
+    ) -> Result<Option<ChainFile>, IndexChainError> {
         if path.len() > PATH_BYTES_MAX {
-            return Err(ChainError::TooLong { bytes: path.len() });
+            return Err(IndexChainError::TooLong { bytes: path.len() });
         }
         let mut found = self.root(level)?;
         for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
@@ -99,7 +99,7 @@ impl IndexChain {
         Ok(Some(found))
     }
 
-    fn root(&self, level: usize) -> Result<ChainFile, ChainError> {
+    fn root(&self, level: usize) -> Result<ChainFile, IndexChainError> {
         let nodes = self.nodes(level, b"")?;
         if level == 0 {
             let metadata = nodes.into_iter().next().map(|node| node.metadata).unwrap_or_default();
@@ -110,11 +110,11 @@ impl IndexChain {
     }
 
     /// Returns the nodes of a level that stand for a path of its parent.
-    pub(super) fn nodes(&self, level: usize, path: &[u8]) -> Result<Vec<Node>, ChainError> {
+    pub(super) fn nodes(&self, level: usize, path: &[u8]) -> Result<Vec<Node>, IndexChainError> {
         let mut nodes = Vec::new();
         self.levels[level].scan(&base_keys(path), |_, value| {
             nodes.push(Node::decode(&mut Decoder(value))?);
-            Ok::<_, ChainError>(true)
+            Ok::<_, IndexChainError>(true)
         })?;
         Ok(nodes)
     }
@@ -147,7 +147,7 @@ impl IndexChain {
         level: usize,
         path: &[u8],
         below: ChainFile,
-    ) -> Result<ChainFile, ChainError> {
+    ) -> Result<ChainFile, IndexChainError> {
         let nodes = self.nodes(level, path)?;
         let is_touched = !nodes.is_empty()
             || (below.is_directory() && self.levels[level].has_prefix(&base_keys_below(path))?);
@@ -159,7 +159,7 @@ impl IndexChain {
         &self,
         level: usize,
         entry: Entry,
-    ) -> Result<Option<ChainFile>, ChainError> {
+    ) -> Result<Option<ChainFile>, IndexChainError> {
         match entry {
             Entry::Removed => Ok(None),
             Entry::New(Node { id, is_linked, metadata }) => {
@@ -182,19 +182,23 @@ impl IndexChain {
         level: usize,
         directory: NodeId,
         name: &[u8],
-    ) -> Result<Option<Entry>, ChainError> {
+    ) -> Result<Option<Entry>, IndexChainError> {
         let value = self.levels[level].get(&entry_key(directory, name))?;
         Ok(value.map(|value| Entry::decode(&value)).transpose()?)
     }
 
     /// Returns the error for a path that a level names and its parent does not have.
-    pub(super) fn missing(&self, level: usize, path: &[u8]) -> ChainError {
+    pub(super) fn missing(&self, level: usize, path: &[u8]) -> IndexChainError {
         let path = String::from_utf8_lossy(path).into_owned();
-        ChainError::Missing { level, of: self.levels.len(), path }
+        IndexChainError::Missing { level, of: self.levels.len(), path }
     }
 
     /// Returns what has this name in a directory.
-    fn child(&self, directory: &ChainFile, name: &[u8]) -> Result<Option<ChainFile>, ChainError> {
+    fn child(
+        &self,
+        directory: &ChainFile,
+        name: &[u8],
+    ) -> Result<Option<ChainFile>, IndexChainError> {
         let level = directory.level;
         match &directory.at {
             FileSource::New(id) => match self.entry(level, *id, name)? {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use btrfs_sendstream::{CommandBatch, Verifier};
 use btrfs_stream_index::chain::content::Source;
-use btrfs_stream_index::chain::{ChainError, ChainFile, IndexChain, join};
+use btrfs_stream_index::chain::{ChainFile, IndexChain, IndexChainError, join};
 use btrfs_stream_index::{BuildError, FileType, IndexBuilder, IndexFacts, NameLimits, Table};
 
 #[derive(Default)]
@@ -184,7 +184,7 @@ impl Replay {
     fn content(&self, chain: &IndexChain, found: &ChainFile) -> Vec<u8> {
         let mut content = vec![0; found.metadata.length.after(0) as usize];
         let mut extents = Vec::new();
-        let collected = chain.extents::<ChainError>(found, |extent| {
+        let collected = chain.extents::<IndexChainError>(found, |extent| {
             extents.push(extent);
             Ok(())
         });

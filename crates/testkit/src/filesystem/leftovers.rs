@@ -35,7 +35,7 @@ pub fn remove_dead(temp_dir: &Path) {
     }
 }
 
-/// Returns whether this module created the directory, in a process that is dead. Any
+/// Returns true if this module created the directory, in a process that is dead. Any
 /// user can create a directory with such a name, so its owner must be root or the
 /// caller of sudo.
 fn is_ours_and_dead(entry: &DirEntry) -> bool {

@@ -11,7 +11,7 @@ use super::redactions::Redactions;
 
 pub(super) const WRITE: &str = "S3UP_WRITE_GOLDEN";
 
-/// Returns whether tests write golden files instead of failing.
+/// Returns true if tests write golden files instead of failing.
 pub(super) fn writes() -> bool {
     env::var_os(WRITE).is_some()
 }

@@ -8,12 +8,12 @@ use s3up_core::Code;
 use super::state::{Engine, Mode, UploadResult};
 use crate::clock;
 use crate::daemon::log_events;
-use crate::daemon::random::random;
 use crate::daemon::summary::Ending;
 use crate::database::Change;
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::files::watch::Name;
 use crate::files::writes::{Evidence, Writes};
+use crate::random::random;
 use crate::reporting::task::CallResult;
 use crate::settling::ClockReading;
 use crate::states::agent_fact::AgentFact;
@@ -276,7 +276,7 @@ impl Engine {
         self.has_problem(job, ProblemKind::Failing, &reason, now);
     }
 
-    /// True if `s3up scan` gives up: on everything if the gateway keeps failing, or
+    /// Returns true if `s3up scan` gives up: on everything if the gateway keeps failing, or
     /// on one file that keeps failing.
     fn is_hopeless(&mut self, job: &Job<Name>, hint: RetryHint) -> bool {
         let tries_max = self.options.retry.quick_tries;

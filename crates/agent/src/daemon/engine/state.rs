@@ -210,7 +210,7 @@ impl Engine {
     }
 }
 
-/// True if existing files of the watch may be baseline, and it is not known yet.
+/// Returns true if existing files of the watch may be baseline, and it is not known yet.
 pub(super) fn is_undecided(options: &EngineOptions, state: &WatchState) -> bool {
     let existing = upload_existing(options.upload_existing, Some(state));
     matches!(existing, UploadExisting::Undecided { .. })

@@ -3,6 +3,7 @@
 use btrfs_to_s3::prices::{Dollars, NoPrice, Prices, PruneCost, ThawCost, UploadCost};
 use btrfs_to_s3::restore::cost::{CostTerms, RestoreCost, total};
 use s3up_cli::table;
+use s3up_core::Count;
 use serde::Serialize;
 
 /// A cost in dollars with the origin of its prices, or the reason why it is not known.
@@ -132,7 +133,7 @@ impl RestoreCostLine {
 pub fn restore_text(line: &Priced<RestoreCostLine>) -> String {
     let source = &line.prices;
     let text = line.text(|RestoreCostLine { standard, bulk, thaw_days }| {
-        let copies = format!("copies for {thaw_days} days");
+        let copies = format!("copies for {}", Count(u64::from(*thaw_days), "day"));
         let row = |name: &str, of: fn(&TierLine) -> Dollars| {
             [name.to_owned(), of(standard).to_string(), of(bulk).to_string()]
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use btrfs_to_s3::status::Proofs;
+use btrfs_to_s3::status::LastChecks;
 use btrfs_to_s3::status::states::{BackupState, PointerState};
 use jiff::Timestamp;
 use s3up_cli::table;
@@ -92,7 +92,7 @@ impl Contents {
     pub fn of(
         catalogue: &Catalogue,
         layout: &Layout,
-        proofs: &Proofs<'_>,
+        proofs: &LastChecks<'_>,
         now: Timestamp,
     ) -> Contents {
         let publications = catalogue.publications();

@@ -25,11 +25,11 @@ pub struct VerifyLine {
     pub unknown: usize,
     /// Number of manifests that were not read, so that their objects count as unknown.
     pub unread_manifests: usize,
-    pub findings: Vec<FindingLine>,
+    pub findings: Vec<AuditLine>,
 }
 
 #[derive(Debug, Serialize)]
-pub struct FindingLine {
+pub struct AuditLine {
     pub key: String,
     /// `missing`, `size`, `checksum`, `storage_class`, `encryption`,
     /// `archived_document`, `chain`, `content` or `index`.
@@ -54,7 +54,7 @@ impl VerifyLine {
             findings: verified
                 .findings
                 .iter()
-                .map(|finding| FindingLine {
+                .map(|finding| AuditLine {
                     key: finding.key.clone(),
                     what: finding.problem.as_str(),
                     detail: finding.problem.to_string(),
@@ -96,7 +96,7 @@ fn result(VerifyLine { findings, archived, .. }: &VerifyLine) -> String {
 fn notes(line: &VerifyLine) -> String {
     let VerifyLine { subvolume, archived, without_checksum, unknown, .. } = line;
     let mut text = String::new();
-    for FindingLine { key, detail, .. } in &line.findings {
+    for AuditLine { key, detail, .. } in &line.findings {
         text.push_str(&format!("{subvolume}: {key}: {detail}\n"));
     }
     if *without_checksum > 0 {

@@ -109,7 +109,7 @@ fn decided(
     match decide(&now, found) {
         None => "wait".to_owned(),
         Some(Err(reason)) => reason.to_string(),
-        Some(Ok(ResumePlan { step, work, .. })) => format!("{} {step}", work.as_str()),
+        Some(Ok(ResumePlan { step, resumption, .. })) => format!("{} {step}", resumption.as_str()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use s3up_cli::LogFormat;
-use s3up_core::part::MIB;
+use s3up_core::part::{GIB, MIB};
 use s3up_store::{Credentials, Profile, Sse};
 
 use crate::clients::{ClientPolicy, KeyRights};
@@ -17,7 +17,6 @@ use crate::mail::{MailSettings, MailTls};
 use crate::webhook::Alerts;
 
 const REDACTED: &str = "***";
-const GIB: u64 = 1024 * MIB;
 
 /// The lines of a file in YAML.
 struct Yaml {

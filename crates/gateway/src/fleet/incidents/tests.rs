@@ -22,7 +22,8 @@ fn a_quota_is_an_incident_from_90_percent_until_it_is_under_85() {
         (u64::MAX,     None,            true,  None),
     ];
     for (bytes, quota_bytes, is_open, want) in cases {
-        let want = want.map_or(Verdict::Well, |text| Verdict::Incident(text.to_owned()));
+        let want =
+            want.map_or(IncidentVerdict::Well, |text| IncidentVerdict::Incident(text.to_owned()));
         assert_eq!(quota(bytes, quota_bytes, is_open), want, "{bytes} {is_open}");
     }
 }
@@ -53,14 +54,14 @@ fn many_replaced_or_unfamiliar_files_look_like_ransomware() {
     for (changes, files, is_open, want) in cases {
         let found = suspicion(&changes, Total { files, bytes: 0 }, &policy(), is_open);
         match (&found, want) {
-            (Verdict::Well, None) => {}
-            (Verdict::Incident(text), Some(want)) if text.contains(want) => {}
+            (IncidentVerdict::Well, None) => {}
+            (IncidentVerdict::Incident(text), Some(want)) if text.contains(want) => {}
             _ => panic!("{changes:?} {files}: {found:?}"),
         }
     }
     let off = ClientPolicy { changed_percent: 0, ..policy() };
     let all = changes(1000, 1000, 1000, 1000);
-    assert_eq!(suspicion(&all, Total { files: 2000, bytes: 0 }, &off, true), Verdict::Well);
+    assert_eq!(suspicion(&all, Total { files: 2000, bytes: 0 }, &off, true), IncidentVerdict::Well);
 }
 
 #[test]
@@ -72,23 +73,23 @@ fn a_drill_is_too_old_by_the_age_of_its_last_success() {
         Drill { last_good_at, last_good_age_seconds, files: 1, ..Drill::default() }
     };
     let never = Drill { files: 1, failed: 1, ..Drill::default() };
-    let incident = |text: &str| Verdict::Incident(text.to_owned());
+    let incident = |text: &str| IncidentVerdict::Incident(text.to_owned());
     #[rustfmt::skip]
     let cases = [
-        (None,                    Verdict::Well),
-        (Some(drill(days(30))),   Verdict::Well),
+        (None,                    IncidentVerdict::Well),
+        (Some(drill(days(30))),   IncidentVerdict::Well),
         // The heartbeat is two days old.
-        (Some(drill(days(60))),   Verdict::Well),
+        (Some(drill(days(60))),   IncidentVerdict::Well),
         (Some(drill(days(61))),   incident("its last drill that could restore all files was 63 d ago")),
         (Some(never),             incident("none of its drills could restore all files")),
-        (Some(drill(None)),       Verdict::Unknown),
+        (Some(drill(None)),       IncidentVerdict::Unknown),
     ];
     for (last_drill, want) in cases {
         let facts = format!("{last_drill:?}");
         let heartbeat = heartbeat(NOW - 2 * DAY, last_drill);
         assert_eq!(old_drill(Some(&heartbeat), policy().drill_after, NOW), want, "{facts}");
     }
-    assert_eq!(old_drill(None, policy().drill_after, NOW), Verdict::Unknown);
+    assert_eq!(old_drill(None, policy().drill_after, NOW), IncidentVerdict::Unknown);
 }
 
 fn heartbeat(at: Millis, last_drill: Option<Drill>) -> ReceivedHeartbeat {
@@ -112,7 +113,7 @@ fn heartbeat(at: Millis, last_drill: Option<Drill>) -> ReceivedHeartbeat {
 #[test]
 fn a_gateway_tells_strangers_its_certificate_and_the_versions_of_its_bucket() {
     use Versioning::{Enabled, Off, Unknown};
-    let is_incident = |verdict| matches!(verdict, Verdict::Incident(_));
+    let is_incident = |verdict| matches!(verdict, IncidentVerdict::Incident(_));
     for (count, is_open, want) in
         [(99, false, false), (100, false, true), (20, true, true), (19, true, false)]
     {
@@ -126,14 +127,15 @@ fn a_gateway_tells_strangers_its_certificate_and_the_versions_of_its_bucket() {
         (Some(NOW),               Some("its certificate ended on 2026-01-31T12:00:00Z; clients refuse it")),
     ];
     for (ends_at, want) in cases {
-        let want = want.map_or(Verdict::Well, |text| Verdict::Incident(text.to_owned()));
+        let want =
+            want.map_or(IncidentVerdict::Well, |text| IncidentVerdict::Incident(text.to_owned()));
         assert_eq!(certificate(ends_at, NOW), want);
     }
     assert!(is_incident(lost_versions(Some(Off), true)));
-    assert_eq!(lost_versions(Some(Off), false), Verdict::Well);
-    assert_eq!(lost_versions(Some(Enabled), true), Verdict::Well);
+    assert_eq!(lost_versions(Some(Off), false), IncidentVerdict::Well);
+    assert_eq!(lost_versions(Some(Enabled), true), IncidentVerdict::Well);
     for unknown in [None, Some(Unknown)] {
-        assert_eq!(lost_versions(unknown, true), Verdict::Unknown);
+        assert_eq!(lost_versions(unknown, true), IncidentVerdict::Unknown);
     }
 }
 
@@ -153,12 +155,12 @@ fn a_lifecycle_rule_that_deletes_files_or_versions_early_is_an_incident() {
     ];
     for (found, want) in cases {
         match (early_expiry(Some(&found)), want) {
-            (Verdict::Well, None) => {}
-            (Verdict::Incident(text), Some(want)) if text.contains(want) => {}
+            (IncidentVerdict::Well, None) => {}
+            (IncidentVerdict::Incident(text), Some(want)) if text.contains(want) => {}
             (verdict, _) => panic!("{found:?}: {verdict:?}"),
         }
     }
-    assert_eq!(early_expiry(None), Verdict::Unknown);
+    assert_eq!(early_expiry(None), IncidentVerdict::Unknown);
 }
 
 #[test]
@@ -170,17 +172,17 @@ fn an_incident_begins_once_and_ends_once_and_what_is_unknown_changes_nothing() {
         };
         topics.iter().map(of).collect()
     };
-    let bad = || Verdict::Incident("why".to_owned());
+    let bad = || IncidentVerdict::Incident("why".to_owned());
     let begun = || Some(Some("why".to_owned()));
     #[rustfmt::skip]
     let cases = [
         // open             verdict            transition
         (&[][..],           bad(),             begun()),
-        (&[],               Verdict::Well,     None),
-        (&[],               Verdict::Unknown,  None),
+        (&[],               IncidentVerdict::Well,     None),
+        (&[],               IncidentVerdict::Unknown,  None),
         (&[Topic::Quota],   bad(),             None),
-        (&[Topic::Quota],   Verdict::Unknown,  None),
-        (&[Topic::Quota],   Verdict::Well,     Some(None)),
+        (&[Topic::Quota],   IncidentVerdict::Unknown,  None),
+        (&[Topic::Quota],   IncidentVerdict::Well,     Some(None)),
         (&[Topic::Drill],   bad(),             begun()),
     ];
     for (open, verdict, want) in cases {

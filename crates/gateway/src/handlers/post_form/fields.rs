@@ -6,7 +6,7 @@ use multer::Field;
 use s3up_core::{Code, PathRule, RemotePath, Sha256Digest};
 
 use crate::refusal::Refusal;
-use crate::refusal::body::BodyError;
+use crate::refusal::body::BodyFailure;
 use crate::uploads::metadata::{FileMetadata, parse_hot, parse_mode, parse_mtime_ns};
 
 /// Maximum length of a text field. A path is the longest one.
@@ -126,13 +126,13 @@ pub(super) fn form_refusal(err: &multer::Error) -> Refusal {
 }
 
 /// Returns the error of the request body that multer wraps.
-pub(super) fn body_error(err: &multer::Error) -> BodyError {
+pub(super) fn body_error(err: &multer::Error) -> BodyFailure {
     let multer::Error::StreamReadFailed(inner) = err else {
-        return BodyError::Form(err.to_string());
+        return BodyFailure::Form(err.to_string());
     };
     let inner = inner.downcast_ref::<std::io::Error>().and_then(|err| err.get_ref());
-    match inner.and_then(|err| err.downcast_ref::<BodyError>()) {
+    match inner.and_then(|err| err.downcast_ref::<BodyFailure>()) {
         Some(err) => err.clone(),
-        None => BodyError::Interrupted(err.to_string()),
+        None => BodyFailure::Interrupted(err.to_string()),
     }
 }

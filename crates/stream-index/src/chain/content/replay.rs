@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::pieces::{Extent, Pieces, Source};
-use crate::chain::tree::{ChainError, IndexChain};
+use crate::chain::tree::{IndexChain, IndexChainError};
 use crate::operation::{Change, CloneSource, Operation};
 use crate::record::{Entry, NodeId};
 use crate::table::TableError;
@@ -25,13 +25,13 @@ const SOURCES_MAX: usize = 16;
 
 #[derive(Debug)]
 pub(super) enum ReplayError {
-    Chain(ChainError),
+    Chain(IndexChainError),
     /// The range has more extents than the limit.
     TooMany,
 }
 
-impl From<ChainError> for ReplayError {
-    fn from(err: ChainError) -> ReplayError {
+impl From<IndexChainError> for ReplayError {
+    fn from(err: IndexChainError) -> ReplayError {
         ReplayError::Chain(err)
     }
 }
@@ -100,7 +100,7 @@ impl<'c> Replay<'c> {
         for (n, (level, node)) in nodes.iter().enumerate() {
             if depth > DEPTH_MAX {
                 let (level, of) = (*level, chain.levels.len());
-                return Err(ChainError::TooDeep { level, of }.into());
+                return Err(IndexChainError::TooDeep { level, of }.into());
             }
             let is_last = Some(*level) == last_level;
             chain.operations::<ReplayError>(*level, *node, |operation| {
@@ -183,7 +183,7 @@ impl<'c> Replay<'c> {
             return Ok(pieces.cut(wanted.clone()));
         }
         let level = nodes.last().map_or(0, |(level, _)| *level);
-        Err(ChainError::ClonesWithin { level, of: self.chain.levels.len() }.into())
+        Err(IndexChainError::ClonesWithin { level, of: self.chain.levels.len() }.into())
     }
 
     /// Returns a range of the source of a clone.
@@ -225,7 +225,7 @@ impl<'c> Replay<'c> {
         level: usize,
         source: CloneSource,
         at: Moment,
-    ) -> Result<(Nodes, Moment), ChainError> {
+    ) -> Result<(Nodes, Moment), IndexChainError> {
         let chain = self.chain;
         let path = match source {
             CloneSource::Node(node) => return Ok((vec![(level, node)], at)),
@@ -249,7 +249,7 @@ impl<'c> Replay<'c> {
     }
 
     /// Returns the nodes that make a file of the parent of a level.
-    fn parent_nodes(&self, level: usize, path: &[u8]) -> Result<Nodes, ChainError> {
+    fn parent_nodes(&self, level: usize, path: &[u8]) -> Result<Nodes, IndexChainError> {
         let missing = || self.chain.missing(level, path);
         let lower = level.checked_sub(1).ok_or_else(missing)?;
         let found = self.chain.lookup_at(lower, path)?.ok_or_else(missing)?;
