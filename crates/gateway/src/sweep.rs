@@ -15,7 +15,7 @@ use crate::start::error::StartError;
 /// Time for which a failing request is retried.
 const RETRY_FOR: Duration = Duration::from_secs(30);
 
-/// Whether a sweep aborts the uploads that it finds.
+/// Effect of a sweep on the uploads that it finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SweepMode {
     Abort,
