@@ -1,10 +1,10 @@
 //! Measures an index of many files:
-//! `cargo run --release -p btrfs-stream-index --example many_files [FILES [BYTES]]`
+//! `cargo run --release -p btrfs-stream-index --example many_files [FILES [BYTES [PER_DIRECTORY]]]`
 //!
 //! Generates the commands that `btrfs send` writes for that many files of that many bytes, a
-//! thousand in each directory. Prints the CPU time and the peak memory of the whole process, of which
-//! the generator and the verifier take a few MiB, the size of the index, and the time to list and to
-//! look up files in it.
+//! thousand in each directory. Every tenth file is in an earlier directory, as where trees grow.
+//! Prints the time and the peak memory of the whole process, of which the generator and the verifier
+//! take a few MiB, the size of the index, and the time to list and to look up files in it.
 #![expect(clippy::print_stdout, reason = "its output is the measurement")]
 
 use std::time::Instant;
@@ -15,10 +15,10 @@ use btrfs_sendstream::{Attribute, CommandKind, Protocol, Verifier};
 use btrfs_stream_index::chain::{IndexChain, IndexChainError};
 use btrfs_stream_index::{IndexBuilder, Table};
 
-const FILES_PER_DIR: u64 = 1000;
 const WRITE_BYTES: u64 = 48 << 10;
 
 struct Stream {
+    files_per_directory: u64,
     verifier: Verifier,
     builder: IndexBuilder,
     bytes: u64,
@@ -49,11 +49,15 @@ impl Stream {
 
     fn file(&mut self, n: u64, data: &[u8]) {
         use Attribute::{Data, FileOffset, Gid, Ino, Mode, Path, PathTo, Uid};
-        let directory = format!("project {}/documents", n / FILES_PER_DIR);
-        if n.is_multiple_of(FILES_PER_DIR) {
+        let mut directory = format!("project {}/documents", n / self.files_per_directory);
+        if n.is_multiple_of(self.files_per_directory) {
             for path in [&directory[..directory.len() - 10], &directory] {
                 self.send(CommandKind::Mkdir, &[(Path, path.as_bytes()), (Ino, &n.to_le_bytes())]);
             }
+        }
+        if n % 10 == 9 {
+            let earlier = n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % n;
+            directory = format!("project {}/documents", earlier / self.files_per_directory);
         }
         let (orphan, path) = (format!("o{}-7-0", n + 1000), format!("{directory}/report {n}.pdf"));
         let (orphan, path) = (orphan.as_bytes(), path.as_bytes());
@@ -94,7 +98,8 @@ fn main() {
     let began = Instant::now();
     let directory = env::temp_dir();
     let builder = IndexBuilder::new(&directory);
-    let mut stream = Stream { verifier: Verifier::new(), builder, bytes: 0 };
+    let files_per_directory = number(3, 1000);
+    let mut stream = Stream { files_per_directory, verifier: Verifier::new(), builder, bytes: 0 };
     stream.feed(&stream_header(Protocol::V1));
     stream.send(
         CommandKind::Subvolume,
@@ -105,7 +110,7 @@ fn main() {
         stream.file(n, &data);
     }
     stream.send(CommandKind::End, &[]);
-    let Stream { verifier, builder, bytes } = stream;
+    let Stream { verifier, builder, bytes, .. } = stream;
     verifier.finish().expect("a complete stream");
     let (file, facts) = builder.finish().expect("an index");
     println!(
@@ -120,8 +125,9 @@ fn main() {
     let table = Table::open("many files".to_owned(), Box::new(file), Some(facts.directory_sha256))
         .expect("an index");
     let chain = IndexChain::new(vec![table]).expect("a full");
-    let last =
-        format!("project {}/documents/report {}.pdf", (files - 1) / FILES_PER_DIR, files - 1);
+    // The last one that is not in an earlier directory.
+    let last = (0..files).rev().find(|n| n % 10 != 9).expect("a file");
+    let last = format!("project {}/documents/report {last}.pdf", last / files_per_directory);
     let found = chain.lookup(last.as_bytes()).expect("a readable index").expect("the last file");
     let mut extents = 0;
     let read = chain.extents::<IndexChainError>(&found, |_| {

@@ -2,16 +2,19 @@
 //!
 //! The kernel sends one inode after the other, so the records of a file are complete when the
 //! next file begins, and most files are forgotten soon after. Directories, and files of the parent
-//! that were moved, stay in memory, because later paths lead through them. All records are sorted
-//! outside of the memory.
+//! that were moved, are remembered to the end, because later paths lead through them; a limited
+//! number of them in memory, the others in temporary files. All records are sorted outside of the
+//! memory.
 //!
 //! A stream that refers to a forgotten file in another way than the kernel does has no index:
 //! the builder refuses it rather than guess.
 
 mod change;
+mod disk_map;
 mod error;
 mod name_table;
 mod node;
+mod node_set;
 
 use std::io::{self, BufWriter, Seek};
 use std::path::{Path, PathBuf};
@@ -20,7 +23,7 @@ use btrfs_sendstream::{Attribute, Command, CommandKind, Snapshot, Uuid};
 
 use self::change::{change_of, device_type};
 pub use self::error::BuildError;
-pub use self::name_table::NameLimits;
+pub use self::name_table::MemoryLimits;
 use self::name_table::{NameTable, Slot};
 use self::node::{Name, NodeSource, NodeState};
 use crate::operation::{Change, CloneSource, Operation};
@@ -41,6 +44,8 @@ pub struct IndexBuilder {
     snapshot: Option<Snapshot>,
     /// The file whose operations are being collected.
     current: Option<NodeId>,
+    /// The directory whose operations are being collected.
+    current_directory: Option<NodeId>,
     /// The path of the last command and its node, which the next one usually has, too.
     last: Option<(Vec<u8>, NodeId)>,
     /// Length of the stream, once it has ended.
@@ -50,16 +55,17 @@ pub struct IndexBuilder {
 impl IndexBuilder {
     /// Starts an index. Temporary files are made in `directory` and have no name there.
     pub fn new(directory: &Path) -> IndexBuilder {
-        IndexBuilder::with_limits(directory, NameLimits::default())
+        IndexBuilder::with_limits(directory, MemoryLimits::default())
     }
 
-    pub fn with_limits(directory: &Path, limits: NameLimits) -> IndexBuilder {
+    pub fn with_limits(directory: &Path, limits: MemoryLimits) -> IndexBuilder {
         IndexBuilder {
             directory: directory.to_owned(),
             sorter: Sorter::new(directory),
-            names: NameTable::new(limits),
+            names: NameTable::new(directory, limits),
             snapshot: None,
             current: None,
+            current_directory: None,
             last: None,
             ended_at: None,
         }
@@ -122,6 +128,17 @@ impl IndexBuilder {
             }
             CommandKind::End => self.ended_at = Some(command.range.end),
         }
+        self.forget_oldest()
+    }
+
+    /// Takes the oldest names out of the memory if there are too many.
+    fn forget_oldest(&mut self) -> Result<(), BuildError> {
+        for _ in 0..self.names.excess() {
+            if let Some(id) = self.names.forget_oldest()? {
+                self.write_node(id)?;
+                self.names.move_out(id)?;
+            }
+        }
         Ok(())
     }
 
@@ -134,16 +151,19 @@ impl IndexBuilder {
 
     /// Gives a node a name. What had it before is gone.
     fn bind(&mut self, id: NodeId, parent: NodeId, name: &[u8]) -> Result<(), BuildError> {
-        if let Some(Slot::Node(replaced)) = self.names.slot(parent, name)
+        if let Some(Slot::Node(replaced)) = self.names.slot(parent, name)?
             && replaced != id
         {
             self.unbind(replaced, parent, name)?;
             self.complete(replaced)?;
         }
-        let is_after_removal = self.names.slot(parent, name) == Some(Slot::Removed);
+        let slot = self.names.slot(parent, name)?;
+        let is_after_removal = matches!(slot, Some(Slot::Removed | Slot::Forgotten));
+        // A record of what had the name before may have been written.
+        let is_written = slot == Some(Slot::Forgotten);
         self.names.bind(id, parent, name)?;
         let node = self.names.node(id)?;
-        node.names.push(Name { is_after_removal, ..Name::new(parent, name) });
+        node.names.push(Name { is_after_removal, is_written, ..Name::new(parent, name) });
         node.is_dirty = true;
         let is_directory = node.is_directory;
         if !is_directory { self.select(id) } else { Ok(()) }
@@ -159,8 +179,7 @@ impl IndexBuilder {
             self.put_entry(parent, name, &Entry::Removed)?;
         } else if taken.is_some_and(|taken| !taken.is_after_removal) {
             // A temporary name of the kernel.
-            self.names.free(parent, name);
-            return Ok(());
+            return self.names.free(parent, name);
         }
         self.names.unbind(parent, name)
     }
@@ -184,19 +203,20 @@ impl IndexBuilder {
     fn remove(&mut self, path: &[u8]) -> Result<(), BuildError> {
         self.last = None;
         let (parent, name) = self.names.parent(path)?;
-        match self.names.slot(parent, name) {
+        match self.names.slot(parent, name)? {
             Some(Slot::Node(id)) => {
                 self.unbind(id, parent, name)?;
                 let node = self.names.node(id)?;
                 if node.is_directory {
                     // A directory of the parent counts as a file until a path leads through it.
                     self.current.take_if(|current| *current == id);
+                    self.current_directory.take_if(|current| *current == id);
                     self.names.remove_directory(id);
                     return Ok(());
                 }
                 self.complete(id)
             }
-            Some(Slot::Removed) | None => {
+            Some(Slot::Removed | Slot::Forgotten) | None => {
                 self.put_entry(parent, name, &Entry::Removed)?;
                 self.names.unbind(parent, name)
             }
@@ -255,8 +275,17 @@ impl IndexBuilder {
             self.write_operations(id)?;
         }
         match self.names.node(id)?.is_directory {
-            true => Ok(()),
+            true => self.select_directory(id),
             false => self.select(id),
+        }
+    }
+
+    /// Makes a directory the one whose operations are collected. Those of the one before are
+    /// written.
+    fn select_directory(&mut self, id: NodeId) -> Result<(), BuildError> {
+        match self.current_directory.replace(id) {
+            Some(before) if before != id => self.write_operations(before),
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -13,6 +13,8 @@ mod file;
 mod listing;
 mod other_names;
 mod tree;
+mod walk;
 
 pub use self::file::{ChainFile, FileId};
 pub use self::tree::{IndexChain, IndexChainError, join};
+pub use self::walk::{SeenDirectories, TreeWalk, Visit};

@@ -21,7 +21,7 @@ pub mod record;
 pub mod sort;
 pub mod table;
 
-pub use builder::{BuildError, IndexBuilder, NameLimits};
+pub use builder::{BuildError, IndexBuilder, MemoryLimits};
 pub use codec::Malformed;
 pub use record::{FileMetadata, FileType};
 pub use table::directory::StreamId;

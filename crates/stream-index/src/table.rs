@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The directory says the form of each block, so that a later version may encrypt blocks one by
-//! one. A block is used only after its SHA-256 agreed.
+//! one. A block of an unknown form is refused, and its index is not taken for damaged. A block is
+//! used only after its SHA-256 agreed.
 
 pub mod block;
 pub mod directory;
@@ -25,8 +26,11 @@ pub const TRAILER_BYTES: u64 = 8 + 8 + 32 + 4 + 8;
 pub const BLOCK_BYTES: usize = 64 << 10;
 /// A directory of this length describes some 500 million files.
 pub const DIRECTORY_BYTES_MAX: u64 = 256 << 20;
-/// A record is never longer than this: an extended attribute has at most 64 KiB.
+/// Maximum length of the content of a block. A record is never longer: an extended attribute has at
+/// most 64 KiB.
 pub const BLOCK_BYTES_MAX: u64 = 16 << 20;
+/// Maximum length of a block in the file. What cannot be compressed gets a little longer.
+pub const STORED_BYTES_MAX: u64 = BLOCK_BYTES_MAX + (1 << 20);
 
 /// The reason why an index cannot be used. It names the index.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,11 @@ pub enum TableError {
     )]
     Version { name: String, found: u32 },
     #[error(
+        "the index {name}: expected blocks of form 1 (zstd), found one of form {found}; use a newer \
+         version of btrfs-to-s3"
+    )]
+    Form { name: String, found: u8 },
+    #[error(
         "a record of an index is damaged; build the indexes of the chain again with `index --build`"
     )]
     Malformed(#[from] crate::codec::Malformed),
@@ -54,7 +63,9 @@ impl TableError {
     pub fn is_damage(&self) -> bool {
         match self {
             TableError::Damaged { .. } | TableError::Malformed(_) => true,
-            TableError::Unreadable { .. } | TableError::Version { .. } => false,
+            TableError::Unreadable { .. }
+            | TableError::Version { .. }
+            | TableError::Form { .. } => false,
         }
     }
 }

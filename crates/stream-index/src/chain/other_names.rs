@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::changes_by_file::Changes;
+use super::changes_by_file::{Changes, ChangesBuilder};
 use super::file::{ChainFile, FileSource};
 use super::tree::{IndexChain, IndexChainError};
 use crate::codec::Decoder;
@@ -30,7 +30,7 @@ impl IndexChain {
         let mut metadata = created(&found).metadata.clone();
         let mut nodes: Vec<(usize, NodeId)> = Vec::new();
         for level in id.level + 1..=top {
-            for node in self.changes(level)?.get(&id).into_iter().flatten() {
+            for node in self.changes(level)?.of(id)? {
                 metadata = metadata.changed(&node.metadata);
                 nodes.push((level, node.id));
             }
@@ -45,19 +45,17 @@ impl IndexChain {
         if let Some(changes) = &*cell {
             return Ok(Arc::clone(changes));
         }
-        let mut changes = Changes::new();
+        let mut changes = ChangesBuilder::new();
         self.levels[level].scan(b"B", |key, value| {
             let node = Node::decode(&mut Decoder(value))?;
             let path = key[1..].split(|byte| *byte == 0).next().unwrap_or_default();
             let below = self.lookup_at(level - 1, path)?;
             if let Some(below) = below.filter(|below| !below.is_directory()) {
-                changes.entry(below.id()).or_default().push(node);
+                changes.add(below.id(), &node)?;
             }
             Ok::<_, IndexChainError>(true)
         })?;
-        // In the order in which the stream makes them.
-        changes.values_mut().for_each(|nodes| nodes.sort_by_key(|node| node.id));
-        let changes = Arc::new(changes);
+        let changes = Arc::new(changes.finish()?);
         *cell = Some(Arc::clone(&changes));
         Ok(changes)
     }

@@ -26,6 +26,11 @@ pub enum IndexChainError {
         .level + 1, kind(*.level > 0), kind(*.level == 0)
     )]
     Order { level: usize, of: usize },
+    #[error(
+        "sort the changes of files with several names in a temporary file; check the free space in \
+         {}", std::env::temp_dir().display()
+    )]
+    Sort(#[source] std::io::Error),
     #[error("look up a path: expected at most {PATH_BYTES_MAX} bytes, found {bytes}")]
     TooLong { bytes: usize },
     #[error(

@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use crate::codec::{Decoder, Malformed, put_number, put_text};
 
-/// Maximum length of all keys of a block. A block of some 20,000 of the longest paths is shorter; without a
-/// limit, a block that shares a long beginning millions of times would take all memory.
-const KEYS_BYTES_MAX: usize = 128 << 20;
+/// Maximum length of all keys of a block. The writer ends a block long before; earlier ones have put
+/// up to some 8,000 of the longest paths into one. Without a limit, a block that shares a long
+/// beginning millions of times would take all memory.
+const KEYS_BYTES_MAX: usize = 48 << 20;
 
 /// Encodes records until the block is long enough.
 #[derive(Default)]
@@ -15,6 +16,7 @@ pub struct BlockBuilder {
     bytes: Vec<u8>,
     first_key: Option<Vec<u8>>,
     last_key: Vec<u8>,
+    keys_bytes: usize,
 }
 
 impl BlockBuilder {
@@ -26,6 +28,7 @@ impl BlockBuilder {
         put_text(&mut self.bytes, value);
         self.last_key.clear();
         self.last_key.extend_from_slice(key);
+        self.keys_bytes += key.len();
         self.first_key.get_or_insert_with(|| key.to_vec());
     }
 
@@ -34,10 +37,16 @@ impl BlockBuilder {
         self.bytes.len()
     }
 
+    /// Returns the length of all keys so far, which a reader holds in memory.
+    pub fn keys_bytes(&self) -> usize {
+        self.keys_bytes
+    }
+
     /// Returns the first key and the content, and starts the next block.
     pub fn take(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
         let first_key = self.first_key.take()?;
         self.last_key.clear();
+        self.keys_bytes = 0;
         Some((first_key, std::mem::take(&mut self.bytes)))
     }
 }
@@ -78,6 +87,13 @@ impl Block {
 
     pub fn count(&self) -> usize {
         self.records.len()
+    }
+
+    /// Returns its length in memory.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.len()
+            + self.keys.len()
+            + self.records.len() * size_of::<(Range<u32>, Range<u32>)>()
     }
 
     pub fn key(&self, n: usize) -> &[u8] {

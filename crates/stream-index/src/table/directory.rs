@@ -18,7 +18,27 @@ pub struct StreamId {
 /// Form of a stored block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockForm {
-    Zstd = 1,
+    Zstd,
+    /// One of a later version, such as an encrypted block.
+    Unknown(u8),
+}
+
+impl BlockForm {
+    const ZSTD: u8 = 1;
+
+    fn number(self) -> u8 {
+        match self {
+            BlockForm::Zstd => BlockForm::ZSTD,
+            BlockForm::Unknown(number) => number,
+        }
+    }
+
+    fn of(number: u8) -> BlockForm {
+        match number {
+            BlockForm::ZSTD => BlockForm::Zstd,
+            number => BlockForm::Unknown(number),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +68,7 @@ impl Directory {
         bytes.push(u8::from(self.stream.is_incremental));
         put_number(&mut bytes, self.blocks.len() as u64);
         for block in &self.blocks {
-            bytes.push(block.form as u8);
+            bytes.push(block.form.number());
             put_number(&mut bytes, block.offset);
             put_number(&mut bytes, block.stored_bytes);
             put_number(&mut bytes, block.bytes);
@@ -67,10 +87,7 @@ impl Directory {
         let stream = StreamId { bytes: stream_bytes, uuid, ctransid, is_incremental };
         let mut blocks = Vec::new();
         for _ in 0..from.number()? {
-            let form = match from.byte()? {
-                1 => BlockForm::Zstd,
-                _ => return Err(Malformed("a known form of a block")),
-            };
+            let form = BlockForm::of(from.byte()?);
             let (offset, stored_bytes, bytes) = (from.number()?, from.number()?, from.number()?);
             let sha256 = from.bytes(32)?.try_into().map_err(|_| Malformed("a SHA-256"))?;
             let first_key = from.text()?.to_vec();

@@ -10,14 +10,19 @@ use s3up_core::{Sha256, Sha256Digest};
 use super::block::Block;
 use super::directory::{BlockForm, Directory, StreamId};
 use super::{
-    BLOCK_BYTES_MAX, DIRECTORY_BYTES_MAX, HEADER_BYTES, MAGIC, TRAILER_BYTES, TableError, VERSION,
+    BLOCK_BYTES_MAX, DIRECTORY_BYTES_MAX, HEADER_BYTES, MAGIC, STORED_BYTES_MAX, TRAILER_BYTES,
+    TableError, VERSION,
 };
 use crate::codec::Malformed;
 
 /// Number of decoded blocks of one index that are kept, of some 200 KiB each.
 const CACHED_BLOCKS_MAX: usize = 32;
+/// Maximum length of these blocks in memory. A longer block is kept alone.
+const CACHED_BYTES_MAX: usize = 16 << 20;
 /// Bytes that a scan reads at once after it has read several blocks.
 const SCAN_BYTES_MAX: u64 = 4 << 20;
+/// Maximum length of their content.
+const SCAN_CONTENT_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of the end of an index that are read first: trailer and most directories.
 const TAIL_BYTES: u64 = 64 << 10;
 
@@ -38,6 +43,24 @@ pub struct Table {
 struct Cache {
     blocks: HashMap<usize, Arc<Block>>,
     order: VecDeque<usize>,
+    /// Length of the blocks in memory.
+    bytes: usize,
+}
+
+impl Cache {
+    fn add(&mut self, n: usize, block: &Arc<Block>) {
+        self.bytes += block.memory_bytes();
+        while self.order.len() == CACHED_BLOCKS_MAX || self.bytes > CACHED_BYTES_MAX {
+            let Some(oldest) = self.order.pop_front() else { break };
+            let removed = self.blocks.remove(&oldest);
+            self.bytes -= removed.map_or(0, |block| block.memory_bytes());
+        }
+        match self.blocks.insert(n, Arc::clone(block)) {
+            None => self.order.push_back(n),
+            // Another thread has read it, too.
+            Some(same) => self.bytes -= same.memory_bytes(),
+        }
+    }
 }
 
 fn damaged(name: &str, expected: impl Into<String>, found: impl Into<String>) -> TableError {
@@ -187,15 +210,7 @@ impl Table {
         }
         let mut read = self.blocks(n, 1)?;
         let block = read.pop().ok_or_else(|| damaged(&self.name, "a block", "none"))?;
-        let mut cache = self.cache();
-        if cache.order.len() == CACHED_BLOCKS_MAX
-            && let Some(oldest) = cache.order.pop_front()
-        {
-            cache.blocks.remove(&oldest);
-        }
-        if cache.blocks.insert(n, Arc::clone(&block)).is_none() {
-            cache.order.push_back(n);
-        }
+        self.cache().add(n, &block);
         Ok(block)
     }
 
@@ -211,11 +226,13 @@ impl Table {
             return Ok(vec![Arc::clone(block)]);
         }
         let wanted = self.directory.blocks.iter().skip(from).take(count);
-        let mut sum = 0;
+        let (mut stored, mut content) = (0, 0);
         let wanted: Vec<_> = wanted
             .take_while(|block| {
-                sum += block.stored_bytes;
-                sum == block.stored_bytes || sum <= SCAN_BYTES_MAX
+                let is_first = stored == 0;
+                stored += block.stored_bytes;
+                content += block.bytes;
+                is_first || (stored <= SCAN_BYTES_MAX && content <= SCAN_CONTENT_BYTES_MAX)
             })
             .collect();
         let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else {
@@ -231,9 +248,15 @@ impl Table {
                 let expected = format!("a block with the SHA-256 {}", facts.sha256);
                 return Err(damaged(&self.name, expected, found.to_string()));
             }
-            let BlockForm::Zstd = facts.form;
+            if let BlockForm::Unknown(found) = facts.form {
+                return Err(TableError::Form { name: self.name.clone(), found });
+            }
             let content = zstd::bulk::decompress(stored, facts.bytes as usize)
                 .map_err(|err| damaged(&self.name, "content of zstd", err.to_string()))?;
+            if content.len() as u64 != facts.bytes {
+                let expected = format!("a block of {} bytes", facts.bytes);
+                return Err(damaged(&self.name, expected, format!("{} bytes", content.len())));
+            }
             let block = Block::decode(content).map_err(|err| malformed(&self.name, err))?;
             Ok(Arc::new(block))
         };
@@ -250,11 +273,18 @@ fn check_blocks(name: &str, directory: &Directory, end: u64) -> Result<(), Table
     let mut offset = HEADER_BYTES;
     let mut last: Option<&[u8]> = None;
     for block in &directory.blocks {
-        if block.offset != offset || block.bytes > BLOCK_BYTES_MAX {
+        if block.offset != offset {
             return Err(damaged(
                 name,
                 format!("a block at {offset}"),
                 format!("one at {}", block.offset),
+            ));
+        }
+        if block.bytes > BLOCK_BYTES_MAX || !(1..=STORED_BYTES_MAX).contains(&block.stored_bytes) {
+            return Err(damaged(
+                name,
+                format!("a block of at most {BLOCK_BYTES_MAX} bytes"),
+                format!("one of {} bytes, stored in {}", block.bytes, block.stored_bytes),
             ));
         }
         if last.is_some_and(|last| last >= block.first_key.as_slice()) {
@@ -297,5 +327,117 @@ impl ReadAt for std::fs::File {
         let mut bytes = vec![0; (range.end - range.start) as usize];
         std::os::unix::fs::FileExt::read_exact_at(self, &mut bytes, range.start)?;
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::super::directory::BlockFacts;
+    use super::super::write::TableWriter;
+    use super::*;
+
+    /// Bytes whose largest read is noted.
+    struct Watched(Vec<u8>, Arc<AtomicU64>);
+
+    impl ReadAt for Watched {
+        fn bytes(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        fn read_at(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
+            self.1.fetch_max(range.end - range.start, Ordering::Relaxed);
+            self.0.read_at(range)
+        }
+    }
+
+    fn stream() -> StreamId {
+        StreamId { bytes: 1, uuid: [1; 16], ctransid: 2, is_incremental: false }
+    }
+
+    fn open(bytes: Vec<u8>) -> Result<Table, TableError> {
+        Table::open("index 1".to_owned(), Box::new(bytes), None)
+    }
+
+    /// Returns an index with these blocks, whose content is `stored` in any form.
+    fn index(blocks: &[(BlockForm, u64)], stored: &[u8]) -> Vec<u8> {
+        let mut bytes = [MAGIC, &VERSION.to_le_bytes()[..]].concat();
+        let mut facts = Vec::new();
+        for (n, (form, content_bytes)) in blocks.iter().enumerate() {
+            facts.push(BlockFacts {
+                first_key: vec![n as u8],
+                offset: bytes.len() as u64,
+                stored_bytes: stored.len() as u64,
+                bytes: *content_bytes,
+                form: *form,
+                sha256: Sha256Digest::of(stored),
+            });
+            bytes.extend_from_slice(stored);
+        }
+        let directory = Directory { stream: stream(), blocks: facts }.encode();
+        let offset = bytes.len() as u64;
+        bytes.extend_from_slice(&directory);
+        bytes.extend(offset.to_le_bytes());
+        bytes.extend((directory.len() as u64).to_le_bytes());
+        bytes.extend(Sha256Digest::of(&directory).0);
+        bytes.extend(VERSION.to_le_bytes());
+        bytes.extend(MAGIC);
+        bytes
+    }
+
+    #[test]
+    fn a_block_of_an_unknown_form_is_refused_and_is_no_damage() {
+        let table = open(index(&[(BlockForm::Unknown(2), 10)], b"encrypted")).unwrap();
+
+        let refused = table.get(b"\0").unwrap_err();
+
+        let want = "the index index 1: expected blocks of form 1 (zstd), found one of form 2; use a \
+                    newer version of btrfs-to-s3";
+        assert_eq!(refused.to_string(), want);
+        assert!(!refused.is_damage(), "an index that a newer version wrote is not replaced");
+    }
+
+    #[test]
+    fn a_block_that_claims_too_much_is_damage() {
+        let zstd = zstd::bulk::compress(&[0; 100], 3).unwrap();
+        let cases = [
+            (index(&[(BlockForm::Zstd, BLOCK_BYTES_MAX + 1)], &zstd), "at most 16777216 bytes"),
+            (index(&[(BlockForm::Zstd, 10)], b""), "at most 16777216 bytes"),
+            (index(&[(BlockForm::Zstd, 99)], &zstd), "content of zstd"),
+            (index(&[(BlockForm::Zstd, 101)], &zstd), "a block of 101 bytes"),
+            (index(&[(BlockForm::Zstd, 10)], b"no zstd"), "content of zstd"),
+        ];
+        for (bytes, want) in cases {
+            let found = open(bytes).and_then(|table| table.get(b"\0"));
+            let damage = found.unwrap_err();
+            assert!(damage.is_damage() && damage.to_string().contains(want), "{damage}");
+        }
+    }
+
+    #[test]
+    fn a_scan_holds_little_of_many_blocks_that_compress_well() {
+        // 60 blocks of 1 MiB each, in some hundred bytes each.
+        let mut writer = TableWriter::new(Vec::new(), stream()).unwrap();
+        (0..60_u8).for_each(|n| writer.put(&[n], &vec![n; 1 << 20]).unwrap());
+        let (bytes, _) = writer.finish().unwrap();
+        let (length, largest) = (bytes.len() as u64, Arc::new(AtomicU64::new(0)));
+        let watched = Watched(bytes, Arc::clone(&largest));
+        let table = Table::open("index".to_owned(), Box::new(watched), None).unwrap();
+        largest.store(0, Ordering::Relaxed);
+
+        let mut count = 0;
+        let scanned = table.scan::<TableError>(b"", |_, value| {
+            count += usize::from(value.len() == 1 << 20);
+            Ok(true)
+        });
+
+        scanned.unwrap();
+        assert_eq!(count, 60);
+        let most = length * SCAN_CONTENT_BYTES_MAX / (60 << 20);
+        assert!(largest.load(Ordering::Relaxed) <= most, "{largest:?} of {length}");
+        (0..60_u8).for_each(|n| assert!(table.get(&[n]).unwrap().is_some()));
+        let cache = table.cache();
+        assert!(cache.bytes <= CACHED_BYTES_MAX && cache.order.len() < 20, "{}", cache.bytes);
     }
 }

@@ -6,8 +6,10 @@ use s3up_core::{Sha256, Sha256Digest};
 
 use super::block::BlockBuilder;
 use super::directory::{BlockFacts, BlockForm, Directory, StreamId};
-use super::{BLOCK_BYTES, MAGIC, VERSION};
+use super::{BLOCK_BYTES, BLOCK_BYTES_MAX, MAGIC, VERSION};
 
+/// Length of all keys from which a block ends.
+const KEYS_BYTES: usize = 1 << 20;
 /// Compresses names well at some 300 MB/s.
 const LEVEL: i32 = 3;
 
@@ -54,11 +56,20 @@ impl<W: Write> TableWriter<W> {
     /// Adds a record with a key above the last one.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
         self.block.put(key, value);
-        if self.block.content_bytes() >= BLOCK_BYTES { self.end_block() } else { Ok(()) }
+        let is_full =
+            self.block.content_bytes() >= BLOCK_BYTES || self.block.keys_bytes() >= KEYS_BYTES;
+        if is_full { self.end_block() } else { Ok(()) }
     }
 
     fn end_block(&mut self) -> io::Result<()> {
         let Some((first_key, content)) = self.block.take() else { return Ok(()) };
+        if content.len() as u64 > BLOCK_BYTES_MAX {
+            // No reader would accept it.
+            let found = content.len();
+            return Err(io::Error::other(format!(
+                "write a block of an index: expected at most {BLOCK_BYTES_MAX} bytes, found {found}"
+            )));
+        }
         let stored = self.compressor.compress(&content)?;
         self.directory.blocks.push(BlockFacts {
             first_key,
@@ -85,5 +96,44 @@ impl<W: Write> TableWriter<W> {
         self.out.flush()?;
         let (bytes, sha256) = (self.written, self.hasher.finish());
         Ok((self.out, IndexFacts { bytes, sha256, directory_sha256, directory_bytes }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::read::Table;
+
+    fn stream() -> StreamId {
+        StreamId { bytes: 1, uuid: [1; 16], ctransid: 2, is_incremental: false }
+    }
+
+    #[test]
+    fn a_record_that_no_reader_would_accept_is_refused() {
+        let mut writer = TableWriter::new(Vec::new(), stream()).unwrap();
+        writer.put(b"a", &vec![0; BLOCK_BYTES_MAX as usize / 2]).unwrap();
+
+        let refused = writer.put(b"b", &vec![0; BLOCK_BYTES_MAX as usize]).unwrap_err();
+
+        let text = refused.to_string();
+        assert!(text.starts_with("write a block of an index: expected at most 16777216"), "{text}");
+    }
+
+    #[test]
+    fn long_keys_that_share_their_beginning_are_in_short_blocks() {
+        let mut writer = TableWriter::new(Vec::new(), stream()).unwrap();
+        let key = |n: u32| [&[b'p'; 4000][..], &n.to_be_bytes()].concat();
+        (0..2000).for_each(|n| writer.put(&key(n), b"value").unwrap());
+
+        let (bytes, facts) = writer.finish().unwrap();
+
+        let directory = Directory::decode(
+            &bytes[bytes.len()
+                - super::super::TRAILER_BYTES as usize
+                - facts.directory_bytes as usize..][..facts.directory_bytes as usize],
+        );
+        assert!(directory.unwrap().blocks.len() >= 7);
+        let table = Table::open("t".to_owned(), Box::new(bytes), None).unwrap();
+        assert_eq!(table.get(&key(1999)).unwrap().as_deref(), Some(&b"value"[..]));
     }
 }

@@ -6,7 +6,7 @@ mod replay;
 use std::fs;
 use std::process::Command;
 
-use btrfs_stream_index::NameLimits;
+use btrfs_stream_index::MemoryLimits;
 use s3up_testkit::{BtrfsFs, RandomTree, btrfs_or_skip};
 
 use crate::replay::Replay;
@@ -23,7 +23,7 @@ fn btrfs(arguments: &[&std::ffi::OsStr]) -> Vec<u8> {
 
 /// Makes backups of a tree that changes at random, and compares the tree of each index with its
 /// snapshot. Returns the number of streams that have an index within the limits.
-fn check(seed: u64, form: &[&str], mount: &str, limits: NameLimits) -> usize {
+fn check(seed: u64, form: &[&str], mount: &str, limits: MemoryLimits) -> usize {
     let filesystem = BtrfsFs::create_with(FILESYSTEM_BYTES, mount);
     let source = filesystem.subvolume("data");
     let mut tree = RandomTree::new(source.clone(), seed);
@@ -54,7 +54,7 @@ fn an_index_of_protocol_1_describes_every_file_of_a_chain() {
         return;
     }
     for seed in 1..=seeds() {
-        let built = check(seed, &["--proto", "1"], "noatime", NameLimits::default());
+        let built = check(seed, &["--proto", "1"], "noatime", MemoryLimits::default());
         assert_eq!(built, BACKUPS, "seed {seed}");
     }
 }
@@ -66,7 +66,7 @@ fn an_index_of_protocol_2_describes_every_file_of_a_chain() {
     }
     let (form, mount) = (["--proto", "2", "--compressed-data"], "noatime,compress-force=zstd");
     for seed in 1001..=1000 + seeds() {
-        let built = check(seed, &form, mount, NameLimits::default());
+        let built = check(seed, &form, mount, MemoryLimits::default());
         assert_eq!(built, BACKUPS, "seed {seed}");
     }
 }
@@ -80,8 +80,8 @@ fn an_index_whose_builder_forgets_files_describes_every_file_or_is_refused() {
     }
     let mut built = 0;
     for seed in 2001..=2000 + seeds() {
-        for (recent_names, moved_files) in [(8, 200_000), (8, 2), (40, 2)] {
-            let limits = NameLimits { recent_names, moved_files, ..NameLimits::default() };
+        for (recent_names, nodes, forgotten_names) in [(8, 100, 100), (8, 0, 0), (40, 2, 2)] {
+            let limits = MemoryLimits { recent_names, nodes, forgotten_names };
             built += check(seed, &["--proto", "1"], "noatime", limits);
         }
     }

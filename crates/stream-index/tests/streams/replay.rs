@@ -10,7 +10,7 @@ use std::path::Path;
 use btrfs_sendstream::{CommandBatch, Verifier};
 use btrfs_stream_index::chain::content::Source;
 use btrfs_stream_index::chain::{ChainFile, IndexChain, IndexChainError, join};
-use btrfs_stream_index::{BuildError, FileType, IndexBuilder, IndexFacts, NameLimits, Table};
+use btrfs_stream_index::{BuildError, FileType, IndexBuilder, IndexFacts, MemoryLimits, Table};
 
 #[derive(Default)]
 pub struct Replay {
@@ -19,10 +19,10 @@ pub struct Replay {
 }
 
 pub fn index_of(stream: &[u8]) -> (Vec<u8>, IndexFacts) {
-    index_within(NameLimits::default(), stream).expect("a readable tree and index")
+    index_within(MemoryLimits::default(), stream).expect("a readable tree and index")
 }
 
-fn index_within(limits: NameLimits, stream: &[u8]) -> Result<(Vec<u8>, IndexFacts), BuildError> {
+fn index_within(limits: MemoryLimits, stream: &[u8]) -> Result<(Vec<u8>, IndexFacts), BuildError> {
     let directory = tempfile::tempdir().expect("a readable tree and index");
     let mut builder = IndexBuilder::with_limits(directory.path(), limits);
     let mut verifier = Verifier::new();
@@ -44,7 +44,7 @@ fn index_within(limits: NameLimits, stream: &[u8]) -> Result<(Vec<u8>, IndexFact
 impl Replay {
     /// Adds a stream with an index that was built within limits. If the builder refuses it, the
     /// index is built within those of a backup, and false is returned.
-    pub fn add_within(&mut self, limits: NameLimits, stream: Vec<u8>) -> bool {
+    pub fn add_within(&mut self, limits: MemoryLimits, stream: Vec<u8>) -> bool {
         let built = match index_within(limits, &stream) {
             Ok(index) => Some(index),
             Err(BuildError::Forgotten { .. } | BuildError::TooMany { .. }) => None,
