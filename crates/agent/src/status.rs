@@ -50,6 +50,9 @@ pub struct Status {
 #[derive(Clone, Debug, Default)]
 pub struct WatchStatus {
     pub files: DirStatus,
+    /// The remote prefix.
+    pub prefix: String,
+    pub recursive: bool,
     /// True if scans alone find its changes (`poll: true`).
     pub poll: bool,
     /// Files that a cleanup deleted. They are not on the host, so they are in no state.
@@ -157,6 +160,8 @@ impl StatusReader {
         };
         let oldest_pending_ns = report.oldest_pending_ns;
         let status = WatchStatus {
+            prefix: watch.prefix.to_string(),
+            recursive: watch.recursive,
             poll: watch.poll,
             files: DirStatus::of(watch.root.to_string_lossy().into_owned(), report),
             locally_deleted: FileCount::default(),

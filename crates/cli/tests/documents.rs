@@ -32,6 +32,26 @@ fn the_table_of_exit_codes_has_every_code_and_no_other() {
     assert_eq!(in_page, in_code);
 }
 
+#[test]
+fn the_table_of_fuzz_targets_has_every_target_and_no_other() {
+    let page = read("docs/reliability.md");
+    let (_, rest) = page.split_once("| bytes | from | fuzz target |").expect("the table");
+    let (table, _) = rest.split_once("\n\n").expect("its end");
+    let cells = table.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit(" | ").next());
+    let names = cells.flat_map(|cell| cell.split(", "));
+    let in_page: BTreeSet<_> =
+        names.filter_map(|name| name.strip_prefix('`')?.strip_suffix('`')).collect();
+
+    let manifest = read("fuzz/Cargo.toml");
+    let in_manifest: BTreeSet<_> = manifest
+        .lines()
+        .filter_map(|line| line.strip_prefix("path = \"fuzz_targets/")?.strip_suffix(".rs\""))
+        .collect();
+
+    assert!(in_manifest.len() > 10, "{in_manifest:?}");
+    assert_eq!(in_page, in_manifest);
+}
+
 /// Pages of which a test runs every command, with that test.
 const RUN_PAGES: [(&str, &str); 4] = [
     ("README.md", "crates/btrfs/tests/it/readme.rs"),

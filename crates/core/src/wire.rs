@@ -35,7 +35,8 @@ pub use self::exists::{
 pub use self::files::{LIST_LIMIT_MAX, ListedFile, ListedVersion, Listing, Versions};
 pub use self::fleet::{
     Accepted, AgentFacts, Drill, FLEET_VERSION, FileTotals, HEARTBEAT_BYTES_MAX, Heartbeat,
-    PROBLEMS_MAX, REPORT_BYTES_MAX, Report, ReportedProblem, Total, Watcher,
+    PROBLEMS_MAX, REPORT_BYTES_MAX, Report, ReportedProblem, Total, WATCHES_MAX, WatchFacts,
+    Watcher, Watches,
 };
 pub use self::proof::{
     Expiry, FileProof, OldVersions, PROOF_FILES_MAX, ProofQuery, Proofs, ProvenObject,

@@ -3,17 +3,22 @@
 //!
 //! A test compares it with the routes, and another one asks a gateway for what it describes.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use s3up_core::wire::{BatchFile, Problem};
-use serde_json::Value;
+use s3up_core::wire::{BatchFile, Problem, TEXT_BYTES_MAX};
+use serde_json::{Map, Value};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::handlers;
 
+/// A text without the character NUL, which PostgreSQL does not store.
+const NO_NUL: &str = r"^[^\x00]*$";
+/// The bodies that the gateway stores.
+const STORED_BODIES: [&str; 3] = ["Heartbeat", "Report", "BackupReport"];
 /// Names of the security schemes.
 const CLIENT_KEY: &str = "client_key";
 const ADMIN_KEY: &str = "admin_key";
@@ -27,6 +32,11 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
             let schemas = parameters.into_iter().flatten().filter_map(|it| it.get_mut("schema"));
             schemas.for_each(without_null);
         }
+    }
+    limit_integers(&mut document);
+    let schemas = &mut document["components"]["schemas"];
+    for name in with_parts(schemas, &STORED_BODIES) {
+        limit_texts(&mut schemas[name]);
     }
     // An empty file has no body.
     document["paths"]["/files/{path}"]["put"]["requestBody"]["required"] = Value::Bool(false);
@@ -48,6 +58,59 @@ fn without_null(schema: &mut Value) {
     if let [only] = choices.as_mut_slice() {
         *schema = only.take();
     }
+}
+
+/// Adds the limits that the types of integers have.
+fn limit_integers(schema: &mut Value) {
+    let Value::Object(object) = schema else {
+        return schema.as_array_mut().into_iter().flatten().for_each(limit_integers);
+    };
+    if is_of_type(object, "integer") {
+        let (min, max) = match object.get("format").and_then(Value::as_str) {
+            Some("int32") => (i64::from(i32::MIN), i64::from(i32::MAX)),
+            Some(_) | None => (i64::MIN, i64::MAX),
+        };
+        object.entry("minimum").or_insert(min.into());
+        object.entry("maximum").or_insert(max.into());
+    }
+    object.values_mut().for_each(limit_integers);
+}
+
+/// Adds the limits that texts have in a body that the gateway stores.
+fn limit_texts(schema: &mut Value) {
+    let Value::Object(object) = schema else {
+        return schema.as_array_mut().into_iter().flatten().for_each(limit_texts);
+    };
+    let has_rule = ["enum", "const", "pattern"].iter().any(|rule| object.contains_key(*rule));
+    if is_of_type(object, "string") && !has_rule {
+        object.insert("pattern".to_owned(), NO_NUL.into());
+        object.insert("maxLength".to_owned(), TEXT_BYTES_MAX.into());
+    }
+    object.values_mut().for_each(limit_texts);
+}
+
+fn is_of_type(schema: &Map<String, Value>, name: &str) -> bool {
+    match schema.get("type") {
+        Some(Value::Array(types)) => types.iter().any(|found| found == name),
+        Some(found) => found == name,
+        None => false,
+    }
+}
+
+/// Returns the names of the schemas that `names` consist of.
+fn with_parts(schemas: &Value, names: &[&str]) -> BTreeSet<String> {
+    let mut open: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut found = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        let text = schemas[&name].to_string();
+        let parts = text.split("\"#/components/schemas/").skip(1);
+        open.extend(parts.filter_map(|part| part.split('"').next()).map(str::to_owned));
+        if !found.insert(name) {
+            // Its parts are known.
+            open.retain(|name| !found.contains(name));
+        }
+    }
+    found
 }
 
 #[derive(OpenApi)]
@@ -132,6 +195,23 @@ mod tests {
         for reference in references {
             assert!(document.pointer(reference).is_some(), "{reference}");
         }
+    }
+
+    #[test]
+    fn a_body_has_the_limits_that_the_gateway_checks() {
+        let document: Value = serde_json::from_str(&DOCUMENT).unwrap();
+        let schemas = &document["components"]["schemas"];
+        let of = |name: &str, field: &str| schemas[name]["properties"][field].clone();
+        let (host, problems) = (of("AgentFacts", "host"), of("Report", "problems"));
+        assert_eq!(
+            (&host["pattern"], &host["maxLength"]),
+            (&NO_NUL.into(), &TEXT_BYTES_MAX.into())
+        );
+        assert_eq!(problems["maxItems"], 1000);
+        let size = of("QueriedFile", "size");
+        assert_eq!((&size["minimum"], &size["maximum"]), (&0.into(), &i64::MAX.into()));
+        // Its verdict says whether it is one.
+        assert_eq!(of("QueriedFile", "path").get("pattern"), None);
     }
 
     #[test]

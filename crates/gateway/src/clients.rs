@@ -11,6 +11,7 @@ mod admin_keys;
 mod policy;
 mod request_rate;
 mod resources;
+mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,7 +24,8 @@ use tokio::sync::SemaphorePermit;
 
 pub use self::admin_keys::AdminKeys;
 pub use self::policy::{ClientPolicy, OverwritePolicy, Right};
-pub(crate) use self::resources::{Resources, UploadSlot};
+pub(crate) use self::resources::Resources;
+pub(crate) use self::slots::UploadSlot;
 use crate::refusal::Refusal;
 
 /// A client as one of its requests sees it.
@@ -42,10 +44,10 @@ impl Client {
         self.policy.require(right)
     }
 
-    /// Takes one of the upload slots of the client. It never waits for one.
-    pub(crate) fn upload_slot(&self) -> Result<UploadSlot, Refusal> {
+    /// Takes one of the upload slots of the client. It waits for one for a short time.
+    pub(crate) async fn upload_slot(&self) -> Result<UploadSlot, Refusal> {
         let limit = self.policy.uploads_max;
-        self.resources.upload_slot(limit).ok_or_else(|| {
+        self.resources.upload_slot(limit).await.ok_or_else(|| {
             let what = format!(
                 "this client has {} in progress, the limit of `max_concurrent_uploads`; try again later",
                 Count::of(limit, "upload")
@@ -256,10 +258,10 @@ impl fmt::Debug for Clients {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_reload_keeps_the_resources_and_tells_what_changed() {
+    #[tokio::test(start_paused = true)]
+    async fn a_reload_keeps_the_resources_and_tells_what_changed() {
         let before = clients(&[("a", 1, "a1"), ("b", 1, "b1"), ("c", 1, "c1")]);
-        let slot = before.find("a1").unwrap().upload_slot().unwrap();
+        let slot = before.find("a1").unwrap().upload_slot().await.unwrap();
 
         let after = clients(&[("a", 1, "a2"), ("b", 2, "b1"), ("d", 1, "d1")]);
         let changes = after.changes_since(&before);
@@ -276,10 +278,13 @@ mod tests {
             keys_removed: 2,
         };
         assert_eq!(changes, want);
-        let code = |client: &Client| client.upload_slot().err().map(|refusal| refusal.code);
-        assert_eq!(code(&after.find("a2").unwrap()), Some(Code::RateLimited));
+        let code = async || {
+            let slot = after.find("a2").unwrap().upload_slot().await;
+            slot.err().map(|refusal| refusal.code)
+        };
+        assert_eq!(code().await, Some(Code::RateLimited));
         drop(slot);
-        assert_eq!(code(&after.find("a2").unwrap()), None);
+        assert_eq!(code().await, None);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use s3up_cli::LogFormat;
 use s3up_cli::config::{ConfigError, EnvFile, LoadedConfig, Source};
 use s3up_core::KeyPrefix;
 use s3up_core::part::{MIB, PART_BYTES_MAX, PART_BYTES_MIN, PART_COUNT_MAX};
-use s3up_store::Settings;
+use s3up_store::{AcceptedRule, Settings};
 
 pub use self::database::PATH as DATABASE_PATH;
 use self::raw::Raw;
@@ -53,6 +53,7 @@ pub struct Config {
     pub part_bytes: u64,
     pub parts_max: u64,
     pub require_versioning: bool,
+    pub accepted_rules: Vec<AcceptedRule>,
     pub clients: Clients,
     pub admin_keys: AdminKeys,
     pub alerts: Alerts,
@@ -116,6 +117,7 @@ impl Config {
             part_bytes,
             parts_max: parts_max(&raw, &source)?,
             require_versioning: raw.s3.require_versioning.unwrap_or(false),
+            accepted_rules: s3::accepted_rules(&raw.s3),
             admin_keys: fleet::admin_keys(&raw, &source, &clients)?,
             clients,
             alerts,

@@ -33,6 +33,7 @@ mod rates;
 mod sessions;
 mod sign_in;
 pub(crate) mod state;
+mod subvolume_table;
 mod text;
 mod visit;
 mod widgets;

@@ -54,7 +54,7 @@ pub use self::connect::Location;
 pub use self::error::DatabaseError;
 use self::freezes::Freezes;
 use self::new_paths::NewPaths;
-use self::record::{CatalogueEntry, RECORD_BYTES, Record, ReportRecord};
+use self::record::{CatalogueEntry, RECORD_BYTES, Record, RecordEnd, ReportRecord};
 use self::turns::Turns;
 pub(crate) use self::turns::{HoldError, Turn};
 use self::unwritten::Unwritten;
@@ -229,7 +229,7 @@ impl Database {
     }
 
     /// Records that a client used one of its keys, at most once a minute.
-    pub(crate) fn record_key_use(&self, client: &ClientName, key: Sha256Digest) {
+    pub(crate) fn record_key_use(&self, client: &ClientName, key: Sha256Digest, by_host: bool) {
         let at = self.now();
         {
             let mut uses = self.0.key_uses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -239,7 +239,7 @@ impl Database {
             }
             uses.insert(key, at);
         }
-        self.record(Record::KeyUsed { client: client.clone(), key, at });
+        self.record(Record::KeyUsed { client: client.clone(), key, at, by_host });
     }
 
     /// Records a report and waits for its commit: an agent sends it again until it is safe.
@@ -249,9 +249,9 @@ impl Database {
         day: String,
         body: String,
     ) -> Result<(), Refusal> {
-        let (client, at) = (client.clone(), self.now());
+        let (client, body, at) = (client.clone(), body.into(), self.now());
         let record =
-            |committed| Record::Report(Box::new(ReportRecord { client, day, body, at, committed }));
+            |ended| Record::Report(Box::new(ReportRecord { client, day, body, at, ended }));
         self.record_and_wait("the report", record).await
     }
 
@@ -259,15 +259,23 @@ impl Database {
     async fn record_and_wait(
         &self,
         what: &str,
-        record: impl FnOnce(oneshot::Sender<()>) -> Record,
+        record: impl FnOnce(oneshot::Sender<RecordEnd>) -> Record,
     ) -> Result<(), Refusal> {
-        let (committed, wait) = oneshot::channel();
-        let is_queued = self.record(record(committed));
-        let wait = tokio::time::timeout(COMMIT_WAIT_MAX, wait);
-        if is_queued && matches!(wait.await, Ok(Ok(()))) {
-            return Ok(());
+        let (ended, wait) = oneshot::channel();
+        if !self.record(record(ended)) {
+            return Err(not_recorded(what));
         }
-        Err(not_recorded(what))
+        match tokio::time::timeout(COMMIT_WAIT_MAX, wait).await {
+            Ok(Ok(RecordEnd::Committed)) => Ok(()),
+            Ok(Ok(RecordEnd::Refused)) => {
+                let what = format!(
+                    "the database of the gateway refuses {what}, and would refuse it again; the log of the gateway \
+                     has the reason (record_refused)"
+                );
+                Err(Refusal::new(Code::BadRequest, what))
+            }
+            Ok(Err(_)) | Err(_) => Err(not_recorded(what)),
+        }
     }
 
     /// Records a heartbeat. The next one comes in a minute, so none waits for its commit.
@@ -275,8 +283,10 @@ impl Database {
         &self,
         client: &ClientName,
         body: String,
+        watches: Option<String>,
     ) -> Result<(), Refusal> {
-        let record = Record::Heartbeat { client: client.clone(), body, at: self.now() };
+        let (client, body, watches) = (client.clone(), body.into(), watches.map(Into::into));
+        let record = Record::Heartbeat { client, body, watches, at: self.now() };
         if self.record(record) { Ok(()) } else { Err(not_recorded("the heartbeat")) }
     }
 

@@ -11,7 +11,7 @@ use s3up_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clients::Client;
+use crate::clients::{Client, KeyRights};
 use crate::clock::CLOCK;
 use crate::config::Config;
 use crate::dashboard::state::DashboardState;
@@ -192,7 +192,8 @@ impl Gateway {
         };
         let key = presented_key(headers.get(header::AUTHORIZATION)).ok_or_else(unknown)?;
         let client = self.live().clients.find(key).ok_or_else(unknown)?;
-        self.0.database.record_key_use(&client.policy.name, client.key);
+        let by_host = client.key_rights == KeyRights::OfClient;
+        self.0.database.record_key_use(&client.policy.name, client.key, by_host);
         client.count_request()?;
         Ok(Arc::new(client))
     }

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use s3up_store::{Settings, Store};
+use s3up_store::{AcceptedRule, Settings, Store};
 
 use crate::clients::{AdminKeys, Clients};
 use crate::network::Network;
@@ -22,6 +22,8 @@ pub(crate) struct Live {
     pub part_bytes: u64,
     pub parts_max: u64,
     pub require_versioning: bool,
+    /// Lifecycle rules that may delete files, or old versions early.
+    pub accepted_rules: Vec<AcceptedRule>,
     pub trusted_proxies: Vec<Network>,
 }
 
@@ -37,6 +39,8 @@ pub(crate) struct LiveSettings {
     pub part_bytes: u64,
     pub parts_max: u64,
     pub require_versioning: bool,
+    /// Lifecycle rules that may delete files, or old versions early.
+    pub accepted_rules: Vec<AcceptedRule>,
     pub trusted_proxies: Vec<Network>,
 }
 
@@ -49,6 +53,7 @@ impl Live {
             part_bytes: settings.part_bytes,
             parts_max: settings.parts_max,
             require_versioning: settings.require_versioning,
+            accepted_rules: settings.accepted_rules,
             trusted_proxies: settings.trusted_proxies,
             admin_keys: settings.admin_keys,
             alerts: settings.alerts,
@@ -81,6 +86,7 @@ impl LiveConfig {
             store,
             clients: now.clients.clone(),
             admin_keys: now.admin_keys.clone(),
+            accepted_rules: now.accepted_rules.clone(),
             alerts: now.alerts.clone(),
             trusted_proxies: now.trusted_proxies.clone(),
             ..*now

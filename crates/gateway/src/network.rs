@@ -12,7 +12,7 @@ pub struct Network {
 
 impl Network {
     /// Parses `ADDRESS` or `ADDRESS/BITS`.
-    pub(crate) fn parse(text: &str) -> Option<Network> {
+    pub fn parse(text: &str) -> Option<Network> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),

@@ -2,7 +2,7 @@
 
 use s3up_cli::FindingLine;
 use s3up_core::{Count, KeyPrefix, Severity};
-use s3up_store::{AbortRule, ExpiryRules, VersionExpiry};
+use s3up_store::{AbortRule, AcceptedRule, ExpiryRules, VersionExpiry};
 
 use crate::fleet::incidents::OLD_VERSIONS_DAYS_MIN;
 
@@ -60,41 +60,74 @@ pub(crate) fn abort_rule(rule: AbortRule) -> FindingLine {
     }
 }
 
-/// Finds out whether lifecycle rules delete what clients have stored.
-pub(crate) fn expiry(rules: &ExpiryRules, prefix: &KeyPrefix) -> FindingLine {
-    let subject = "rules that delete files";
-    match rules.below(std::iter::once(prefix.as_str())) {
-        Ok(VersionExpiry { newest: Some(rule), .. }) => finding(
-            Severity::Problem,
-            subject,
-            format!("{rule} deletes files by their age"),
-            "files that agents take for protected are gone",
-            Some("remove the rule, or limit it to old versions"),
-        ),
-        Ok(VersionExpiry { old: Some((rule, days)), .. }) if days < OLD_VERSIONS_DAYS_MIN => {
-            finding(
-                Severity::Warning,
-                subject,
-                format!("{rule} deletes old versions after {}", Count(u64::from(days), "day")),
-                "what is overwritten by mistake can be brought back for that time only",
-                Some("set NoncurrentDays of NoncurrentVersionExpiration to 30"),
-            )
+/// Finds out whether lifecycle rules delete what clients have stored. Those of `accepted` are named all the same.
+pub(crate) fn expiry(
+    rules: &ExpiryRules,
+    accepted: &[AcceptedRule],
+    prefix: &KeyPrefix,
+) -> FindingLine {
+    let below =
+        |rules: &ExpiryRules| rules.below(std::iter::once(prefix.as_str())).map_err(str::to_owned);
+    let (all, counted) = (below(rules), below(&rules.without(accepted)));
+    let (all, counted) = match (all, counted) {
+        (Ok(all), Ok(counted)) => (all, counted),
+        (Err(reason), _) | (_, Err(reason)) => {
+            let found = format!("not known: {reason}");
+            let means = "the server did not say whether it deletes files by their age";
+            return finding(Severity::Note, EXPIRY, found, means, None);
         }
-        Ok(_) => finding(
+    };
+    match (deletion(&counted), deletion(&all)) {
+        (Some(Deletion::OfFiles(found)), _) => finding(
+            Severity::Problem,
+            EXPIRY,
+            found,
+            "files that agents take for protected are gone",
+            Some(
+                "remove the rule, limit it to old versions, or accept it with `s3.accepted_rules`",
+            ),
+        ),
+        (Some(Deletion::OfOldVersions(found)), _) => finding(
+            Severity::Warning,
+            EXPIRY,
+            found,
+            "what is overwritten by mistake can be brought back for that time only",
+            Some(
+                "set NoncurrentDays of NoncurrentVersionExpiration to 30, or accept the rule with `s3.accepted_rules`",
+            ),
+        ),
+        (None, Some(Deletion::OfFiles(found) | Deletion::OfOldVersions(found))) => finding(
+            Severity::Note,
+            EXPIRY,
+            format!("{found}, which `s3.accepted_rules` accepts"),
+            "what the rule deletes cannot be restored, although agents take it for protected",
+            None,
+        ),
+        (None, None) => finding(
             Severity::Ok,
-            subject,
+            EXPIRY,
             "none deletes a file, or an old version early",
             "what is stored stays",
             None,
         ),
-        Err(reason) => finding(
-            Severity::Note,
-            subject,
-            format!("not known: {reason}"),
-            "the server did not say whether it deletes files by their age",
-            None,
-        ),
     }
+}
+
+const EXPIRY: &str = "rules that delete files";
+
+/// Deletion by a lifecycle rule, in words.
+enum Deletion {
+    OfFiles(String),
+    OfOldVersions(String),
+}
+
+fn deletion(found: &VersionExpiry) -> Option<Deletion> {
+    if let Some(rule) = &found.newest {
+        return Some(Deletion::OfFiles(format!("{rule} deletes files by their age")));
+    }
+    let (rule, days) = found.old.as_ref().filter(|(_, days)| *days < OLD_VERSIONS_DAYS_MIN)?;
+    let days = Count(u64::from(*days), "day");
+    Some(Deletion::OfOldVersions(format!("{rule} deletes old versions after {days}")))
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl Reloader {
     }
 
     /// Reads the configuration again and puts it into force, or refuses it.
-    async fn reload(&self) {
+    pub(crate) async fn reload(&self) {
         let reloads = self.gateway.reloads();
         let _turn = reloads.turn.lock().await;
         s3up_cli::notify(ServiceState::Reloading);
@@ -124,6 +124,7 @@ impl Reloader {
             part_bytes: config.part_bytes.min(part_bytes_max),
             parts_max: config.parts_max,
             require_versioning: config.require_versioning,
+            accepted_rules: config.accepted_rules,
             trusted_proxies: config.trusted_proxies,
         });
         self.gateway.record_keys();

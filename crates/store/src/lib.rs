@@ -56,7 +56,7 @@ pub use objects::proof::ObjectProof;
 pub use objects::replace_metadata::COPY_BYTES_MAX;
 pub use objects::versions::{ObjectVersion, VersionMarker, VersionPage};
 pub use overwrite::Overwrite;
-pub use probes::expiry::{ExpiryRule, ExpiryRules, OldVersionRule, VersionExpiry};
+pub use probes::expiry::{AcceptedRule, ExpiryRule, ExpiryRules, OldVersionRule, VersionExpiry};
 pub use probes::findings::{Finding, Subject, condition_findings, findings};
 pub use probes::lifecycle::AbortRule;
 pub use probes::upload::ProbeUpload;
@@ -70,6 +70,7 @@ pub use transport::capabilities::{
     Versioning,
 };
 pub use transport::connect::Store;
+pub use transport::latencies::Latencies;
 pub use upload::chunk::{Chunk, PutChunks};
 pub use upload::part_splitter::Length;
 pub use upload::put::{Facts, Put, Stored};

@@ -8,6 +8,7 @@ pub(crate) mod capabilities;
 pub(crate) mod checksums;
 pub(crate) mod connect;
 pub(crate) mod credentials;
+pub(crate) mod latencies;
 pub(crate) mod pace;
 pub(crate) mod reachability;
 mod renewal;

@@ -7,13 +7,18 @@ use jiff::civil::Date;
 use s3up_core::Count;
 use s3up_core::wire::{
     AgentFacts, Drill, FLEET_VERSION, FileTotals, Heartbeat, PROBLEMS_MAX, Report, ReportedProblem,
-    TEXT_BYTES_MAX, Total, Watcher,
+    TEXT_BYTES_MAX, Total, WATCHES_MAX, WatchFacts, Watcher, Watches,
 };
 
 use crate::states::counts::{FileCount, StateCounts};
 use crate::states::drill_record::DrillRecord;
 use crate::states::watcher_state::WatcherState;
 use crate::status::{Status, WatchStatus};
+
+/// Maximum length of the watches of a heartbeat: half of what a gateway takes.
+const WATCHES_BYTES_MAX: usize = 32 << 10;
+/// Maximum length of a text of a watch. The daily report has the whole of an error.
+const WATCH_TEXT_BYTES_MAX: usize = 1 << 10;
 
 /// The clocks of the host when a message is made.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +57,36 @@ pub(super) fn heartbeat(agent: &AgentFacts, status: &Status, now: HostClocks) ->
         watcher: watcher(status),
         watch_error: watch_error(status),
         last_drill: status.last_drill.map(|record| drill(record, now)),
+        watches: Some(watches(status, now)),
+    }
+}
+
+/// Returns the watches that fit into a heartbeat. Those that could not be scanned come first.
+fn watches(status: &Status, now: HostClocks) -> Watches {
+    let has_failed = |watch: &&WatchStatus| watch.files.error.is_some();
+    let failed = status.watches.iter().filter(has_failed);
+    let others = status.watches.iter().filter(|watch| !has_failed(watch));
+    let mut room = WATCHES_BYTES_MAX;
+    let facts = failed.chain(others).take(WATCHES_MAX).map(|watch| watch_facts(watch, now));
+    let list = facts.take_while(|facts| {
+        let bytes = serde_json::to_string(facts).map_or(usize::MAX, |json| json.len());
+        let fits = bytes <= room;
+        room = room.saturating_sub(bytes);
+        fits
+    });
+    Watches { total: status.watches.len() as u64, list: list.collect() }
+}
+
+fn watch_facts(watch: &WatchStatus, now: HostClocks) -> WatchFacts {
+    let WatchStatus { files, prefix, recursive, poll, last_scan_at, .. } = watch;
+    WatchFacts {
+        path: cut(&files.local_path, WATCH_TEXT_BYTES_MAX),
+        prefix: cut(prefix, WATCH_TEXT_BYTES_MAX),
+        recursive: *recursive,
+        mode: if *poll { "scans" } else { "events" }.to_owned(),
+        files: totals(&files.counts),
+        last_scan_age_seconds: last_scan_at.map(|at| now.scan_age(at)),
+        error: files.error.as_ref().map(|error| cut(error, WATCH_TEXT_BYTES_MAX)),
     }
 }
 
@@ -155,12 +190,18 @@ fn total(count: FileCount) -> Total {
 
 /// Cuts a text that the gateway would refuse as too long.
 fn text(text: &str) -> String {
-    let end = (0..=TEXT_BYTES_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    cut(text, TEXT_BYTES_MAX)
+}
+
+fn cut(text: &str, bytes_max: usize) -> String {
+    let end = (0..=bytes_max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text[..end.unwrap_or(0)].to_owned()
 }
 
 #[cfg(test)]
 mod tests {
+    use s3up_core::wire::HEARTBEAT_BYTES_MAX;
+
     use super::*;
     use crate::states::decide::{FileProblem, ListedProblem};
     use crate::states::gateway_state::{GatewayState, GatewayStatus};
@@ -193,6 +234,45 @@ mod tests {
         assert_eq!(report.problems[0].reason, "gone");
         assert_eq!((report.day.as_str(), report.uploaded.bytes), ("2026-01-31", 20));
         assert_eq!(heartbeat(&agent, &status, now).check(), Ok(()));
+    }
+
+    #[test]
+    fn a_heartbeat_has_the_watches_that_fit_and_the_failed_ones_first() {
+        let watch = |path: &str, error: Option<&str>| WatchStatus {
+            files: DirStatus {
+                local_path: path.to_owned(),
+                error: error.map(str::to_owned),
+                ..DirStatus::default()
+            },
+            prefix: "uploads/".to_owned(),
+            recursive: true,
+            last_scan_at: Some(40),
+            ..WatchStatus::default()
+        };
+        let now = HostClocks { wall: 100, running: Duration::from_secs(90), has_scanned: true };
+        let agent =
+            AgentFacts { version: "1".to_owned(), host: "web1".to_owned(), started_at: time(0) };
+        let of = |watches: Vec<WatchStatus>| {
+            let beat = heartbeat(&agent, &Status { watches, ..Status::default() }, now);
+            assert_eq!(beat.check(), Ok(()));
+            let bytes = serde_json::to_string(&beat).unwrap().len() as u64;
+            assert!(bytes < HEARTBEAT_BYTES_MAX, "{bytes}");
+            beat.watches.unwrap()
+        };
+
+        let two = of(vec![watch("/srv/a", None), watch("/srv/b", Some("not mounted"))]);
+        let many = of(vec![watch("/srv", None); 300]);
+        let long = of(vec![watch(&"\u{1}".repeat(4096), Some(&"x".repeat(9000))); 300]);
+
+        let paths: Vec<_> = two.list.iter().map(|it| it.path.as_str()).collect();
+        assert_eq!(paths, ["/srv/b", "/srv/a"]);
+        assert_eq!(two.list[0].error.as_deref(), Some("not mounted"));
+        let a = &two.list[1];
+        assert_eq!((a.prefix.as_str(), a.recursive, a.mode.as_str()), ("uploads/", true, "events"));
+        assert_eq!(a.last_scan_age_seconds, Some(60));
+        assert_eq!((many.total, many.list.len()), (300, WATCHES_MAX));
+        assert_eq!((long.total, long.list.is_empty()), (300, false));
+        assert!(long.list.len() < 10, "{}", long.list.len());
     }
 
     #[test]

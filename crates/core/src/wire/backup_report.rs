@@ -29,6 +29,7 @@ pub struct BackupReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_since: Option<String>,
     /// All subvolumes of the configuration.
+    #[cfg_attr(feature = "openapi", schema(max_items = 1000))]
     pub subvolumes: Vec<SubvolumeReport>,
 }
 

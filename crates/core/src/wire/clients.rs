@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::backup_report::{ProgramFacts, SubvolumeReport};
-use super::fleet::{AgentFacts, Drill, FileTotals, Report, Total, Watcher};
+use super::fleet::{AgentFacts, Drill, FileTotals, Report, Total, Watcher, Watches};
 
 /// Safety of the files and backups of a client, as the gateway sees it. The variants are in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -97,6 +97,9 @@ pub struct ClientStatus {
     pub watcher: Option<Watcher>,
     #[serde(default)]
     pub agent: Option<AgentFacts>,
+    /// The watches of the agent; absent in `GET /clients`. The age of a scan is the one that it has now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watches: Option<Watches>,
     /// The last drill on the host, with the ages that its times have now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_drill: Option<Drill>,

@@ -11,6 +11,7 @@ pub const EXISTS_FILES_MAX: usize = 1000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExistsQuery {
+    #[cfg_attr(feature = "openapi", schema(max_items = 1000))]
     pub files: Vec<QueriedFile>,
 }
 

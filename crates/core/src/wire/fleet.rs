@@ -16,6 +16,8 @@ pub const FLEET_VERSION: u32 = 1;
 pub const HEARTBEAT_BYTES_MAX: u64 = 64 << 10;
 /// Maximum length of the body of a report: a thousand problems with long paths.
 pub const REPORT_BYTES_MAX: u64 = 4 << 20;
+/// Maximum number of watches in a heartbeat. [`Watches::total`] counts all of them.
+pub const WATCHES_MAX: usize = 100;
 /// Maximum number of problems in a report. [`FileTotals::problems`] counts all of them.
 pub const PROBLEMS_MAX: usize = 1000;
 
@@ -46,6 +48,9 @@ pub struct Heartbeat {
     pub watch_error: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_drill: Option<Drill>,
+    /// Absent in the heartbeats of older agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watches: Option<Watches>,
 }
 
 /// The body of `POST /report`: the day of an agent.
@@ -55,6 +60,7 @@ pub struct Report {
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1))]
     pub version: u32,
     /// The day in UTC, `2026-01-31`. A second report of a day replaces the first.
+    #[cfg_attr(feature = "openapi", schema(pattern = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"))]
     pub day: String,
     pub agent: AgentFacts,
     /// The files at the end of the day.
@@ -69,6 +75,7 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_drill: Option<Drill>,
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 1000))]
     pub problems: Vec<ReportedProblem>,
 }
 
@@ -107,6 +114,37 @@ pub struct Watcher {
     pub state: String,
     #[serde(default)]
     pub detail: Option<String>,
+}
+
+/// The watches of an agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Watches {
+    /// Number of all of them.
+    pub total: u64,
+    /// Those that fit into a heartbeat, the ones that could not be scanned first.
+    #[cfg_attr(feature = "openapi", schema(max_items = 100))]
+    pub list: Vec<WatchFacts>,
+}
+
+/// One watch of an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WatchFacts {
+    /// The directory on the host.
+    pub path: String,
+    /// The remote prefix.
+    pub prefix: String,
+    pub recursive: bool,
+    /// `events`, or `scans` if scans alone find its changes (`poll: true`).
+    pub mode: String,
+    pub files: FileTotals,
+    /// Time since the end of the last complete scan, as the host measured it; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_scan_age_seconds: Option<u64>,
+    /// The reason why it could not be scanned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// The last drill of a host: files that were restored and compared.
@@ -152,7 +190,20 @@ impl Heartbeat {
         check_version(self.version, FLEET_VERSION)?;
         check_agent(&self.agent)?;
         check_text("watch_error", self.watch_error.as_deref())?;
+        if let Some(watches) = &self.watches {
+            check_count("watches.list", watches.list.len(), WATCHES_MAX)?;
+            watches.list.iter().try_for_each(WatchFacts::check)?;
+        }
         check_common(self.last_scan_at.as_deref(), &self.watcher, self.last_drill.as_ref())
+    }
+}
+
+impl WatchFacts {
+    fn check(&self) -> Result<(), BodyError> {
+        check_text("watches.list[].path", Some(&self.path))?;
+        check_text("watches.list[].prefix", Some(&self.prefix))?;
+        check_text("watches.list[].mode", Some(&self.mode))?;
+        check_text("watches.list[].error", self.error.as_deref())
     }
 }
 
@@ -259,12 +310,22 @@ mod tests {
             watcher,
             watch_error: None,
             last_drill: None,
+            watches: None,
         };
         assert_eq!(heartbeat.check(), Ok(()));
         heartbeat.watch_error = Some("x".repeat(TEXT_BYTES_MAX + 1));
         let too_long = BodyError::TextTooLong { field: "watch_error", found: TEXT_BYTES_MAX + 1 };
         assert_eq!(heartbeat.check(), Err(too_long));
         heartbeat.watch_error = None;
+        let watch = r#"{"path":"/srv","prefix":"srv/","recursive":true,"mode":"events","files":FILES,"new":1}"#;
+        let files = serde_json::to_string(&heartbeat.files).unwrap();
+        let watch: WatchFacts = serde_json::from_str(&watch.replace("FILES", &files)).unwrap();
+        heartbeat.watches = Some(Watches { total: 500, list: vec![watch.clone(); WATCHES_MAX] });
+        assert_eq!(heartbeat.check(), Ok(()));
+        heartbeat.watches = Some(Watches { total: 101, list: vec![watch; WATCHES_MAX + 1] });
+        let too_many = BodyError::TooMany { field: "watches.list", at_most: 100, found: 101 };
+        assert_eq!(heartbeat.check(), Err(too_many));
+        heartbeat.watches = None;
         heartbeat.version = 0;
         assert_eq!(heartbeat.check(), Err(BodyError::Version { expected: 1, found: 0 }));
     }

@@ -1,6 +1,5 @@
 //! The resources that the requests of one client share, across reloads of the configuration.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use s3up_store::Share;
 use tokio::sync::Semaphore;
 
 use super::request_rate::RequestRate;
+use super::slots::{Slots, UploadSlot};
 use crate::clock::CLOCK;
 use crate::request::json_memory::JsonShare;
 
@@ -22,19 +22,10 @@ pub(crate) struct Resources {
     pub completeness_check: Semaphore,
     /// Held by the one report of the client that is being recorded.
     pub report: Arc<Semaphore>,
-    uploads: Arc<AtomicUsize>,
+    uploads: Slots,
     rate: Mutex<RequestRate>,
     running: Stopwatch,
 }
-
-/// Counts as one of the concurrent uploads of a client until it and its clones are dropped.
-#[derive(Clone, Debug)]
-pub(crate) struct UploadSlot(
-    #[expect(dead_code, reason = "only its end has an effect")] Arc<TakenSlot>,
-);
-
-#[derive(Debug)]
-struct TakenSlot(Arc<AtomicUsize>);
 
 impl Resources {
     pub(super) fn new(share_bytes: u64) -> Resources {
@@ -44,28 +35,20 @@ impl Resources {
             is_catalogue_complete: OnceLock::new(),
             completeness_check: Semaphore::new(1),
             report: Arc::new(Semaphore::new(1)),
-            uploads: Arc::default(),
+            uploads: Slots::default(),
             rate: Mutex::default(),
             running: CLOCK.start(),
         }
     }
 
-    /// Returns `None` if `limit` uploads are in progress. A reload may change the limit.
-    pub(super) fn upload_slot(&self, limit: usize) -> Option<UploadSlot> {
-        let more = |count| (count < limit).then_some(count + 1);
-        let taken = self.uploads.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        taken.ok().map(|_| UploadSlot(Arc::new(TakenSlot(self.uploads.clone()))))
+    /// Returns `None` if `limit` uploads are in progress and none of them ends in time.
+    pub(super) async fn upload_slot(&self, limit: usize) -> Option<UploadSlot> {
+        self.uploads.take(limit).await
     }
 
     /// Counts a request, or returns the time to wait before it.
     pub(super) fn count_request(&self, per_second: u32) -> Result<(), Duration> {
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
         rate.count(self.running.elapsed(), per_second)
-    }
-}
-
-impl Drop for TakenSlot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

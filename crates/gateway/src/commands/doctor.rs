@@ -67,7 +67,8 @@ async fn examine(config: Config, file: &Path) -> (Vec<FindingLine>, Option<Uploa
     lines.push(s3(None));
     lines.extend(findings(&capabilities).iter().map(check_config::line));
     lines.push(abort_rule(store.abort_rule(&config.prefix, RETRY_FOR).await));
-    lines.push(expiry(&store.expiry_rules(RETRY_FOR).await, &config.prefix));
+    let rules = store.expiry_rules(RETRY_FOR).await;
+    lines.push(expiry(&rules, &config.accepted_rules, &config.prefix));
     lines.push(uploads(&store, &config.prefix).await);
     (lines, failed)
 }

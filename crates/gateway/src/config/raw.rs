@@ -1,6 +1,8 @@
 //! The keys of `server.yaml` as the file has them, before any check. The
 //! loader refuses unknown keys.
 
+use std::collections::BTreeMap;
+
 use s3up_cli::config::AbsolutePath;
 use s3up_cli::{LogFormat, Secret};
 use serde::Deserialize;
@@ -61,6 +63,8 @@ pub struct S3 {
     pub access_key_id: Option<String>,
     pub secret_access_key: Option<Secret>,
     pub require_versioning: Option<bool>,
+    #[serde(default)]
+    pub accepted_rules: BTreeMap<String, u32>,
     pub profile: Option<Profile>,
     pub part_size_mb: Option<u64>,
     pub parts_max: Option<u64>,

@@ -23,6 +23,7 @@ impl Config {
             part_bytes: self.part_bytes,
             parts_max: self.parts_max,
             require_versioning: self.require_versioning,
+            accepted_rules: self.accepted_rules,
             trusted_proxies: self.trusted_proxies,
         }
     }

@@ -2,7 +2,7 @@
 
 use s3up_cli::config::{ConfigError, Source};
 use s3up_core::storage_class::{StorageClass, storage_class_names};
-use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Timeouts};
+use s3up_store::{AcceptedRule, Bandwidth, Credentials, Profile, Settings, Sse, Timeouts};
 
 use super::raw::{self, S3};
 
@@ -41,6 +41,12 @@ pub(super) fn settings(
         timeouts: Timeouts::default(),
         bandwidth: Bandwidth::default(),
     })
+}
+
+/// Returns the lifecycle rules that delete what they delete on purpose.
+pub(super) fn accepted_rules(raw: &S3) -> Vec<AcceptedRule> {
+    let rule = |(id, days): (&String, &u32)| AcceptedRule { id: id.clone(), days: *days };
+    raw.accepted_rules.iter().map(rule).collect()
 }
 
 fn credentials(raw: &S3, source: &Source) -> Result<Credentials, ConfigError> {

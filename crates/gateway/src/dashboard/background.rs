@@ -5,7 +5,7 @@ use std::time::Duration;
 use s3up_core::error_chain;
 use s3up_store::StoreError;
 
-use super::bucket_watch::{BucketFacts, UnfinishedUploads};
+use super::bucket_watch::{BucketFacts, FoundUploads};
 use super::rates::{SAMPLED_EVERY, Sample};
 use crate::clock::CLOCK;
 use crate::gateway::Gateway;
@@ -15,7 +15,7 @@ use crate::{posture, sweep};
 const CHECKED_EVERY: Duration = Duration::from_secs(3600);
 /// Time for which a failing request is retried.
 const RETRY_FOR: Duration = Duration::from_secs(30);
-/// Pages of unfinished uploads that are read, of up to 1,000 each.
+/// Pages of multipart uploads that are read, of up to 1,000 each.
 const PAGES_MAX: usize = 20;
 
 /// Adds a sample of the work every few seconds, until the gateway stops. Never returns.
@@ -40,16 +40,17 @@ pub(super) async fn watch_bucket(gateway: Gateway) {
 async fn check(gateway: &Gateway) {
     let store = gateway.store();
     let abort_rule = store.abort_rule(gateway.prefix(), RETRY_FOR).await;
-    let expiry = posture::expiry(&store.expiry_rules(RETRY_FOR).await, gateway.prefix());
-    let uploads = unfinished(gateway).await.map_err(|err| error_chain(&err));
+    let (rules, accepted) = (store.expiry_rules(RETRY_FOR).await, &gateway.live().accepted_rules);
+    let expiry = posture::expiry(&rules, accepted, gateway.prefix());
+    let uploads = open_uploads(gateway).await.map_err(|err| error_chain(&err));
     let at = gateway.database().now();
     gateway.dashboard().bucket.set(BucketFacts { at, abort_rule, expiry, uploads });
 }
 
-async fn unfinished(gateway: &Gateway) -> Result<UnfinishedUploads, StoreError> {
+async fn open_uploads(gateway: &Gateway) -> Result<FoundUploads, StoreError> {
     let (live, now) = (gateway.live(), CLOCK.now());
     let clients = live.clients.policies().map(|policy| policy.name.clone());
-    let mut found = UnfinishedUploads::default();
+    let mut found = FoundUploads::default();
     let mut pages = 0;
     for prefix in sweep::prefixes(gateway.prefix(), clients) {
         let mut uploads = live.store.abandoned_uploads(&prefix, now, RETRY_FOR);

@@ -1,9 +1,11 @@
 //! The facts about one client, from the configuration and the database.
 
+use std::collections::BTreeMap;
+
 use s3up_core::wire::{ClientStatus, Report};
 
 use super::fleet_facts::{StoredTotal, stored};
-use crate::clients::ClientPolicy;
+use crate::clients::{ClientPolicy, KeyRights};
 use crate::clock::Millis;
 use crate::database::pages::client::{EndedUpload, KnownKey};
 use crate::gateway::Gateway;
@@ -18,12 +20,16 @@ pub(super) struct ClientPageFacts {
     /// With the time at which it arrived.
     pub newest_report: Option<(Millis, Report)>,
     pub uploads: Vec<EndedUpload>,
-    pub keys: Vec<(KnownKey, IsConfigured)>,
+    pub keys: Vec<ShownKey>,
     pub now: Millis,
 }
 
-/// True if the configuration has the key.
-pub(super) type IsConfigured = bool;
+/// A key of the client.
+pub(super) struct ShownKey {
+    pub key: KnownKey,
+    /// `None`: the configuration does not have the key any more.
+    pub rights: Option<KeyRights>,
+}
 
 /// Asks the database.
 pub(super) async fn read(gateway: &Gateway, name: &str) -> Result<ClientPageFacts, Refusal> {
@@ -38,15 +44,12 @@ pub(super) async fn read(gateway: &Gateway, name: &str) -> Result<ClientPageFact
     );
     let (catalogue, newest_report, uploads, keys) = facts.map_err(|err| unanswered(&err))?;
     let live = gateway.live();
-    let configured: Vec<_> = live
-        .clients
-        .keys()
-        .filter(|(client, ..)| *client == name)
-        .map(|(_, key, _)| key.to_string())
-        .collect();
+    let of_client = live.clients.keys().filter(|(client, ..)| *client == name);
+    let configured: BTreeMap<_, _> =
+        of_client.map(|(_, key, rights)| (key.to_string(), rights)).collect();
     let keys = keys.into_iter().map(|key| {
-        let is_configured = configured.contains(&key.sha256);
-        (key, is_configured)
+        let rights = configured.get(&key.sha256).copied();
+        ShownKey { key, rights }
     });
     Ok(ClientPageFacts {
         stored: stored(&status, catalogue.get(name).copied()),

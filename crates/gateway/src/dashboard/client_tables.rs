@@ -1,14 +1,15 @@
 //! The tables of the page of one client: problems, uploads and keys. Pure.
 
 use maud::{Markup, html};
-use s3up_core::wire::{ClientStatus, Report, ReportedProblem};
+use s3up_core::wire::{ClientStatus, FileTotals, Report, ReportedProblem, WatchFacts, Watches};
 
-use super::client_facts::IsConfigured;
+use super::client_facts::ShownKey;
 use super::fix::{Fix, fix};
 use super::text::{clipped, count, files};
-use super::widgets::{bytes, command, known_time, name, not_known, note, time, time_of};
-use crate::clock::Millis;
-use crate::database::pages::client::{EndedUpload, KnownKey};
+use super::widgets::{bytes, command, known_time, name, not_known, note, time, time_of, verdict};
+use crate::clients::KeyRights;
+use crate::clock::{Millis, before};
+use crate::database::pages::client::EndedUpload;
 
 /// Number of problems that the page shows; a report has up to 1,000.
 const PROBLEMS_SHOWN: usize = 100;
@@ -71,6 +72,67 @@ fn problem_table(list: &[ReportedProblem], now: Millis) -> Markup {
     }
 }
 
+/// Returns the watches of the last heartbeat. An older agent sends none.
+pub(super) fn watches(status: &ClientStatus, now: Millis) -> Markup {
+    let Some(Watches { total, list }) = &status.watches else { return html! {} };
+    html! {
+        h2 { "Watches" }
+        @if list.is_empty() {
+            p { "The agent has none." }
+        } @else {
+            div.scroll {
+                table.cards role="table" {
+                    caption.hidden { "Watched directories" }
+                    thead role="rowgroup" { tr role="row" {
+                        th role="columnheader" scope="col" { "Directory" }
+                        th role="columnheader" scope="col" { "Stored below" }
+                        th role="columnheader" scope="col" { "Changes found by" }
+                        th.right role="columnheader" scope="col" { "Protected" }
+                        th.right role="columnheader" scope="col" { "Pending" }
+                        th.right role="columnheader" scope="col" { "Problems" }
+                        th.right role="columnheader" scope="col" { "Last complete scan" }
+                    } }
+                    tbody role="rowgroup" {
+                        @for watch in list { (watch_row(watch, now)) }
+                    }
+                }
+            }
+            @if *total > list.len() as u64 {
+                p.sub { "The first " (list.len()) " of " (count(*total)) "; " code { "s3up status" }
+                    " on the host lists all." }
+            }
+        }
+    }
+}
+
+fn watch_row(watch: &WatchFacts, now: Millis) -> Markup {
+    let FileTotals { protected, pending, baseline, excluded: _, problems } = &watch.files;
+    let to_protect = [pending, baseline, problems]
+        .iter()
+        .fold(protected.files, |sum, it| sum.saturating_add(it.files));
+    let scanned_at = watch.last_scan_age_seconds.map(|age| before(now, age));
+    let prefix = if watch.prefix.is_empty() { "/" } else { &watch.prefix };
+    html! {
+        tr role="row" {
+            th.path role="rowheader" scope="row" {
+                (name(&watch.path))
+                @if let Some(error) = &watch.error { div.reason { (verdict(false, "cannot be scanned")) " " (note(error)) } }
+            }
+            td.wide role="cell" data-label="Stored below" {
+                (name(prefix))
+                @if !watch.recursive { div.sub { "without its subdirectories" } }
+            }
+            td role="cell" data-label="Changes found by" { (clipped(&watch.mode, 30)) }
+            td.right role="cell" data-label="Protected" { (count(protected.files)) " of " (count(to_protect)) }
+            td.right role="cell" data-label="Pending" { (count(pending.files)) }
+            td.right role="cell" data-label="Problems" { span.bad[problems.files > 0] { (count(problems.files)) } }
+            td.right role="cell" data-label="Last complete scan" {
+                @match scanned_at { Some(at) => (time(at, now)), None => "never" }
+            }
+        }
+    }
+}
+
 pub(super) fn uploads(uploads: &[EndedUpload], now: Millis) -> Markup {
     html! {
         h2 { "Recent uploads" }
@@ -114,21 +176,21 @@ fn upload_row(upload: &EndedUpload, now: Millis) -> Markup {
     }
 }
 
-pub(super) fn keys(keys: &[(KnownKey, IsConfigured)], now: Millis) -> Markup {
+pub(super) fn keys(keys: &[ShownKey], now: Millis) -> Markup {
     html! {
         h2 { "Keys" }
         div.scroll {
             table {
-                caption.hidden { "Client keys" }
+                caption.hidden { "Keys of this client" }
                 thead { tr {
-                    th scope="col" { "SHA-256" } th scope="col" { "Configured" }
+                    th scope="col" { "SHA-256" } th scope="col" { "Kind" }
                     th.right scope="col" { "Since" } th.right scope="col" { "Last used" }
                 } }
                 tbody {
-                    @for (key, is_configured) in keys {
+                    @for ShownKey { key, rights } in keys {
                         tr {
                             th scope="row" { code { (clipped(&key.sha256, KEY_CHARS)) } }
-                            td { (if *is_configured { "yes" } else { "removed" }) }
+                            td { (kind(*rights)) }
                             td.right { (time(key.created_at, now)) }
                             td.right {
                                 @match key.last_used_at { Some(at) => (known_time(Some(at), now)), None => "never" }
@@ -139,5 +201,13 @@ pub(super) fn keys(keys: &[(KnownKey, IsConfigured)], now: Millis) -> Markup {
                 }
             }
         }
+    }
+}
+
+fn kind(rights: Option<KeyRights>) -> &'static str {
+    match rights {
+        Some(KeyRights::OfClient) => "client key",
+        Some(KeyRights::Restore) => "restore key: reads only",
+        None => "removed from the configuration",
     }
 }

@@ -7,10 +7,10 @@ use s3up_core::wire::{ClientStatus, FileTotals, Total};
 
 use super::chart::segments;
 use super::client_facts::ClientPageFacts;
-use super::client_tables::{keys, problems, uploads};
+use super::client_tables::{keys, problems, uploads, watches};
 use super::fleet_facts::StoredTotal;
-use super::fleet_page::subvolumes;
 use super::layout::csrf;
+use super::subvolume_table::subvolumes;
 use super::text::{self, clipped, count, percent, shell_word};
 use super::visit::Visit;
 use super::widgets::{
@@ -38,6 +38,7 @@ pub(super) fn content(facts: &ClientPageFacts, visit: &Visit) -> Markup {
             section aria-labelledby="host" { h2 #host { "Host" } (host(facts)) }
             section aria-labelledby="limits" { h2 #limits { "Limits and thresholds" } (limits(policy)) }
         }
+        (watches(status, *now))
         (problems(status, facts.newest_report.as_ref(), *now))
         (stored_files(facts))
         (uploads(&facts.uploads, *now))
@@ -165,7 +166,7 @@ fn host(facts: &ClientPageFacts) -> Markup {
             @if agent.is_some() || program.is_none() {
                 (fact("Last heartbeat", time(&status.last_heartbeat_at)))
                 (fact("Last complete scan", time(&status.last_scan_at)))
-                (fact("Watches", watches(facts)))
+                (fact("Watches", scans(facts)))
                 (fact("Watcher", watcher(status)))
                 (fact("Oldest pending file", pending(status)))
                 (fact("Last drill", drill(status, *now)))
@@ -181,8 +182,8 @@ fn host(facts: &ClientPageFacts) -> Markup {
     }
 }
 
-/// A heartbeat has no list of watches, only the first that cannot be scanned.
-fn watches(facts: &ClientPageFacts) -> Markup {
+/// Returns whether all watches could be scanned.
+fn scans(facts: &ClientPageFacts) -> Markup {
     let error = facts.status.reason.as_deref();
     let error = error.and_then(|reason| reason.strip_prefix("a watch cannot be scanned: "));
     match (error, facts.status.agent.is_some()) {

@@ -3,8 +3,6 @@
 //! Over HTTPS its name begins with `__Host-`: a browser then takes it only with `Secure`, for `/` and
 //! for this very host, so that no other host of the domain can set it.
 
-use axum::http::{HeaderMap, header};
-
 const SECURE_NAME: &str = "__Host-s3up";
 const PLAIN_NAME: &str = "s3up";
 
@@ -12,21 +10,20 @@ fn name(is_https: bool) -> &'static str {
     if is_https { SECURE_NAME } else { PLAIN_NAME }
 }
 
-/// Returns the token of the session that a request carries.
-pub(super) fn token(headers: &HeaderMap, is_https: bool) -> Option<&str> {
-    let fields = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+/// Returns the token of the session that the fields `Cookie` of a request carry.
+pub fn token<'f>(fields: impl Iterator<Item = &'f str>, is_https: bool) -> Option<&'f str> {
     let mut pairs = fields.flat_map(|field| field.split(';')).filter_map(|it| it.split_once('='));
     let (_, token) = pairs.find(|(found, _)| found.trim() == name(is_https))?;
     Some(token.trim()).filter(|token| !token.is_empty())
 }
 
 /// Returns the header that gives a browser its token. Without an age, the cookie ends with the browser.
-pub(super) fn set(token: &str, is_https: bool) -> String {
+pub fn set(token: &str, is_https: bool) -> String {
     format!("{}={token}{}", name(is_https), attributes(is_https))
 }
 
 /// Returns the header that removes the cookie.
-pub(super) fn remove(is_https: bool) -> String {
+pub fn remove(is_https: bool) -> String {
     format!("{}={}; Max-Age=0", name(is_https), attributes(is_https))
 }
 
@@ -57,11 +54,8 @@ mod tests {
             (&["s3up=abc; __Host-s3up=def"],      true,  Some("def")),
         ];
         for (fields, is_https, want) in cases {
-            let mut headers = HeaderMap::new();
-            for field in fields {
-                headers.append(header::COOKIE, field.parse().unwrap());
-            }
-            assert_eq!(token(&headers, is_https), want, "{fields:?} {is_https}");
+            let found = token(fields.iter().copied(), is_https);
+            assert_eq!(found, want, "{fields:?} {is_https}");
         }
     }
 

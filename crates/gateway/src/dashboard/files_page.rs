@@ -89,9 +89,11 @@ async fn search(
     find: &str,
     query: Option<&str>,
 ) -> Result<Markup, Refusal> {
-    let after = query::parameter(query, "after")?.unwrap_or_default();
+    let after = query::parameter(query, "after")?.filter(|after| !after.is_empty());
+    let after = after.map(|after| RemotePath::parse(&after)).transpose()?;
+    let after = after.as_ref().map_or("", RemotePath::as_str);
     let database = gateway.database();
-    let found = database.search_files(&policy.name, find, &after).await;
+    let found = database.search_files(&policy.name, find, after).await;
     let found = found.map_err(|err| unanswered(&err))?;
     let is_complete = database.is_complete(&policy.name).await.map_err(|err| unanswered(&err))?;
     Ok(search_view(policy, find, &found, is_complete))

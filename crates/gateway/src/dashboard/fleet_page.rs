@@ -4,15 +4,17 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use maud::{Markup, html};
 use s3up_core::Size;
-use s3up_core::wire::{BackupCheck, ClientState, ClientStatus, FileTotals, SubvolumeReport};
+use s3up_core::wire::{ClientState, ClientStatus, FileTotals, SubvolumeReport};
 
 use super::fleet_facts::{ExtraFacts, FleetFacts, StoredTotal, read};
 use super::fleet_table::{Filter, StateFilter, headline};
 use super::layout::{Frame, Section};
+use super::subvolume_table::subvolumes;
 use super::text::{clipped, count, percent};
 use super::visit::{NotShown, visit};
 use super::widgets::{
-    CELL_CHARS, bar, bytes, lasting, none, not_known, note, sparkline, state, time_of, verdict,
+    CELL_CHARS, Column, bar, bytes, header, lasting, none, not_known, note, sparkline, state,
+    time_of, verdict,
 };
 use crate::clock::Millis;
 use crate::gateway::Gateway;
@@ -39,7 +41,9 @@ pub(super) async fn fleet(
 
 fn content(facts: &FleetFacts, filter: &Filter) -> Markup {
     let FleetFacts { list, extra, now } = facts;
-    let clients: Vec<_> = list.clients.iter().filter(|client| filter.matches(client)).collect();
+    let all: Vec<_> = list.clients.iter().filter(|client| filter.matches(client)).collect();
+    let shown = all.iter().skip(filter.skip).take(CLIENTS_SHOWN);
+    let clients: Vec<_> = shown.copied().collect();
     let worst = list.clients.first().map_or(ClientState::Ok, |client| client.state);
     html! {
         h1 class={ "headline worst-" (worst.as_str()) } { (headline(&list.clients, *now)) }
@@ -48,8 +52,34 @@ fn content(facts: &FleetFacts, filter: &Filter) -> Markup {
             p.empty { "No client matches the filter. " a href="/" { "Show all" } }
         } @else {
             (table(&clients, extra, *now))
+            (other_pages(all.len(), filter))
             (subvolumes(&clients, *now))
         }
+    }
+}
+
+/// Returns links to the clients that are on other pages.
+fn other_pages(total: usize, filter: &Filter) -> Markup {
+    let end = filter.skip.saturating_add(CLIENTS_SHOWN);
+    let link = |skip: usize, text: &str| html! { " · " a href=(page_url(filter, skip)) { (text) } };
+    html! {
+        @if total > CLIENTS_SHOWN {
+            p.sub {
+                "Clients " (count(filter.skip as u64 + 1)) " to " (count(end.min(total) as u64)) " of "
+                (count(total as u64)) ", the worst first"
+                @if filter.skip > 0 { (link(filter.skip.saturating_sub(CLIENTS_SHOWN), "Worse ones")) }
+                @if end < total { (link(end, "Next ones")) }
+            }
+        }
+    }
+}
+
+fn page_url(filter: &Filter, skip: usize) -> String {
+    let url = url(filter.states, &filter.name);
+    match (skip, url.contains('?')) {
+        (0, _) => url,
+        (skip, true) => format!("{url}&skip={skip}"),
+        (skip, false) => format!("{url}?skip={skip}"),
     }
 }
 
@@ -91,8 +121,8 @@ fn url(states: StateFilter, name: &str) -> String {
     }
 }
 
-/// A column, with true if it is aligned to the right.
-type Column = (&'static str, bool);
+/// Number of clients on a page.
+const CLIENTS_SHOWN: usize = 200;
 
 const COLUMNS: [Column; 11] = [
     ("Client", false),
@@ -107,26 +137,6 @@ const COLUMNS: [Column; 11] = [
     ("Drill", false),
     ("Agent", false),
 ];
-const SUBVOLUME_COLUMNS: [Column; 8] = [
-    ("Host", false),
-    ("Subvolume", false),
-    ("Newest backup", true),
-    ("Chain", true),
-    ("Restorable", false),
-    ("Last run", false),
-    ("Drill", false),
-    ("Verify", false),
-];
-
-fn header(columns: &[Column]) -> Markup {
-    html! {
-        thead role="rowgroup" { tr role="row" {
-            @for (column, is_right) in columns {
-                th.right[*is_right] role="columnheader" scope="col" { (column) }
-            }
-        } }
-    }
-}
 
 fn table(
     clients: &[&ClientStatus],
@@ -292,81 +302,27 @@ fn agent(client: &ClientStatus) -> Markup {
     }
 }
 
-/// Returns the backups of all btrfs hosts, if there are any.
-pub(super) fn subvolumes(clients: &[&ClientStatus], now: Millis) -> Markup {
-    if clients.iter().all(|client| client.subvolumes.is_empty()) {
-        return html! {};
-    }
-    html! {
-        h2 { "Backups of subvolumes" }
-        div.scroll {
-            table.cards role="table" {
-                caption.hidden { "The backups of each subvolume of a btrfs host" }
-                (header(&SUBVOLUME_COLUMNS))
-                tbody role="rowgroup" {
-                    @for client in clients {
-                        @for subvolume in &client.subvolumes { (subvolume_row(client, subvolume, now)) }
-                    }
-                }
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn subvolume_row(client: &ClientStatus, subvolume: &SubvolumeReport, now: Millis) -> Markup {
-    let age = subvolume.newest_backup_age_seconds;
-    let newest = age.map(|seconds| now.saturating_sub_unsigned(seconds.saturating_mul(1000)));
-    html! {
-        tr role="row" {
-            th role="rowheader" scope="row" { a href={ "/dashboard/clients/" (client.name) } { (client.name) } }
-            td role="cell" data-label="Subvolume" {
-                (note(&subvolume.name))
-                @if let Some(problem) = subvolume.problem.as_ref().or(subvolume.unreadable.as_ref()) {
-                    div.reason { (note(problem)) }
-                }
-            }
-            td.right role="cell" data-label="Newest backup" {
-                @match (newest, &subvolume.observed_at) {
-                    (Some(at), _) => (super::widgets::time(at, now)),
-                    (None, Some(_)) => span.bad { "none yet" },
-                    (None, None) => (not_known()),
-                }
-            }
-            td.right role="cell" data-label="Chain" {
-                @match subvolume.chain_length {
-                    Some(length) => (count(length)),
-                    None => (not_known()),
-                }
-            }
-            td role="cell" data-label="Restorable" {
-                @match subvolume.restorable {
-                    Some(true) => (verdict(true, "yes")),
-                    Some(false) => (verdict(false, "no")),
-                    None => (not_known()),
-                }
-            }
-            td role="cell" data-label="Last run" {
-                @match &subvolume.last_run {
-                    Some(run) => {
-                        (run.outcome.as_str().replace('_', " ")) " " span.sub { (time_of(Some(&run.at), now)) }
-                        @if let Some(error) = &run.error { div.reason { (note(error)) } }
-                    },
-                    None => (not_known()),
-                }
-            }
-            td role="cell" data-label="Drill" { (check(subvolume.last_drill.as_ref(), now)) }
-            td role="cell" data-label="Verify" { (check(subvolume.last_verify.as_ref(), now)) }
+    #[test]
+    fn a_large_fleet_has_several_pages() {
+        let late = Filter { states: StateFilter::One(ClientState::Late), ..Filter::default() };
+        #[rustfmt::skip]
+        let cases: [(usize, usize, &Filter, &str, &[&str]); 5] = [
+            (200, 0,   &Filter::default(), "",                          &[]),
+            (201, 0,   &Filter::default(), "Clients 1 to 200 of 201",   &["/?skip=200"]),
+            (450, 200, &Filter::default(), "Clients 201 to 400 of 450", &["/", "/?skip=400"]),
+            (450, 400, &Filter::default(), "Clients 401 to 450 of 450", &["/?skip=200"]),
+            (450, 200, &late,              "Clients 201 to 400 of 450", &["/?state=late", "/?state=late&amp;skip=400"]),
+        ];
+        for (total, skip, filter, text, links) in cases {
+            let page = other_pages(total, &Filter { skip, ..filter.clone() }).into_string();
+            assert!(page.contains(text), "{page}");
+            let found: Vec<_> =
+                page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            assert_eq!(found, links, "{page}");
         }
-    }
-}
-
-fn check(check: Option<&BackupCheck>, now: Millis) -> Markup {
-    let Some(check) = check else { return none("none was reported") };
-    match &check.error {
-        None => html! { (verdict(true, "good")) " " span.sub { (time_of(Some(&check.at), now)) } },
-        Some(error) => html! {
-            (verdict(false, "failed")) " " span.sub { (time_of(Some(&check.at), now)) }
-            div.reason { (note(error)) }
-        },
     }
 }

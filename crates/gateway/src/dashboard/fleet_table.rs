@@ -18,6 +18,8 @@ pub(super) struct Filter {
     pub states: StateFilter,
     /// A part of the name of the client, of its host or of a subvolume, in lower case.
     pub name: String,
+    /// Number of clients on the pages before.
+    pub skip: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,7 +79,13 @@ impl Filter {
             })?;
         let name = query::parameter(query, "name")?.unwrap_or_default();
         let name = name.trim().chars().take(NAME_CHARS_MAX).collect::<String>().to_lowercase();
-        Ok(Filter { states, name })
+        let skip = query::parameter(query, "skip")?.map(|text| {
+            text.parse().map_err(|_| {
+                let what = format!("`skip`: expected a number of clients, found {text:?}");
+                Refusal::new(Code::BadRequest, what)
+            })
+        });
+        Ok(Filter { states, name, skip: skip.transpose()?.unwrap_or_default() })
     }
 
     pub(super) fn matches(&self, client: &ClientStatus) -> bool {

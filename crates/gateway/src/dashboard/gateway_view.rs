@@ -9,7 +9,7 @@ use s3up_core::wire::{Part, Readiness};
 use s3up_core::{Severity, Size, Throughput};
 use s3up_store::{CallTotal, CallTotals, Finding, Subject};
 
-use super::bucket_watch::{BucketFacts, UnfinishedUploads, oldest};
+use super::bucket_watch::{BucketFacts, FoundUploads, oldest};
 use super::rates::Rates;
 use super::text::{clipped, count, percent};
 use super::widgets::{
@@ -117,15 +117,21 @@ fn fact(term: &str, value: Markup) -> Markup {
     html! { dt { (term) } dd { (value) } }
 }
 
-/// Returns the calls of one result: how many, and the mean time until their answer.
-fn calls(total: CallTotal, elapsed: Option<Duration>) -> Markup {
-    let mean = total.elapsed.checked_div(u32::try_from(total.calls).unwrap_or(u32::MAX));
+/// Percent of the calls that were answered within the times that the page shows.
+const PERCENTILES: [u64; 3] = [50, 95, 99];
+
+/// Returns the calls of one result: how many, and the times within which they were answered.
+fn calls(total: &CallTotal, elapsed: Option<Duration>) -> Markup {
     html! {
         span.number { (count(total.calls)) }
         @if let Some(elapsed) = elapsed.filter(|elapsed| !elapsed.is_zero()) {
             " (" (per_second(total.calls, elapsed)) ")"
         }
-        @if let Some(mean) = mean { ", mean " span.number { (milliseconds(mean)) } }
+        @for percent in PERCENTILES {
+            @if let Some(time) = total.latencies.percentile(percent) {
+                span.percentile { ", p" (percent) " " span.number { (milliseconds(time)) } }
+            }
+        }
     }
 }
 
@@ -148,14 +154,14 @@ fn s3(facts: &GatewayPageFacts) -> Markup {
         dl.facts {
             @match recent {
                 Some((recent, elapsed)) => {
-                    (fact("Answered, last minute", calls(recent.succeeded, Some(elapsed))))
-                    (fact("Errors, last minute", calls(recent.failed, Some(elapsed))))
+                    (fact("Answered, last minute", calls(&recent.succeeded, Some(elapsed))))
+                    (fact("Errors, last minute", calls(&recent.failed, Some(elapsed))))
                 },
                 None => (fact("Last minute", not_known())),
             }
-            (fact("Answered, since the start", calls(total.succeeded, None)))
+            (fact("Answered, since the start", calls(&total.succeeded, None)))
             (fact("Errors, since the start", html! {
-                (calls(total.failed, None)) ", "
+                (calls(&total.failed, None)) ", "
                 (percent(total.failed.calls, total.failed.calls.saturating_add(total.succeeded.calls)))
             }))
             (fact("Bucket", note(&facts.bucket_name)))
@@ -258,7 +264,7 @@ fn finding_row(
 }
 
 fn uploads_row(bucket: Option<&BucketFacts>, now: Millis) -> Markup {
-    let subject = "unfinished uploads";
+    let subject = "abandoned uploads";
     match bucket.map(|bucket| &bucket.uploads) {
         None => html! {
             tr role="row" {
@@ -278,11 +284,11 @@ fn uploads_row(bucket: Option<&BucketFacts>, now: Millis) -> Markup {
             tr role="row" {
                 th role="rowheader" scope="row" { (subject) }
                 td role="cell" data-label="State" {
-                    (severity(if uploads.stale > 0 { Severity::Warning } else { Severity::Ok }))
+                    (severity(if uploads.abandoned > 0 { Severity::Warning } else { Severity::Ok }))
                 }
                 td.wide role="cell" data-label="Found" { (found_uploads(uploads, now)) }
                 td.wide role="cell" data-label="Means" {
-                    @if uploads.stale > 0 {
+                    @if uploads.abandoned > 0 {
                         "S3 charges for the parts that a killed gateway left behind"
                         (command("s3up-server sweep"))
                     } @else { "none is older than any upload that may still run" }
@@ -292,11 +298,11 @@ fn uploads_row(bucket: Option<&BucketFacts>, now: Millis) -> Markup {
     }
 }
 
-fn found_uploads(uploads: &UnfinishedUploads, now: Millis) -> Markup {
+fn found_uploads(uploads: &FoundUploads, now: Millis) -> Markup {
     html! {
         @if uploads.has_more { "at least " }
-        (count(uploads.stale)) " stale, " (count(uploads.young)) " that may be running"
-        @if uploads.stale + uploads.young > 0 { "; the oldest began " (known_time(oldest(uploads), now)) }
+        (count(uploads.abandoned)) " abandoned, " (count(uploads.young)) " that may be running"
+        @if uploads.abandoned + uploads.young > 0 { "; the oldest began " (known_time(oldest(uploads), now)) }
     }
 }
 
@@ -337,7 +343,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mean_has_a_fitting_unit_and_no_call_has_none() {
+    fn a_time_has_a_fitting_unit_and_no_call_has_none() {
         let millis = Duration::from_millis;
         #[rustfmt::skip]
         let cases = [
@@ -350,7 +356,7 @@ mod tests {
             assert_eq!(milliseconds(time), want);
         }
         assert_eq!(per_second(30, millis(60_000)), "0.5/s");
-        let none = calls(CallTotal::default(), None).into_string();
-        assert!(!none.contains("mean"), "{none}");
+        let none = calls(&CallTotal::default(), None).into_string();
+        assert!(!none.contains("ms"), "{none}");
     }
 }

@@ -75,16 +75,21 @@ pub(super) async fn alerts(
 }
 
 fn alert_query(text: Option<&str>) -> Result<AlertQuery, Refusal> {
-    let subject = query::parameter(text, "subject")?.filter(|subject| !subject.trim().is_empty());
-    let subject =
-        subject.map(|subject| subject.trim().chars().take(SUBJECT_CHARS_MAX).collect::<String>());
+    // No alert has a control character there, and PostgreSQL takes none.
+    let parameter = |name| -> Result<String, Refusal> {
+        let value = query::parameter(text, name)?.unwrap_or_default();
+        Ok(value.chars().filter(|c| !c.is_control()).collect())
+    };
+    let subject = parameter("subject")?;
+    let subject: String = subject.trim().chars().take(SUBJECT_CHARS_MAX).collect();
+    let subject = Some(subject).filter(|subject| !subject.is_empty());
     let at = query::parameter(text, "before")?.map(|before| {
         before.parse::<Millis>().map_err(|_| {
             let what = format!("`before`: expected a time in milliseconds, found {before:?}");
             Refusal::new(Code::BadRequest, what)
         })
     });
-    let id = query::parameter(text, "after")?.unwrap_or_default();
+    let id = parameter("after")?;
     Ok(AlertQuery { subject, after: at.transpose()?.map(|at| AlertCursor { at, id }) })
 }
 
@@ -118,5 +123,8 @@ mod tests {
         assert_eq!((found.subject.as_deref(), found.after), (Some("web-07"), Some(after)));
         assert_eq!(alert_query(Some("before=x")).unwrap_err().code, Code::BadRequest);
         assert_eq!(alert_query(Some("subject=+")).unwrap().subject, None);
+        let found = alert_query(Some("subject=a%00b&before=5&after=%00")).unwrap();
+        let after = AlertCursor { at: 5, id: String::new() };
+        assert_eq!((found.subject.as_deref(), found.after), (Some("ab"), Some(after)));
     }
 }

@@ -87,6 +87,7 @@ fn calls_between(first: CallTotals, last: CallTotals) -> Option<CallTotals> {
         Some(CallTotal {
             calls: last.calls.checked_sub(first.calls)?,
             elapsed: last.elapsed.checked_sub(first.elapsed)?,
+            latencies: last.latencies.since(&first.latencies)?,
         })
     };
     let succeeded = total(first.succeeded, last.succeeded)?;
@@ -102,7 +103,8 @@ mod tests {
             let counts = ClientCounts { uploads: *uploads, stored_bytes: *stored_bytes };
             (ClientName::parse(name).unwrap(), counts)
         });
-        let total = CallTotal { calls, elapsed: Duration::from_millis(10 * calls) };
+        let elapsed = Duration::from_millis(10 * calls);
+        let total = CallTotal { calls, elapsed, ..CallTotal::default() };
         let calls = CallTotals { succeeded: total, failed: CallTotal::default() };
         Sample { at: Duration::from_secs(at), calls, clients: clients.collect() }
     }

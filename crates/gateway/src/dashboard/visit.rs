@@ -63,7 +63,8 @@ impl IntoResponse for NotShown {
 pub(super) fn visit(gateway: &Gateway, request: &Request) -> Result<Visit, NotShown> {
     let is_https = is_https(gateway, request);
     let open = || {
-        let token = cookie::token(request.headers(), is_https)?;
+        let fields = request.headers().get_all(header::COOKIE).iter();
+        let token = cookie::token(fields.filter_map(|value| value.to_str().ok()), is_https)?;
         let renews = !request.headers().contains_key(LIVE);
         let session = gateway.dashboard().sessions.find(token, renews)?;
         let is_known = gateway.live().admin_keys.digests().any(|key| *key == session.key);

@@ -13,6 +13,20 @@ const SPARK: Spark = Spark { height: 18, bar: 4, gap: 2 };
 /// Maximum number of characters of a foreign text in a table.
 pub(super) const CELL_CHARS: usize = 240;
 
+/// A column, with true if it is aligned to the right.
+pub(super) type Column = (&'static str, bool);
+
+/// Returns the head of a table.
+pub(super) fn header(columns: &[Column]) -> Markup {
+    html! {
+        thead role="rowgroup" { tr role="row" {
+            @for (column, is_right) in columns {
+                th.right[*is_right] role="columnheader" scope="col" { (column) }
+            }
+        } }
+    }
+}
+
 /// Returns a time relative to now, with the exact one for the pointer and for programs.
 pub(super) fn time(at: Millis, now: Millis) -> Markup {
     html! { time datetime=(time_text(at)) title=(exact(at)) { (relative(at, now)) } }

@@ -5,18 +5,15 @@
 //! same order and cannot wait for each other.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use s3up_core::wire::ClientState;
 use s3up_core::{ClientName, Sha256Digest};
-use tokio::sync::oneshot;
 
-use super::record::{
-    BackupReportRecord, CatalogueEntry, Record, RecordedState, ReportRecord, UploadOutcome,
-    UploadRecord,
-};
+use super::record::{CatalogueEntry, Record, RecordedState, UploadOutcome, UploadRecord};
 use crate::clock::Millis;
 
 /// The rows of one transaction.
@@ -36,13 +33,10 @@ pub(super) struct Batch {
     pub last_stored: BTreeMap<ClientName, Millis>,
     /// The state before, the state, and its reason.
     pub client_states: BTreeMap<ClientName, (Option<ClientState>, RecordedState, Option<String>)>,
-    pub heartbeats: BTreeMap<ClientName, (Millis, String)>,
-    pub reports: BTreeMap<(ClientName, String), (Millis, String)>,
-    pub backup_reports: BTreeMap<ClientName, (Millis, String)>,
-    /// Notified when the batch is committed.
-    pub committed: Vec<oneshot::Sender<()>>,
-    /// Number of records in the batch.
-    pub records: usize,
+    /// The body, and the watches.
+    pub heartbeats: BTreeMap<ClientName, (Millis, Arc<str>, Option<Arc<str>>)>,
+    pub reports: BTreeMap<(ClientName, String), (Millis, Arc<str>)>,
+    pub backup_reports: BTreeMap<ClientName, (Millis, Arc<str>)>,
 }
 
 /// The newest version of a file.
@@ -86,62 +80,73 @@ pub(super) struct Activity {
 
 impl Batch {
     /// Later records replace earlier ones where a table keeps only the newest.
-    pub(super) fn of(records: impl IntoIterator<Item = Record>) -> Batch {
+    pub(super) fn of<'r>(records: impl IntoIterator<Item = &'r Record>) -> Batch {
         let mut batch = Batch::default();
         for record in records {
-            batch.records += 1;
             batch.add(record);
         }
         batch
     }
 
-    fn add(&mut self, record: Record) {
+    fn add(&mut self, record: &Record) {
         match record {
-            Record::KeyKnown { client, key, at } => self.seen(client, key, at, None),
-            Record::KeyUsed { client, key, at } => self.seen(client, key, at, Some(at)),
+            Record::KeyKnown { client, key, at } => {
+                let known = FirstAndLastUse { known_at: *at, used_at: None };
+                self.seen(client, *key, known, known);
+            }
+            Record::KeyUsed { client, key, at, by_host } => {
+                let used = FirstAndLastUse { known_at: *at, used_at: Some(*at) };
+                let of_client = FirstAndLastUse { used_at: by_host.then_some(*at), ..used };
+                self.seen(client, *key, of_client, used);
+            }
             Record::Complete { client, at } => {
-                self.complete.insert(client, at);
+                self.complete.insert(client.clone(), *at);
             }
             Record::ClientState { client, before, state, reason } => {
-                self.client_states.insert(client, (before, state, reason));
+                self.client_states.insert(client.clone(), (*before, *state, reason.clone()));
             }
-            Record::Upload(upload) => self.add_upload(*upload),
+            Record::Upload(upload) => self.add_upload(upload),
             Record::Download { client, bytes, at } => {
-                let activity = self.activity.entry((client, day_of(at))).or_default();
+                let activity = self.activity.entry((client.clone(), day_of(*at))).or_default();
                 activity.downloads += 1;
-                activity.downloaded_bytes += signed(bytes);
+                activity.downloaded_bytes += signed(*bytes);
             }
-            Record::Heartbeat { client, body, at } => {
-                self.heartbeats.insert(client, (at, body));
+            Record::Heartbeat { client, body, watches, at } => {
+                let row = (*at, body.clone(), watches.clone());
+                self.heartbeats.insert(client.clone(), row);
             }
             Record::Report(report) => {
-                let ReportRecord { client, day, body, at, committed } = *report;
-                self.reports.insert((client, day), (at, body));
-                self.committed.push(committed);
+                let row = (report.at, report.body.clone());
+                self.reports.insert((report.client.clone(), report.day.clone()), row);
             }
             Record::BackupReport(report) => {
-                let BackupReportRecord { client, body, at, committed } = *report;
-                self.backup_reports.insert(client, (at, body));
-                self.committed.push(committed);
+                let row = (report.at, report.body.clone());
+                self.backup_reports.insert(report.client.clone(), row);
             }
         }
     }
 
-    fn seen(&mut self, client: ClientName, key: Sha256Digest, at: Millis, used_at: Option<Millis>) {
-        let new = FirstAndLastUse { known_at: at, used_at };
-        self.clients.entry(client.clone()).or_insert(new).merge(new);
-        self.keys.entry(key).or_insert((client, new)).1.merge(new);
+    fn seen(
+        &mut self,
+        client: &ClientName,
+        key: Sha256Digest,
+        of_client: FirstAndLastUse,
+        of_key: FirstAndLastUse,
+    ) {
+        self.clients.entry(client.clone()).or_insert(of_client).merge(of_client);
+        self.keys.entry(key).or_insert((client.clone(), of_key)).1.merge(of_key);
     }
 
-    fn add_upload(&mut self, upload: UploadRecord) {
+    fn add_upload(&mut self, upload: &UploadRecord) {
         let UploadRecord { client, path, started_at, elapsed_ms, newest_at, change, outcome } =
             upload;
-        if change != 0 {
+        let (started_at, elapsed_ms, newest_at) = (*started_at, *elapsed_ms, *newest_at);
+        if *change != 0 {
             *self.changes.entry(client.clone()).or_default() += change;
         }
         let day = day_of(started_at.saturating_add(elapsed_ms));
         let activity = self.activity.entry((client.clone(), day)).or_default();
-        match &outcome {
+        match outcome {
             UploadOutcome::Stored(entry) => {
                 activity.stored += 1;
                 activity.stored_bytes += signed(entry.size);
@@ -163,11 +168,11 @@ impl Batch {
             result: outcome.name(),
         });
         let (entry, is_stored) = match outcome {
-            UploadOutcome::Stored(entry) => (entry, true),
-            UploadOutcome::Unchanged(entry) => (entry, false),
+            UploadOutcome::Stored(entry) => (entry.clone(), true),
+            UploadOutcome::Unchanged(entry) => (entry.clone(), false),
             UploadOutcome::Refused(_) | UploadOutcome::Cancelled => return,
         };
-        let key = (client, path);
+        let key = (client.clone(), path);
         match self.files.get_mut(&key) {
             // The record came late: its version was the newest before this one.
             Some(row) if row.newest_at > newest_at => row.is_stored |= is_stored,
@@ -217,7 +222,7 @@ mod tests {
             upload("api", "a", 0, UploadOutcome::Stored(entry(2))),
         ];
 
-        let batch = Batch::of(records);
+        let batch = Batch::of(&records);
 
         let day = |name, day: &str| batch.activity[&(client(name), day.to_owned())];
         let first = Activity {
@@ -232,12 +237,12 @@ mod tests {
         assert_eq!(day("web", "1970-01-01"), first);
         assert_eq!(day("web", "1970-01-02").stored, 1);
         assert_eq!(day("api", "1970-01-01").stored_bytes, 2);
-        assert_eq!((batch.activity.len(), batch.uploads.len(), batch.records), (3, 7, 8));
+        assert_eq!((batch.activity.len(), batch.uploads.len()), (3, 7));
     }
 
     #[test]
     fn the_newest_record_of_a_file_wins_and_a_refused_one_changes_nothing() {
-        let batch = Batch::of([
+        let batch = Batch::of(&[
             upload("web", "a", 0, UploadOutcome::Stored(entry(10))),
             upload("web", "a", 1, UploadOutcome::Stored(entry(20))),
             upload("web", "a", 2, UploadOutcome::Refused(Code::DigestMismatch)),
@@ -260,7 +265,7 @@ mod tests {
             upload.newest_at = Duration::from_secs(seconds);
         }
 
-        let batch = Batch::of(records);
+        let batch = Batch::of(&records);
 
         let row = &batch.files[&(client("web"), "a".to_owned())];
         assert_eq!((row.entry.size, row.is_stored), (20, true));
@@ -270,15 +275,35 @@ mod tests {
     #[test]
     fn a_key_keeps_its_first_and_its_last_time() {
         let key = Sha256Digest::of(b"key");
-        let batch = Batch::of([
+        let batch = Batch::of(&[
             Record::KeyKnown { client: client("web"), key, at: 5 },
-            Record::KeyUsed { client: client("web"), key, at: 9 },
-            Record::KeyUsed { client: client("web"), key, at: 7 },
+            used(key, 9, true),
+            used(key, 7, true),
         ]);
 
         let want = FirstAndLastUse { known_at: 5, used_at: Some(9) };
         assert_eq!(batch.keys[&key], (client("web"), want));
         assert_eq!(batch.clients[&client("web")], want);
+    }
+
+    #[test]
+    fn a_restore_key_is_used_without_its_host() {
+        let key = Sha256Digest::of(b"key");
+        #[rustfmt::skip]
+        let cases: [(&[_], _); 3] = [
+            (&[used(key, 5, false)],                      None),
+            (&[used(key, 5, true), used(key, 9, false)],  Some(5)),
+            (&[used(key, 5, false), used(key, 9, true)],  Some(9)),
+        ];
+        for (records, seen_at) in cases {
+            let batch = Batch::of(records);
+            assert_eq!(batch.clients[&client("web")].used_at, seen_at, "{records:?}");
+            assert!(batch.keys[&key].1.used_at.is_some());
+        }
+    }
+
+    fn used(key: Sha256Digest, at: Millis, by_host: bool) -> Record {
+        Record::KeyUsed { client: client("web"), key, at, by_host }
     }
 
     fn client(name: &str) -> ClientName {

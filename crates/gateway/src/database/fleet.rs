@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use s3up_core::ClientName;
-use s3up_core::wire::ClientReport;
+use s3up_core::wire::{ClientReport, Watches};
 
 use super::changes::Changes;
 use super::client_facts::ClientFacts;
@@ -12,6 +12,7 @@ use super::incidents::{IncidentRow, ReportedClient};
 use super::record::{BackupReportRecord, Record};
 use super::{Database, DatabaseError, Location, alerts, changes, incidents, read_fleet};
 use crate::alert::{Alert, Channel, Topic};
+use crate::clock::Millis;
 use crate::refusal::Refusal;
 
 impl Database {
@@ -33,16 +34,31 @@ impl Database {
         read_fleet::client_facts(&self.0.readers).await
     }
 
+    /// Returns the facts about one client; `None` if the database does not have it yet.
+    pub(crate) async fn facts_of(
+        &self,
+        client: &ClientName,
+    ) -> Result<Option<ClientFacts>, DatabaseError> {
+        read_fleet::facts_of(&self.0.readers, client).await
+    }
+
+    /// Returns the watches in the last heartbeat of a client, with the time at which it arrived.
+    pub(crate) async fn watches_of(
+        &self,
+        client: &ClientName,
+    ) -> Result<Option<(Millis, Watches)>, DatabaseError> {
+        read_fleet::watches_of(&self.0.readers, client).await
+    }
+
     /// Records a backup report and waits for its commit: the host sends it again until it is safe.
     pub(crate) async fn record_backup_report(
         &self,
         client: &ClientName,
         body: String,
     ) -> Result<(), Refusal> {
-        let (client, at) = (client.clone(), self.now());
-        let record = |committed| {
-            Record::BackupReport(Box::new(BackupReportRecord { client, body, at, committed }))
-        };
+        let (client, body, at) = (client.clone(), body.into(), self.now());
+        let record =
+            |ended| Record::BackupReport(Box::new(BackupReportRecord { client, body, at, ended }));
         self.record_and_wait("the backup report", record).await
     }
 

@@ -4,7 +4,7 @@ use std::future::ready;
 
 use futures::{FutureExt, TryStreamExt};
 use s3up_core::ClientName;
-use s3up_core::wire::{ClientReport, ClientState, Total};
+use s3up_core::wire::{ClientReport, ClientState, Total, Watches};
 use sqlx::any::AnyRow;
 use sqlx::{AnyPool, Row as _};
 
@@ -23,11 +23,12 @@ pub(crate) const REPORTS_MAX: i64 = 1000;
 /// Maximum length of all of them, as the database has them: a client decides how long its reports are.
 const REPORTS_BYTES_MAX: usize = 32 << 20;
 
-/// Returns the facts about all clients. Each table has one row for a client, except for the reports, of
-/// which the newest day is found in their key.
-pub(super) async fn client_facts(pool: &AnyPool) -> Result<Vec<ClientFacts>, DatabaseError> {
-    let query = sqlx::query(
-        "SELECT clients.client, clients.created_at, clients.last_seen_at, \
+/// Selects the facts about all clients. Each table has one row for a client, except for the reports, of which the
+/// newest day is found in their key.
+macro_rules! select_facts {
+    ($where:literal) => {
+        concat!(
+            "SELECT clients.client, clients.created_at, clients.last_seen_at, \
                 heartbeats.received_at, heartbeats.body, \
                 backup_reports.received_at AS backups_at, backup_reports.body AS backups_body, \
                 totals.files, totals.bytes, totals.last_stored_at, \
@@ -36,17 +37,51 @@ pub(super) async fn client_facts(pool: &AnyPool) -> Result<Vec<ClientFacts>, Dat
                 (SELECT max(day) FROM reports WHERE reports.client = clients.client) AS report_day, \
                 (SELECT received_at FROM reports WHERE reports.client = clients.client \
                  ORDER BY day DESC LIMIT 1) AS report_at \
-         FROM clients \
-         LEFT JOIN heartbeats ON heartbeats.client = clients.client \
-         LEFT JOIN backup_reports ON backup_reports.client = clients.client \
-         LEFT JOIN totals ON totals.client = clients.client \
-         LEFT JOIN client_states ON client_states.client = clients.client \
-         LEFT JOIN freezes ON freezes.client = clients.client",
-    );
+             FROM clients \
+             LEFT JOIN heartbeats ON heartbeats.client = clients.client \
+             LEFT JOIN backup_reports ON backup_reports.client = clients.client \
+             LEFT JOIN totals ON totals.client = clients.client \
+             LEFT JOIN client_states ON client_states.client = clients.client \
+             LEFT JOIN freezes ON freezes.client = clients.client",
+            $where
+        )
+    };
+}
+
+/// Returns the facts about all clients.
+pub(super) async fn client_facts(pool: &AnyPool) -> Result<Vec<ClientFacts>, DatabaseError> {
+    let query = sqlx::query(select_facts!(""));
     // Row by row: a row of the driver takes many times the memory of its facts.
     let rows = query.fetch(pool).and_then(|row| ready(facts(&row)));
     let facts = rows.try_filter_map(|facts| ready(Ok(facts))).try_collect::<Vec<_>>();
     in_time(FLEET_WAIT_MAX, facts.boxed(), DatabaseError::Read).await
+}
+
+/// Returns the facts about one client; `None` if the database does not have it yet.
+pub(super) async fn facts_of(
+    pool: &AnyPool,
+    client: &ClientName,
+) -> Result<Option<ClientFacts>, DatabaseError> {
+    let query = sqlx::query(select_facts!(" WHERE clients.client = $1")).bind(client.to_string());
+    let row = in_time(FLEET_WAIT_MAX, query.fetch_optional(pool).boxed(), DatabaseError::Read);
+    let facts = row.await?.as_ref().map(facts).transpose().map_err(DatabaseError::Read)?;
+    Ok(facts.flatten())
+}
+
+/// Returns the watches in the last heartbeat of a client, with the time at which it arrived.
+pub(super) async fn watches_of(
+    pool: &AnyPool,
+    client: &ClientName,
+) -> Result<Option<(Millis, Watches)>, DatabaseError> {
+    let query = sqlx::query("SELECT received_at, watches FROM heartbeats WHERE client = $1");
+    let row = query.bind(client.to_string()).fetch_optional(pool).boxed();
+    let Some(row) = in_time(FLEET_WAIT_MAX, row, DatabaseError::Read).await? else {
+        return Ok(None);
+    };
+    let at = row.try_get("received_at").map_err(DatabaseError::Read)?;
+    let watches: Option<String> = row.try_get("watches").map_err(DatabaseError::Read)?;
+    // Those of a newer gateway may have another form.
+    Ok(watches.and_then(|text| Some((at, serde_json::from_str(&text).ok()?))))
 }
 
 /// Returns nothing for a name that this gateway cannot have written.

@@ -1,5 +1,6 @@
 //! Records: what the gateway saw, as it is handed to the writer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use s3up_core::wire::ClientState;
@@ -25,6 +26,8 @@ pub(crate) enum Record {
         client: ClientName,
         key: Sha256Digest,
         at: Millis,
+        /// False for a restore key: an operator may use it while the host is gone.
+        by_host: bool,
     },
     /// The catalogue has every file of this client.
     Complete {
@@ -44,10 +47,11 @@ pub(crate) enum Record {
         bytes: u64,
         at: Millis,
     },
-    /// `body` is the checked heartbeat in JSON.
+    /// `body` is the checked heartbeat in JSON, without its watches.
     Heartbeat {
         client: ClientName,
-        body: String,
+        body: Arc<str>,
+        watches: Option<Arc<str>>,
         at: Millis,
     },
     Report(Box<ReportRecord>),
@@ -108,20 +112,28 @@ pub(crate) struct ReportRecord {
     /// UTC, `2026-01-31`.
     pub day: String,
     /// The checked report in JSON.
-    pub body: String,
+    pub body: Arc<str>,
     pub at: Millis,
-    /// Notified when the report is committed.
-    pub committed: oneshot::Sender<()>,
+    /// Told the end of the report.
+    pub ended: oneshot::Sender<RecordEnd>,
 }
 
 #[derive(Debug)]
 pub(crate) struct BackupReportRecord {
     pub client: ClientName,
     /// The checked backup report in JSON.
-    pub body: String,
+    pub body: Arc<str>,
     pub at: Millis,
-    /// Notified when the report is committed.
-    pub committed: oneshot::Sender<()>,
+    /// Told the end of the report.
+    pub ended: oneshot::Sender<RecordEnd>,
+}
+
+/// The end of a record that a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RecordEnd {
+    Committed,
+    /// The database refuses it, and would refuse it again.
+    Refused,
 }
 
 impl CatalogueEntry {
@@ -157,6 +169,37 @@ impl Record {
         }
     }
 
+    /// Tells the request that waits for the record, if there is one, how it ended.
+    pub(super) fn end(self, end: RecordEnd) {
+        let ended = match self {
+            Record::Report(report) => report.ended,
+            Record::BackupReport(report) => report.ended,
+            Record::KeyKnown { .. }
+            | Record::KeyUsed { .. }
+            | Record::Complete { .. }
+            | Record::ClientState { .. }
+            | Record::Upload(_)
+            | Record::Download { .. }
+            | Record::Heartbeat { .. } => return,
+        };
+        // An error: the request has ended.
+        ended.send(end).ok();
+    }
+
+    /// Returns the kind of the record and its client, for the log.
+    pub(super) fn kind(&self) -> (&'static str, &ClientName) {
+        match self {
+            Record::KeyKnown { client, .. } | Record::KeyUsed { client, .. } => ("key", client),
+            Record::Complete { client, .. } => ("complete catalogue", client),
+            Record::ClientState { client, .. } => ("state of the client", client),
+            Record::Upload(upload) => ("upload", &upload.client),
+            Record::Download { client, .. } => ("download", client),
+            Record::Heartbeat { client, .. } => ("heartbeat", client),
+            Record::Report(report) => ("report", &report.client),
+            Record::BackupReport(report) => ("backup report", &report.client),
+        }
+    }
+
     /// Returns the file of which this is the newest version.
     pub(super) fn stored_file(&self) -> Option<(ClientName, String)> {
         let Record::Upload(upload) = self else { return None };
@@ -173,7 +216,9 @@ impl Record {
             | Record::ClientState { .. }
             | Record::Download { .. } => 0,
             Record::Upload(upload) => upload.path.as_str().len(),
-            Record::Heartbeat { body, .. } => body.len(),
+            Record::Heartbeat { body, watches, .. } => {
+                body.len() + watches.as_ref().map_or(0, |watches| watches.len())
+            }
             Record::Report(report) => report.body.len(),
             Record::BackupReport(report) => report.body.len(),
         };

@@ -5,6 +5,7 @@ mod fleet;
 mod incidents;
 mod prune;
 mod rebuild;
+mod refused;
 mod turns;
 mod usage;
 
@@ -125,13 +126,13 @@ async fn what_the_gateway_did_is_committed_when_it_stops() {
         let database = server.start("one").await;
         let key = Sha256Digest::of(b"key");
         database.record(Record::KeyKnown { client: web(), key, at: 5 });
-        database.record_key_use(&web(), key);
-        database.record_key_use(&web(), key);
+        database.record_key_use(&web(), key, true);
+        database.record_key_use(&web(), key, true);
         database.record(upload("a/é", NOON, UploadOutcome::Stored(entry(10))));
         database.record(upload("b", NOON, UploadOutcome::Refused(Code::TooLarge)));
         database.record(Record::Download { client: web(), bytes: 7, at: NOON });
-        database.record_heartbeat(&web(), r#"{"n":1}"#.to_owned()).unwrap();
-        database.record_heartbeat(&web(), r#"{"n":2}"#.to_owned()).unwrap();
+        database.record_heartbeat(&web(), r#"{"n":1}"#.to_owned(), None).unwrap();
+        database.record_heartbeat(&web(), r#"{"n":2}"#.to_owned(), None).unwrap();
         let report = r#"{"reason":"\u0000"}"#.to_owned();
         database.record_report(&web(), "2026-01-30".to_owned(), report).await.unwrap();
 
@@ -168,7 +169,7 @@ async fn an_older_version_never_replaces_a_newer_one_of_another_gateway() {
                 unreachable!()
             };
             upload.newest_at = Duration::from_secs(seconds);
-            Batch::of([Record::Upload(upload)])
+            Batch::of(&[Record::Upload(upload)])
         };
         for (writer, seconds, size) in [("one", 20, 20), ("other", 10, 10)] {
             let id = BatchId { writer: writer.to_owned(), number: 1 };
@@ -217,7 +218,7 @@ async fn the_newest_upload_wins_whatever_the_clock_of_its_gateway_shows() {
 async fn a_batch_whose_answer_was_lost_is_written_once() {
     for server in Server::all() {
         let mut connection = server.location().open().await.unwrap();
-        let batch = Batch::of([upload("a", NOON, UploadOutcome::Stored(entry(10)))]);
+        let batch = Batch::of(&[upload("a", NOON, UploadOutcome::Stored(entry(10)))]);
         let id = |number| BatchId { writer: "one".to_owned(), number };
 
         for number in [1, 1, 2] {
@@ -310,7 +311,7 @@ async fn after_a_disk_that_was_full_within_a_statement_every_record_is_committed
     let body = "x".repeat(3 << 20);
     let records = ["a", "b"].map(|name| {
         let client = ClientName::parse(name).unwrap();
-        Record::Heartbeat { client, body: body.clone(), at: NOON }
+        Record::Heartbeat { client, body: body.as_str().into(), watches: None, at: NOON }
     });
     after_a_full_disk(24 << 20, records.into(), "SELECT count(*) FROM heartbeats", "2").await;
 }
@@ -351,7 +352,8 @@ async fn what_the_queue_cannot_hold_is_dropped_and_the_caller_does_not_wait() {
     let database = start(Location::Sqlite(occupied.join("gateway.db")), "one").await.unwrap();
     let body = "x".repeat(4 << 20);
 
-    let queued = (0..9).filter(|_| database.record_heartbeat(&web(), body.clone()).is_ok()).count();
+    let queued =
+        (0..9).filter(|_| database.record_heartbeat(&web(), body.clone(), None).is_ok()).count();
 
     assert_eq!(queued, 3, "of 4 MiB each in 16 MiB");
     assert_eq!(database.0.status.dropped.load(Ordering::Relaxed), 6);

@@ -70,7 +70,7 @@ pub(super) async fn write(
             let path: String = row.try_get("path")?;
             let at = newest_at.get(path.as_str()).copied();
             let at = at.ok_or_else(|| {
-                sqlx::Error::Protocol(format!("a row of {path}, which was not written"))
+                sqlx::Error::Decode(format!("a row of {path:?}, which was not written").into())
             })?;
             bytes += count_change(&row, &path, at, &mut counted)?;
         }
@@ -86,8 +86,8 @@ pub(super) async fn write(
         execute(&mut transaction, activity_row(client, day, activity)).await?;
     }
     client_states(&mut transaction, batch).await?;
-    for (client, (at, body)) in &batch.heartbeats {
-        execute(&mut transaction, heartbeat_row(client, *at, body)).await?;
+    for (client, (at, body, watches)) in &batch.heartbeats {
+        execute(&mut transaction, heartbeat_row(client, *at, body, watches.as_deref())).await?;
     }
     for ((client, day), (at, body)) in &batch.reports {
         execute(&mut transaction, report_row(client, day, *at, body)).await?;
@@ -255,16 +255,22 @@ fn activity_row(client: &ClientName, day: &str, activity: &Activity) -> Query<'s
     .bind(activity.downloaded_bytes)
 }
 
-fn heartbeat_row(client: &ClientName, at: Millis, body: &str) -> Query<'static> {
+fn heartbeat_row(
+    client: &ClientName,
+    at: Millis,
+    body: &str,
+    watches: Option<&str>,
+) -> Query<'static> {
     sqlx::query(
-        "INSERT INTO heartbeats (client, received_at, body) VALUES ($1, $2, $3) \
-         ON CONFLICT (client) DO UPDATE SET \
-             received_at = excluded.received_at, body = excluded.body \
+        "INSERT INTO heartbeats (client, received_at, body, watches) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (client) DO UPDATE SET received_at = excluded.received_at, \
+             body = excluded.body, watches = excluded.watches \
          WHERE heartbeats.received_at <= excluded.received_at",
     )
     .bind(client.to_string())
     .bind(at)
     .bind(body.to_owned())
+    .bind(watches.map(str::to_owned))
 }
 
 fn report_row(client: &ClientName, day: &str, at: Millis, body: &str) -> Query<'static> {

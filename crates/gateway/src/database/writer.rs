@@ -2,7 +2,9 @@
 //!
 //! All records that arrive while a batch is committed become the next batch. A batch that fails is
 //! written again until it succeeds; meanwhile records wait in the queue, and what does not fit into
-//! it is counted and dropped. The connection of a failed batch is thrown away: after a full disk
+//! it is counted and dropped. If the database refuses a value of a batch, the batch is written in halves,
+//! until the record that has the value is found; that one is counted, logged and dropped, because it
+//! would hold up all others for good. The connection of a failed batch is thrown away: after a full disk
 //! SQLite rolls back by itself, and the driver would believe that its transaction is still open and
 //! commit nothing more.
 
@@ -22,7 +24,7 @@ use super::connect::{Location, WRITE_WAIT_MAX, close, in_time};
 use super::error::DatabaseError;
 use super::order_clock::OrderClock;
 use super::prune::prune_step;
-use super::record::Record;
+use super::record::{Record, RecordEnd};
 use super::unwritten::Unwritten;
 use super::usage::Usage;
 use super::write::{BatchId, forget_completeness, write};
@@ -53,8 +55,17 @@ pub(super) struct Status {
     pub failures: AtomicU64,
     /// Number of records that are queued and not yet committed.
     pub pending: AtomicU64,
-    /// Number of records for which the queue had no room.
+    /// Number of records for which the queue had no room, or that the database refused.
     pub dropped: AtomicU64,
+}
+
+/// The end of the tries to write a batch.
+enum Written {
+    Committed,
+    /// The database refuses a value of the batch.
+    Refused(DatabaseError),
+    /// The gateway stops, and the last try has failed.
+    Stopped,
 }
 
 pub(super) struct Writer {
@@ -139,7 +150,7 @@ impl Writer {
             }
             let (records, memory): (Vec<_>, Vec<_>) =
                 queued.drain(..).map(|QueuedRecord { record, memory }| (record, memory)).unzip();
-            if !self.write_until_committed(Batch::of(records)).await {
+            if !self.write_all(records).await {
                 return;
             }
             drop(memory);
@@ -150,28 +161,111 @@ impl Writer {
         }
     }
 
-    /// Returns false if the gateway stops and the batch could not be written.
-    async fn write_until_committed(&mut self, batch: Batch) -> bool {
+    /// Writes records, in as few transactions as it can. Returns false if the gateway stops and some of them
+    /// could not be written.
+    async fn write_all(&mut self, records: Vec<Record>) -> bool {
+        // The next part is the last.
+        let mut parts = vec![records];
+        while let Some(mut part) = parts.pop() {
+            match self.write_until_it_ends(&Batch::of(&part)).await {
+                Written::Committed => {
+                    self.ended(part.len());
+                    part.into_iter().for_each(|record| record.end(RecordEnd::Committed));
+                }
+                Written::Refused(err) if part.len() <= 1 => {
+                    self.ended(part.len());
+                    part.into_iter().for_each(|record| self.drop_refused(record, &err));
+                }
+                Written::Refused(_) => {
+                    let second_half = part.split_off(part.len() / 2);
+                    parts.extend([second_half, part]);
+                }
+                Written::Stopped => return false,
+            }
+        }
+        self.note_dropped().await;
+        true
+    }
+
+    fn ended(&self, records: usize) {
+        self.status.pending.fetch_sub(records as u64, Ordering::Relaxed);
+    }
+
+    /// Tries until the batch is committed or refused, or until the gateway stops.
+    async fn write_until_it_ends(&mut self, batch: &Batch) -> Written {
         self.id.number += 1;
         loop {
             let is_last_try = self.closing.is_cancelled();
-            match self.try_write(&batch).await {
-                Ok(()) => break,
+            match self.try_write(batch).await {
+                Ok(()) => {
+                    self.succeeded();
+                    return Written::Committed;
+                }
+                Err(err) if err.is_of_a_record() => return Written::Refused(err),
                 Err(err) => self.failed(&err),
             }
             if is_last_try {
-                return false;
+                return Written::Stopped;
             }
             // If the gateway stops meanwhile, there is one more try at once.
             self.closing.run_until_cancelled(tokio::time::sleep(RETRY_DELAY)).await;
         }
-        self.status.pending.fetch_sub(batch.records as u64, Ordering::Relaxed);
-        self.succeeded();
-        for committed in batch.committed {
-            // An error: the request that waited for it has ended.
-            committed.send(()).ok();
+    }
+
+    fn drop_refused(&mut self, record: Record, err: &DatabaseError) {
+        self.status.dropped.fetch_add(1, Ordering::Relaxed);
+        self.dropped_logged += 1;
+        if let Some((client, change)) = record.change() {
+            self.usage.add_unwritten(&client, -change);
         }
-        true
+        let file = record.stored_file();
+        self.unwritten.remove(file.iter());
+        let (kind, client) = record.kind();
+        let path = file.as_ref().map(|(_, path)| path);
+        tracing::error!(
+            event = "record_refused",
+            kind,
+            %client,
+            path,
+            error = error_chain(err),
+            "the database refuses this record, which is dropped; files are safe, and `s3up-server rebuild` completes \
+             the catalogue"
+        );
+        record.end(RecordEnd::Refused);
+    }
+
+    /// Marks the catalogue as incomplete if records were dropped since it was last marked. A failure is no loss:
+    /// the next batch marks it first.
+    async fn note_dropped(&mut self) {
+        if self.status.dropped.load(Ordering::Relaxed) == self.dropped_noted {
+            return;
+        }
+        if let Err(err) = self.note_dropped_now().boxed().await {
+            self.failed(&err);
+        }
+    }
+
+    async fn note_dropped_now(&mut self) -> Result<(), DatabaseError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.location.open().await?,
+        };
+        self.forget_completeness(&mut connection).await?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    async fn forget_completeness(
+        &mut self,
+        connection: &mut AnyConnection,
+    ) -> Result<(), DatabaseError> {
+        let dropped = self.status.dropped.load(Ordering::Relaxed);
+        if dropped > self.dropped_noted {
+            let noted = forget_completeness(connection).boxed();
+            in_time(WRITE_WAIT_MAX, noted, DatabaseError::Write).await?;
+            self.dropped_noted = dropped;
+        }
+        Ok(())
     }
 
     fn try_write<'w>(&'w mut self, batch: &'w Batch) -> BoxFuture<'w, Result<(), DatabaseError>> {
@@ -185,12 +279,7 @@ impl Writer {
             None => self.location.open().await?,
         };
         let order_clock = self.order_clock(&mut connection).await?;
-        let dropped = self.status.dropped.load(Ordering::Relaxed);
-        if dropped > self.dropped_noted {
-            let noted = forget_completeness(&mut connection).boxed();
-            in_time(WRITE_WAIT_MAX, noted, DatabaseError::Write).await?;
-            self.dropped_noted = dropped;
-        }
+        self.forget_completeness(&mut connection).await?;
         let (id, now) = (self.id.clone(), self.running.elapsed());
         let written = write(&mut connection, &id, batch, order_clock, now).boxed();
         let totals = in_time(WRITE_WAIT_MAX, written, DatabaseError::Write).await?;

@@ -293,14 +293,15 @@ fn early_expiry(found: Option<&VersionExpiry>) -> IncidentVerdict {
     if let Some(rule) = &found.newest {
         return IncidentVerdict::Incident(format!(
             "the lifecycle rule {rule} deletes files by their age, also those that clients still have; remove \
-             it, or limit it to old versions"
+             it, limit it to old versions, or accept it with `s3.accepted_rules`"
         ));
     }
     let early = found.old.as_ref().filter(|(_, days)| *days < OLD_VERSIONS_DAYS_MIN);
     verdict(early.map(|(rule, days)| {
         format!(
             "the lifecycle rule {rule} deletes overwritten versions after {}, too early to bring back what was \
-             overwritten by mistake or by an attacker; keep them for {OLD_VERSIONS_DAYS_MIN} days at least",
+             overwritten by mistake or by an attacker; keep them for {OLD_VERSIONS_DAYS_MIN} days at least, or \
+             accept the rule with `s3.accepted_rules`",
             Count(u64::from(*days), "day")
         )
     }))

@@ -135,6 +135,7 @@ impl Observer {
         let (live, prefix) = (gateway.live(), gateway.prefix());
         let prefixes: Vec<_> =
             live.clients.policies().map(|policy| format!("{prefix}{}/", policy.name)).collect();
+        let rules = rules.without(&live.accepted_rules);
         rules.below(prefixes.iter().map(String::as_str)).ok()
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use s3up_core::ClientName;
-use s3up_core::wire::{self, AgentFacts, ClientList, ClientState, ClientStatus, Drill, Frozen};
+use s3up_core::wire::{
+    self, AgentFacts, ClientList, ClientState, ClientStatus, Drill, Frozen, Watches,
+};
 
 use super::backups::aged;
 use super::incidents::{IncidentKey, OpenIncident};
@@ -68,6 +70,7 @@ pub(crate) fn status(
         oldest_pending_seconds: heartbeat.and_then(|it| it.oldest_pending_seconds),
         files: heartbeat.map(|it| it.files),
         watcher: heartbeat.map(|it| it.watcher.clone()),
+        watches: None,
         last_drill: received.and_then(|it| last_drill(it, now)),
         agent: received.map(agent),
         frozen: facts.frozen.map(|it| Frozen { since: time_text(it.since), reason: it.reason }),
@@ -92,6 +95,16 @@ fn last_drill(received: &ReceivedHeartbeat, now: Millis) -> Option<Drill> {
         (drill.last_good_at, drill.last_good_age_seconds) = (Some(at), Some(age));
     }
     Some(drill)
+}
+
+/// Returns watches that arrived at a time, with the ages that their scans have now.
+pub(crate) fn watches_now(mut watches: Watches, received_at: Millis, now: Millis) -> Watches {
+    let since = age(received_at, now).as_secs();
+    for watch in &mut watches.list {
+        watch.last_scan_age_seconds =
+            watch.last_scan_age_seconds.map(|seconds| seconds.saturating_add(since));
+    }
+    watches
 }
 
 fn agent(received: &ReceivedHeartbeat) -> AgentFacts {

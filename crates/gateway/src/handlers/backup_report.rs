@@ -1,4 +1,5 @@
-//! `POST /backup-report`: the state of the backups of a btrfs host. Any valid client key may send it.
+//! `POST /backup-report`: the state of the backups of a btrfs host. Any key of the client but a restore key may
+//! send it.
 
 use axum::Json;
 use axum::extract::{Request, State};

@@ -9,7 +9,7 @@ use s3up_core::{ClientName, Code};
 use crate::database::DatabaseError;
 use crate::database::client_facts::ClientFacts;
 use crate::fleet::incidents::by_subject;
-use crate::fleet::overview::{overview, status};
+use crate::fleet::overview::{overview, status, watches_now};
 use crate::gateway::Gateway;
 use crate::openapi::AdminRefusals;
 use crate::refusal::Refusal;
@@ -57,12 +57,17 @@ pub(crate) async fn find_client(gateway: &Gateway, name: &str) -> Result<ClientS
     let live = gateway.live();
     let policy = live.clients.policies().find(|policy| policy.name.as_str() == name);
     let policy = policy.ok_or_else(|| unknown(name))?;
-    let facts = gateway.database().client_facts().await.map_err(|err| unanswered(&err))?;
-    let open = gateway.database().open_incidents().await.map_err(|err| unanswered(&err))?;
-    let (open, now) = (by_subject(open), gateway.database().now());
-    let facts = facts.into_iter().find(|facts| facts.name == policy.name);
+    let database = gateway.database();
+    let (facts, open, watches) = tokio::try_join!(
+        database.facts_of(&policy.name),
+        database.open_incidents(),
+        database.watches_of(&policy.name),
+    )
+    .map_err(|err| unanswered(&err))?;
+    let (open, now) = (by_subject(open), database.now());
     let facts = facts.unwrap_or_else(|| ClientFacts::unknown(&policy.name, now));
-    Ok(status(policy, facts, &open, now))
+    let watches = watches.map(|(at, watches)| watches_now(watches, at, now));
+    Ok(ClientStatus { watches, ..status(policy, facts, &open, now) })
 }
 
 pub(crate) fn unknown(name: &str) -> Refusal {

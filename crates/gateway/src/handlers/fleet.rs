@@ -1,5 +1,5 @@
-//! `POST /heartbeat` and `POST /report`: what an agent says of itself. Any valid client key may
-//! send them.
+//! `POST /heartbeat` and `POST /report`: what an agent says of itself. Any key of the client but a restore
+//! key may send them.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -31,10 +31,11 @@ pub(crate) async fn heartbeat(
 ) -> Result<Json<Accepted>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
     client.require_own_key()?;
-    let (heartbeat, _memory): (Heartbeat, _) =
+    let (mut heartbeat, _memory): (Heartbeat, _) =
         json::read(&gateway, &client, request, HEARTBEAT_BYTES_MAX).await?;
     heartbeat.check().map_err(|err| Refusal::new(Code::BadRequest, err))?;
-    gateway.database().record_heartbeat(&client.policy.name, to_json(&heartbeat)?)?;
+    let watches = heartbeat.watches.take().map(|watches| to_json(&watches)).transpose()?;
+    gateway.database().record_heartbeat(&client.policy.name, to_json(&heartbeat)?, watches)?;
     Ok(Json(Accepted { success: true }))
 }
 

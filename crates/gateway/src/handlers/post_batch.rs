@@ -50,7 +50,7 @@ pub(crate) async fn post_batch(
     let client = gateway.authenticate(request.headers())?;
     client.require(Right::Upload)?;
     headers::check_body(request.version(), request.headers())?;
-    let slot = client.upload_slot()?;
+    let slot = client.upload_slot().await?;
     let mut frames = Frames::new(body::reader(request.into_body()));
     // A body that is no batch is refused as a whole.
     let Some(first) = frames.next_header().await? else {

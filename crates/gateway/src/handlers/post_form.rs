@@ -166,7 +166,7 @@ impl Form {
             let staged = self.gateway.uploads().stage(incoming, &mut body).await?;
             return Ok(FileState::Streamed(staged));
         }
-        let slot = self.client.upload_slot()?;
+        let slot = self.client.upload_slot().await?;
         let file =
             write_temp_file(self.gateway.temporary_files(), &mut body, self.bytes_max).await?;
         Ok(FileState::InTempFile { file, content_type, slot })

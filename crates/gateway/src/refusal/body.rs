@@ -7,6 +7,7 @@ use std::time::Duration;
 use s3up_core::Code;
 
 use super::Refusal;
+use crate::request::frames::FrameError;
 
 /// The reason why a body could not be read. It travels inside an [`io::Error`].
 #[derive(Clone, Debug)]
@@ -38,6 +39,18 @@ impl std::error::Error for BodyFailure {}
 impl From<BodyFailure> for io::Error {
     fn from(err: BodyFailure) -> io::Error {
         io::Error::other(err)
+    }
+}
+
+impl From<FrameError> for Refusal {
+    fn from(err: FrameError) -> Refusal {
+        match err {
+            FrameError::HeaderTooLong { .. } | FrameError::Header(_) => {
+                Refusal::new(Code::BadRequest, err)
+            }
+            FrameError::EndedEarly => Refusal::new(Code::Incomplete, err),
+            FrameError::Read(err) => Refusal::from_body(&err),
+        }
     }
 }
 

@@ -3,97 +3,90 @@
 
 use std::io;
 
-use s3up_core::Code;
 use s3up_core::wire::{BATCH_HEADER_BYTES_MAX, BatchFile};
-use s3up_store::Buffer;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::refusal::Refusal;
+use super::integers;
 
 /// Number of bytes before a header, which hold its length.
 const PREFIX_BYTES: usize = 4;
 
-/// Reads frames one after the other. After a refusal the rest of the body cannot be read.
-pub(crate) struct Frames<R> {
+/// Reads frames one after the other. After an error the rest of the body cannot be read.
+pub struct Frames<R> {
     body: R,
     header: Vec<u8>,
 }
 
+/// The reason why a body has no next frame.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    #[error("length of a header: expected at most {BATCH_HEADER_BYTES_MAX} bytes, found {found}")]
+    HeaderTooLong { found: usize },
+    #[error("header of a file: {0}; expected JSON with `path`, `size` and `sha256`")]
+    Header(serde_json::Error),
+    #[error("the request body ended within a file; files without an answer were not stored")]
+    EndedEarly,
+    #[error(transparent)]
+    Read(io::Error),
+}
+
 impl<R: AsyncRead + Unpin> Frames<R> {
-    pub(crate) fn new(body: R) -> Frames<R> {
+    pub fn new(body: R) -> Frames<R> {
         Frames { body, header: Vec::new() }
     }
 
     /// Returns the next header, or `None` at the end of the body.
-    pub(crate) async fn next_header(&mut self) -> Result<Option<BatchFile>, Refusal> {
+    pub async fn next_header(&mut self) -> Result<Option<BatchFile>, FrameError> {
         let mut prefix = [0; PREFIX_BYTES];
         let mut read = 0;
         while read < PREFIX_BYTES {
-            match self
-                .body
-                .read(&mut prefix[read..])
-                .await
-                .map_err(|err| Refusal::from_body(&err))?
-            {
+            match self.body.read(&mut prefix[read..]).await.map_err(FrameError::Read)? {
                 0 if read == 0 => return Ok(None),
-                0 => return Err(ended_early()),
+                0 => return Err(FrameError::EndedEarly),
                 count => read += count,
             }
         }
-        let bytes = u32::from_be_bytes(prefix) as usize;
-        if bytes > BATCH_HEADER_BYTES_MAX {
-            let what = format!(
-                "length of a header: expected at most {BATCH_HEADER_BYTES_MAX} bytes, found {bytes}"
-            );
-            return Err(Refusal::new(Code::BadRequest, what));
+        let found = u32::from_be_bytes(prefix) as usize;
+        if found > BATCH_HEADER_BYTES_MAX {
+            return Err(FrameError::HeaderTooLong { found });
         }
-        self.header.resize(bytes, 0);
-        self.body.read_exact(&mut self.header).await.map_err(|err| not_read(&err))?;
-        serde_json::from_slice(&self.header).map(Some).map_err(|err| {
-            Refusal::new(
-                Code::BadRequest,
-                format!("header of a file: {err}; expected JSON with `path`, `size` and `sha256`"),
-            )
-        })
+        self.header.resize(found, 0);
+        self.body.read_exact(&mut self.header).await.map_err(not_read)?;
+        integers::parse(&self.header).map(Some).map_err(FrameError::Header)
     }
 
-    /// Fills `buffer` with the bytes of a file.
-    pub(crate) async fn fill(&mut self, buffer: &mut Buffer) -> Result<(), Refusal> {
-        while !buffer.is_full() {
-            let count = self.body.read(buffer.unfilled()).await;
-            match count.map_err(|err| Refusal::from_body(&err))? {
-                0 => return Err(ended_early()),
-                count => buffer.advance(count),
-            }
+    /// Reads some bytes of a file into `space`, and returns their number.
+    pub async fn read(&mut self, space: &mut [u8]) -> Result<usize, FrameError> {
+        match self.body.read(space).await.map_err(FrameError::Read)? {
+            0 => Err(FrameError::EndedEarly),
+            count => Ok(count),
         }
-        Ok(())
     }
 
     /// Drops the bytes of a file that is not stored.
-    pub(crate) async fn skip(&mut self, bytes: u64) -> Result<(), Refusal> {
+    pub async fn skip(&mut self, bytes: u64) -> Result<(), FrameError> {
         let mut file = (&mut self.body).take(bytes);
         let skipped = tokio::io::copy(&mut file, &mut tokio::io::sink()).await;
-        if skipped.map_err(|err| Refusal::from_body(&err))? < bytes {
-            return Err(ended_early());
+        if skipped.map_err(FrameError::Read)? < bytes {
+            return Err(FrameError::EndedEarly);
         }
         Ok(())
     }
 }
 
-fn not_read(err: &io::Error) -> Refusal {
-    if err.kind() == io::ErrorKind::UnexpectedEof { ended_early() } else { Refusal::from_body(err) }
-}
-
-fn ended_early() -> Refusal {
-    let what = "the request body ended within a file; files without an answer were not stored";
-    Refusal::new(Code::Incomplete, what)
+fn not_read(err: io::Error) -> FrameError {
+    match err.kind() {
+        io::ErrorKind::UnexpectedEof => FrameError::EndedEarly,
+        _ => FrameError::Read(err),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use s3up_core::Sha256Digest;
+    use s3up_core::{Code, Sha256Digest};
 
     use super::*;
+    use crate::refusal::Refusal;
 
     fn frame(path: &str, content: &[u8]) -> Vec<u8> {
         let file = BatchFile {
@@ -115,10 +108,10 @@ mod tests {
             let header = match frames.next_header().await {
                 Ok(Some(header)) => header,
                 Ok(None) => return (paths, None),
-                Err(refusal) => return (paths, Some(refusal.code)),
+                Err(err) => return (paths, Some(Refusal::from(err).code)),
             };
-            if let Err(refusal) = frames.skip(header.size).await {
-                return (paths, Some(refusal.code));
+            if let Err(err) = frames.skip(header.size).await {
+                return (paths, Some(Refusal::from(err).code));
             }
             paths.push(header.path);
         }
@@ -139,6 +132,15 @@ mod tests {
             };
             assert_eq!((paths, code), whole, "{len}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_size_in_a_header_may_have_a_fraction_of_zeros() {
+        let digest = Sha256Digest::of(b"abc");
+        let header = format!(r#"{{"path":"a","size":3.0,"sha256":"{digest}"}}"#);
+        let prefix = u32::try_from(header.len()).unwrap().to_be_bytes();
+        let body = [&prefix, header.as_bytes(), b"abc"].concat();
+        assert_eq!(read(&body).await, (vec!["a".to_owned()], None));
     }
 
     #[tokio::test]

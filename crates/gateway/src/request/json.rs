@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use tokio::io::AsyncReadExt;
 
 use super::json_memory::JsonPermit;
-use super::{body, headers};
+use super::{body, headers, integers};
 use crate::clients::Client;
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
@@ -33,7 +33,7 @@ pub(crate) async fn read<T: DeserializeOwned>(
         return Err(too_large(bytes_max));
     }
     let wrong = |err| Refusal::new(Code::BadRequest, format!("the body is not valid: {err}"));
-    Ok((serde_json::from_slice(&bytes).map_err(wrong)?, permit))
+    Ok((integers::parse(&bytes).map_err(wrong)?, permit))
 }
 
 fn too_large(bytes_max: u64) -> Refusal {

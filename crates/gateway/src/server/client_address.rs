@@ -5,20 +5,19 @@
 
 use std::net::IpAddr;
 
-use axum::http::HeaderMap;
-
 use crate::network::Network;
 
-const FORWARDED_FOR: &str = "x-forwarded-for";
-
 /// Returns the last address that no trusted proxy has: the one of `peer`, or one that a trusted proxy
-/// has appended.
-pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+/// has appended to the fields `X-Forwarded-For`.
+pub fn client_address<'f>(
+    peer: IpAddr,
+    fields: impl Iterator<Item = &'f str>,
+    trusted: &[Network],
+) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     if !is_trusted(peer) {
         return peer;
     }
-    let fields = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
     let entries: Vec<_> = fields.flat_map(|field| field.split(',')).collect();
     let mut last = peer;
     for entry in entries.iter().rev() {
@@ -53,11 +52,7 @@ mod tests {
             ("fd00::1",     &["::ffff:198.51.100.7"],                "198.51.100.7"),
         ];
         for (peer, fields, want) in cases {
-            let mut headers = HeaderMap::new();
-            for field in fields {
-                headers.append(FORWARDED_FOR, field.parse().unwrap());
-            }
-            let found = client_address(peer.parse().unwrap(), &headers, &trusted);
+            let found = client_address(peer.parse().unwrap(), fields.iter().copied(), &trusted);
             assert_eq!(found, want.parse::<IpAddr>().unwrap(), "{peer} {fields:?}");
         }
     }

@@ -120,6 +120,13 @@ async fn keep_open(connection: Connection, request: Request, next: Next) -> Resp
     response.map(|body| Body::new(ResponseBody { body, has_begun: false, _request: open }))
 }
 
+/// Returns the address of the client that sent a request.
+fn address_of(peer: IpAddr, request: &Request, gateway: &Gateway) -> IpAddr {
+    let fields = request.headers().get_all("x-forwarded-for").iter();
+    let fields = fields.filter_map(|value| value.to_str().ok());
+    client_address(peer, fields, &gateway.live().trusted_proxies)
+}
+
 async fn unknown_url(request: Request) -> Refusal {
     let path = request.uri().path();
     Refusal::new(
@@ -141,7 +148,7 @@ async fn limit_failed_keys(
     request: Request,
     next: Next,
 ) -> Response {
-    let address = client_address(peer, request.headers(), &gateway.live().trusted_proxies);
+    let address = address_of(peer, &request, &gateway);
     let response = next.run(request).await;
     let refused = response.extensions().get::<RefusalRecord>();
     if refused.is_none_or(|refused| refused.code != Code::Unauthorized) {
@@ -165,7 +172,7 @@ async fn log(gateway: Gateway, peer: IpAddr, request: Request, next: Next) -> Re
     let method = request.method().clone();
     let authorization: Option<HeaderValue> = request.headers().get(header::AUTHORIZATION).cloned();
     let url_path = request.uri().path().to_owned();
-    let peer = client_address(peer, request.headers(), &gateway.live().trusted_proxies);
+    let peer = address_of(peer, &request, &gateway);
     let response = next.run(request).await;
     let status = response.status().as_u16();
     let elapsed_seconds = began.elapsed().as_secs_f64();

@@ -156,7 +156,10 @@ impl Uploads {
         // frees its slot for this one.
         let lock = self.in_flight.lock(&file.key).await?;
         let turn = self.take_turn(&file.client.policy.name, &file.key).await;
-        let slot = file.slot.take().map_or_else(|| file.client.upload_slot(), Ok)?;
+        let slot = match file.slot.take() {
+            Some(slot) => slot,
+            None => lock.run(file.client.upload_slot()).await??,
+        };
         let stored = self.find(file).await?;
         let overwrite = match stored.decide(file)? {
             (Decision::Unchanged, Some((found, sha256))) => {

@@ -80,7 +80,10 @@ impl Uploads {
     ) -> Result<(ObjectFacts, bool), Refusal> {
         let lock = self.in_flight.lock(&file.key).await?;
         let turn = self.take_turn(&file.client.policy.name, &file.key).await;
-        let _slot = file.slot.take().map_or_else(|| file.client.upload_slot(), Ok)?;
+        let _slot = match file.slot.take() {
+            Some(slot) => slot,
+            None => lock.run(file.client.upload_slot()).await??,
+        };
         // Before the file is read, so that no other gateway replaces what was seen.
         turn.hold().await?;
         turn.run(self.look_and_update(file, sha256, &lock)).await

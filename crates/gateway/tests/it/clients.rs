@@ -150,6 +150,46 @@ async fn a_host_with_a_wrong_clock_is_judged_by_the_clock_of_the_gateway() {
 }
 
 #[tokio::test]
+async fn the_watches_of_a_client_are_those_of_its_last_heartbeat() {
+    let world = world().await;
+    let watch = json!({"path": "/srv/www", "prefix": "www/", "recursive": true, "mode": "events",
+                       "files": files(0), "last_scan_age_seconds": 60});
+    let send = async |watches: Option<Value>| {
+        let agent =
+            json!({"version": "0.1.0", "host": "web1", "started_at": "2026-01-01T00:00:00Z"});
+        let mut body = json!({"version": 1, "agent": agent, "files": files(0),
+                              "watcher": {"state": "ok"}});
+        if let Some(watches) = watches {
+            body["watches"] = watches;
+        }
+        let url = format!("{}/heartbeat", world.url);
+        let answer = world.http.post(url).bearer_auth(KEY).json(&body).send().await;
+        let status = answer.expect("a response").status();
+        world.commit_records().await;
+        status
+    };
+    let seen = async || {
+        let client = get(&world, "/clients/webapp", ADMIN_KEY).await;
+        client.json::<ClientStatus>().await.expect("a client").watches
+    };
+
+    let watches = json!({"total": 3, "list": [watch.clone()]});
+    assert_eq!(send(Some(watches)).await, StatusCode::OK);
+    let watches = seen().await.expect("watches");
+    assert_eq!((watches.total, watches.list[0].path.as_str()), (3, "/srv/www"));
+    let age = watches.list[0].last_scan_age_seconds.expect("an age");
+    assert!((60..120).contains(&age), "{age}");
+    assert_eq!(clients(&world).await.clients[0].watches, None, "the list has none");
+    let too_many = json!({"total": 101, "list": vec![watch; 101]});
+    assert_eq!(send(Some(too_many)).await, StatusCode::BAD_REQUEST);
+    assert!(seen().await.is_some());
+    // An older agent took over.
+    assert_eq!(send(None).await, StatusCode::OK);
+    assert_eq!(seen().await, None);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn only_an_admin_key_reads_the_fleet_and_it_reads_nothing_else() {
     let world = world().await;
     for call in ["/clients", "/clients/webapp", "/reports", "/metrics"] {

@@ -127,6 +127,12 @@ pub async fn report(world: &World, key: &str, text: &str) {
         "agent": {"version": text, "host": text, "started_at": text},
         "watcher": {"state": text, "detail": text},
         "last_drill": {"at": text, "files": 1, "bytes": 1, "failed": 1, "last_good_at": text},
+        "watches": {"total": 12, "list": [
+            {"path": text, "prefix": text, "recursive": false, "mode": text, "files": files,
+             "error": text},
+            {"path": "/srv/second", "prefix": "", "recursive": true, "mode": "scans",
+             "files": files, "last_scan_age_seconds": 7200},
+        ]},
     });
     let mut report = heartbeat.clone();
     report["day"] = json!(day.to_string());

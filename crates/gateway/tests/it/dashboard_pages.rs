@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::dashboard::{ADMIN_KEY, Browser, HOSTILE, PAGES, report, signed_in, with_admin, world};
 use crate::fixture::{KEY, READER_KEY, World, stored};
+use crate::paths::BAD;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
@@ -145,6 +146,13 @@ async fn the_pages_have_the_facts_of_the_api() {
 
     let client = browser.page("/dashboard/clients/webapp").await;
     assert!(client.contains("uploads/a.txt") && client.contains("stored"), "{client}");
+    assert!(client.contains("client key") && !client.contains("Watches</h2>"), "{client}");
+    let reader = browser.page("/dashboard/clients/reader").await;
+    for text in
+        ["/srv/second", "3 of 4", "2 h ago", "The first 2 of 12", "without its subdirectories"]
+    {
+        assert!(reader.contains(text), "{text}: {reader}");
+    }
     let files = browser.page("/dashboard/clients/webapp/files").await;
     assert!(files.contains("uploads/") && files.contains("b c.txt") && !files.contains("a.txt"));
     let directory = browser.page("/dashboard/clients/webapp/files?prefix=uploads/").await;
@@ -237,4 +245,35 @@ async fn the_api_is_the_same_beside_the_dashboard() {
     let unknown = world.http.get(format!("{}/nothing", world.url)).send().await.unwrap();
     assert_eq!(unknown.headers()["content-type"], "application/problem+json");
     world.stop().await;
+}
+
+#[tokio::test]
+async fn an_invalid_path_is_refused_by_every_page_of_the_dashboard_and_never_reaches_s3() {
+    let edit = |config: String| with_admin(config) + "dashboard: { downloads: true }\n";
+    let world = World::with(Versioning::Enabled, edit).await;
+    let browser = signed_in(&world).await;
+    let calls_before = world.s3.faults().calls_total();
+    let too_long = "x".repeat(1025);
+    for path in BAD.into_iter().chain([too_long.as_str()]) {
+        for page in ["versions?path=", "download?path=", "files?prefix=", "files?find=a&after="] {
+            let is_page = page.ends_with("path=");
+            // A prefix is a directory: it may be empty, and it may end with one slash.
+            if path.is_empty() && !is_page
+                || page.ends_with("prefix=") && ["a/", "a%2f"].contains(&path)
+            {
+                continue;
+            }
+            let answer = browser.get(&format!("/dashboard/clients/webapp/{page}{path}")).await;
+            assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{page}{path}");
+        }
+    }
+    // No name of a client leads to another prefix.
+    for name in ["..", "%2e%2e", "webapp%2f..%2freader", "webapp%00", "WEBAPP", "%ff"] {
+        for page in ["files", "files?find=a", "versions?path=a", "download?path=a"] {
+            let answer = browser.get(&format!("/dashboard/clients/{name}/{page}")).await;
+            assert!(answer.status().is_client_error(), "{name}/{page}: {}", answer.status());
+        }
+    }
+    assert_eq!(world.s3.faults().calls_total(), calls_before);
+    world.stop_and_expect_files(&[]).await;
 }

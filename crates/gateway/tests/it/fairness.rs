@@ -1,9 +1,11 @@
 //! One client with a thousand requests in flight, and another one beside it. It measures, so it has to be
 //! asked for: `S3UP_TEST_FAIRNESS=yes cargo nextest run --workspace -E 'test(/^fairness::/)' --success-output
-//! immediate`, best with `--release`. It prints what it measured.
+//! immediate`, best with `S3UP_PROGRAMS=DIR`, a directory with an optimized `s3up-server`. It prints what it measured.
+//!
+//! The busy client is a process of its own with the lowest priority, and the other one has a thread of its own: what is
+//! measured is the gateway, and not the load on this machine.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use reqwest::Client;
@@ -11,10 +13,14 @@ use s3up_testkit::CLOCK;
 
 use crate::fixture::{KEY, READER_KEY, config, stored};
 use crate::running::Running;
+use crate::scale::gateway_program;
 
+const ADMIN_KEY: &str = "s3up_admin_0123456789012345678901234567890123";
 const IN_FLIGHT: usize = 1000;
 /// Requests whose latency is measured.
 const MEASURED: usize = 1000;
+/// Variable with the URL of the gateway, for the process of the busy client.
+const BUSY_URL: &str = "S3UP_FAIRNESS_URL";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_is_hardly_slower_beside_one_with_a_thousand_requests_in_flight() {
@@ -25,42 +31,96 @@ async fn a_client_is_hardly_slower_beside_one_with_a_thousand_requests_in_flight
     let root = tempfile::tempdir().unwrap();
     let s3 = crate::process::s3(&root).await;
     let file = root.path().join("server.yaml");
-    std::fs::write(&file, config(&s3.endpoint(), &root.path().join("gateway.db"))).unwrap();
-    let gateway = Running::start(&file, &[]);
+    let text = config(&s3.endpoint(), &root.path().join("gateway.db"));
+    std::fs::write(&file, format!("{text}\nadmin_keys: [{ADMIN_KEY}]\n")).unwrap();
+    let gateway = Running::start_by(gateway_program(), &file, &[]);
     let put = Client::new().put(format!("{}/files/a", gateway.url)).bearer_auth(KEY).body("x");
     stored(put).await;
     let alone = latencies(&gateway.url).await;
-    let (is_over, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let busy: Vec<_> = (0..IN_FLIGHT)
-        .map(|n| {
-            let (is_over, count) = (is_over.clone(), count.clone());
-            let url = format!("{}/files/busy-{n}", gateway.url);
-            tokio::spawn(async move {
-                let http = Client::new();
-                while !is_over.load(Ordering::Relaxed) {
-                    let put = http.put(&url).bearer_auth(KEY).body(vec![1; 1000]).send().await;
-                    // 200, or 429 beyond the concurrent uploads of the client.
-                    assert!(put.expect("a response").status().as_u16() < 500);
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
-            })
-        })
-        .collect();
-    while count.load(Ordering::Relaxed) < IN_FLIGHT as u64 {
-        tokio::task::yield_now().await;
-    }
+    let busy = BusyClient::start(&gateway.url);
+    until_in_flight(&gateway.url).await;
 
     let beside = latencies(&gateway.url).await;
 
-    is_over.store(true, Ordering::Relaxed);
-    for task in busy {
-        task.await.unwrap();
-    }
-    let requests = count.load(Ordering::Relaxed);
-    println!("alone: {alone:?}; beside {IN_FLIGHT} in flight ({requests} requests): {beside:?}");
+    let in_flight = in_flight(&gateway.url).await;
+    let stored = uploads(&gateway.url).await;
+    drop(busy);
+    println!(
+        "alone: {alone:?}; beside {in_flight} in flight ({stored} uploads so far): {beside:?}"
+    );
     assert!(beside.p99 <= 3 * alone.p99, "p99 {:?} alone, {:?} beside", alone.p99, beside.p99);
     assert!(gateway.stop().await.success());
     s3.stop().await;
+}
+
+/// The process of the busy client. Dropped, it ends.
+struct BusyClient(Child);
+
+impl BusyClient {
+    fn start(url: &str) -> BusyClient {
+        let program = std::env::current_exe().expect("the tests");
+        let mut command = Command::new("nice");
+        command.args(["-n", "19"]).arg(program).env(BUSY_URL, url);
+        command.args(["--exact", "fairness::a_busy_client_keeps_its_requests_in_flight"]);
+        BusyClient(command.spawn().expect("a process"))
+    }
+}
+
+impl Drop for BusyClient {
+    fn drop(&mut self) {
+        self.0.kill().expect("it runs");
+        self.0.wait().expect("its end");
+    }
+}
+
+/// The busy client: it is no test, and ends with its process.
+#[tokio::test]
+async fn a_busy_client_keeps_its_requests_in_flight() {
+    let Some(url) = std::env::var_os(BUSY_URL) else {
+        println!("NOT RUN: it is a part of another test");
+        return;
+    };
+    let url = url.into_string().unwrap();
+    let busy = (0..IN_FLIGHT).map(|n| {
+        let url = format!("{url}/files/busy-{n}");
+        tokio::spawn(async move {
+            let http = Client::new();
+            loop {
+                let put = http.put(&url).bearer_auth(KEY).body(vec![1; 1000]).send().await;
+                // 200, or 429 beyond the concurrent uploads of the client.
+                assert!(put.expect("a response").status().as_u16() < 500);
+            }
+        })
+    });
+    for task in busy.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+}
+
+/// Waits until the gateway has nearly all requests of the busy client.
+async fn until_in_flight(url: &str) {
+    let all = async {
+        while in_flight(url).await < IN_FLIGHT as u64 * 9 / 10 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all).await.expect("requests in flight");
+}
+
+async fn in_flight(url: &str) -> u64 {
+    metric(url, "s3up_requests_in_flight ").await
+}
+
+async fn uploads(url: &str) -> u64 {
+    metric(url, "s3up_uploads_total{client=\"webapp\",result=\"stored\"} ").await
+}
+
+async fn metric(url: &str, start: &str) -> u64 {
+    let metrics = Client::new().get(format!("{url}/metrics")).bearer_auth(ADMIN_KEY);
+    let text = metrics.send().await.expect("a response").text().await.expect("a text");
+    let value = text.lines().find_map(|line| line.strip_prefix(start));
+    let value = value.unwrap_or_else(|| panic!("no {start}in {text}"));
+    value.parse::<f64>().expect("a number") as u64
 }
 
 #[derive(Debug)]
@@ -70,8 +130,17 @@ struct Latencies {
     p99: Duration,
 }
 
-/// Measures the requests of another client, one after the other.
+/// Measures the requests of another client, one after the other, in a thread of its own.
 async fn latencies(url: &str) -> Latencies {
+    let url = url.to_owned();
+    let measured = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(measure(&url))
+    });
+    measured.await.expect("latencies")
+}
+
+async fn measure(url: &str) -> Latencies {
     let http = Client::new();
     let mut times = Vec::new();
     for _ in 0..MEASURED {

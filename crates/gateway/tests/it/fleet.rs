@@ -71,6 +71,48 @@ async fn heartbeats_and_reports_of_any_client_are_recorded() {
 }
 
 #[tokio::test]
+async fn a_restore_key_makes_no_host_look_alive() {
+    const RESTORE_KEY: &str = "sk_restore_webapp_01234567890123456789012345";
+    let own = format!("api_key: \"{KEY}\"");
+    let both = format!("{own}, restore_keys: [{RESTORE_KEY}]");
+    let mut world =
+        World::with(Versioning::Enabled, |config: String| config.replace(&own, &both)).await;
+
+    let list = world.http.get(format!("{}/list", world.url)).bearer_auth(RESTORE_KEY);
+    assert_eq!(list.send().await.expect("a response").status(), StatusCode::OK);
+
+    world.stop_gateway().await;
+    let seen = "SELECT count(*) FROM clients WHERE last_seen_at IS NOT NULL";
+    assert_eq!(world.rows(seen).await, ["0"]);
+    let used = "SELECT client FROM keys WHERE last_used_at > 0";
+    assert_eq!(world.rows(used).await, ["webapp"]);
+}
+
+#[tokio::test]
+async fn an_integer_may_have_a_fraction_of_zeros_in_every_body() {
+    let mut world = World::start().await;
+    let mut body = heartbeat();
+    body["version"] = json!(1.0);
+    body["files"]["protected"]["files"] = json!(2.0);
+    ok(post(&world, "/heartbeat", KEY, &body)).await;
+    let mut day = report(&today());
+    day["uploaded"]["bytes"] = json!(9.0);
+    ok(post(&world, "/report", KEY, &day)).await;
+    let queried = json!({"path": "a", "size": 1.0, "sha256": Sha256Digest::of(b"x").to_string()});
+    let query = post(&world, "/exists", KEY, json!({"files": [queried]}));
+    let verdicts: Value = query.send().await.expect("a response").json().await.expect("JSON");
+    assert_eq!(verdicts["files"][0]["verdict"], "missing");
+
+    body["files"]["protected"]["files"] = json!(2.5);
+    let problem = refused(post(&world, "/heartbeat", KEY, &body)).await;
+
+    assert!(problem.detail.contains("floating point `2.5`"), "{problem:?}");
+    world.stop_gateway().await;
+    let bodies = world.rows("SELECT body FROM heartbeats").await;
+    assert!(bodies[0].contains(r#""protected":{"files":2,"bytes":9}"#), "{bodies:?}");
+}
+
+#[tokio::test]
 async fn a_malformed_heartbeat_or_report_is_refused_and_not_recorded() {
     let mut world = World::start().await;
     let edit = |path: &str, value: Value| {

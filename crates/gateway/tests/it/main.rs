@@ -21,6 +21,7 @@ mod help;
 mod hostile_clients;
 mod hostile_framing;
 mod init;
+mod kills;
 mod limits;
 mod listing;
 mod mail;

@@ -12,7 +12,7 @@ use crate::fixture::{KEY, OTHER_KEY, World, noise, refused, stored};
 use crate::wiretap::Wiretap;
 
 /// Invalid paths, percent-encoded for a URL.
-const BAD: [&str; 42] = [
+pub const BAD: [&str; 42] = [
     "",
     ".",
     "..",

@@ -1,7 +1,8 @@
 //! A fleet of a thousand clients with ten million rows. It takes minutes, and so it has to be asked for:
 //! `S3UP_TEST_SCALE=yes cargo nextest run --workspace -E 'test(/^scale::/)' --success-output immediate`, and with
 //! `S3UP_TEST_DATABASE=postgres` on PostgreSQL. It prints what it measured. With `S3UP_PROGRAMS=DIR` it measures the
-//! `s3up-server` of that directory, such as an optimized one.
+//! `s3up-server` of that directory, such as an optimized one. `S3UP_TEST_SCALE` may also be the number of uploads, and
+//! of files, in place of five million.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use reqwest::{Client, StatusCode};
 use s3up_core::Stopwatch;
 use s3up_core::wire::ClientList;
 use s3up_testkit::{CLOCK, Postgres, postgres_or_skip};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
@@ -22,8 +23,13 @@ use crate::process::s3;
 use crate::running::Running;
 
 const ADMIN_KEY: &str = "s3up_admin_0123456789012345678901234567890123";
-const UPLOADS: u64 = 5_000_000;
-const FILES: u64 = 5_000_000;
+/// Number of uploads, and of files.
+const ROWS: u64 = 5_000_000;
+/// Files of one client in addition, so that a search does not read all of them at once.
+const FILES_OF_ONE: u64 = 200_000;
+/// Days with a report and with activity of each client.
+const DAYS: u64 = 30;
+const ALERTS: u64 = 10_000;
 /// Rows of one statement.
 const STEP: u64 = 1_000_000;
 
@@ -87,6 +93,14 @@ const INSERT_FILES: &str = "INSERT INTO files (client, path, size, sha256, mtime
            1700000000123456789, 420, '\"9f86d081884c7d659a2feaa0c55ad015\"', 'jw8v3kq2n5x7c9m1', NOW, NOW \
     FROM numbers";
 
+const INSERT_REPORTS: &str = "INSERT INTO reports (client, day, received_at, body) \
+    SELECT CLIENT, DAY, NOW - n, BODY FROM numbers";
+const INSERT_ACTIVITY: &str = "INSERT INTO activity (client, day, stored, stored_bytes, unchanged, refused, cancelled, \
+                                                     downloads, downloaded_bytes) \
+    SELECT CLIENT, DAY, 40, 51234, 1, 0, 0, 1, 9 FROM numbers";
+const INSERT_ALERTS: &str = "INSERT INTO alerts (id, client, state, before, reason, at) \
+    SELECT 'alert-' || CAST(n AS TEXT), CLIENT, 'late', 'ok', 'a file waits for 2 h', NOW - n * 1000 FROM numbers";
+
 fn key(n: u64) -> String {
     format!("s3up_{n:043}")
 }
@@ -107,7 +121,7 @@ fn percentiles(mut times: Vec<Duration>) -> (Duration, Duration) {
     (times[times.len() / 2], times[times.len() * 99 / 100])
 }
 
-fn gateway_program() -> Command {
+pub fn gateway_program() -> Command {
     let dir = std::env::var_os("S3UP_PROGRAMS").map(PathBuf::from);
     let built = || PathBuf::from(env!("CARGO_BIN_EXE_s3up-server"));
     Command::new(dir.map_or_else(built, |dir| dir.join("s3up-server")))
@@ -144,6 +158,30 @@ async fn measure_pages(url: &str) -> Vec<(&'static str, (Duration, Duration))> {
     pages
 }
 
+fn agent() -> Value {
+    json!({"version": "0.1.0", "host": "web", "started_at": "2026-01-01T00:00:00Z"})
+}
+
+fn files() -> Value {
+    let none = json!({"files": 0, "bytes": 0});
+    json!({"protected": none, "pending": none, "baseline": none, "excluded": none,
+           "problems": none})
+}
+
+/// A host with five watches.
+fn heartbeat() -> Value {
+    let watch = json!({"path": "/var/www/webapp/uploads", "prefix": "uploads/", "recursive": true,
+                       "mode": "events", "files": files(), "last_scan_age_seconds": 1800});
+    json!({"version": 1, "agent": agent(), "files": files(), "watcher": {"state": "ok"},
+           "last_scan_at": "2026-01-01T00:00:00Z",
+           "watches": {"total": 5, "list": vec![watch; 5]}})
+}
+
+fn report() -> Value {
+    json!({"version": 1, "day": "2026-01-01", "agent": agent(), "files": files(),
+           "watcher": {"state": "ok"}, "uploaded": {"files": 1, "bytes": 2}, "problems": []})
+}
+
 struct Measured {
     list: (Duration, Duration),
     pages: Vec<(&'static str, (Duration, Duration))>,
@@ -154,12 +192,7 @@ struct Measured {
 async fn measure(config: &Path, clients: u64) -> Measured {
     let gateway = Running::start_by(gateway_program(), config, &[]);
     let http = Client::new();
-    let agent = json!({"version": "0.1.0", "host": "web", "started_at": "2026-01-01T00:00:00Z"});
-    let none = json!({"files": 0, "bytes": 0});
-    let files = json!({"protected": none, "pending": none, "baseline": none, "excluded": none,
-                       "problems": none});
-    let heartbeat = json!({"version": 1, "agent": agent, "files": files,
-                           "last_scan_at": "2026-01-01T00:00:00Z", "watcher": {"state": "ok"}});
+    let heartbeat = heartbeat();
     let mut beats = Vec::new();
     for n in 0..2 * clients.max(500) {
         let request = http.post(format!("{}/heartbeat", gateway.url)).json(&heartbeat);
@@ -183,12 +216,38 @@ async fn measure(config: &Path, clients: u64) -> Measured {
     Measured { list: percentiles(lists), pages, heartbeat: percentiles(beats), memory }
 }
 
+/// Adds many files of one client, and a month of activity, reports and alerts.
+async fn add_the_rest(database: &Database<'_>, clients: u64, rows: u64) {
+    let of_one = INSERT_FILES.replace("CLIENT,", "'client-7',");
+    database.add(&of_one, clients, rows, FILES_OF_ONE).await;
+    let report = report().to_string();
+    let today = jiff::Timestamp::try_from((CLOCK.wall)()).expect("a time");
+    let mut day = today.to_zoned(jiff::tz::TimeZone::UTC).date();
+    for _ in 0..DAYS {
+        for insert in [INSERT_ACTIVITY, INSERT_REPORTS] {
+            let insert = insert.replace("DAY", &format!("'{day}'"));
+            let insert = insert.replace("BODY", &format!("'{report}'"));
+            database.add(&insert, clients, 0, clients).await;
+        }
+        day = day.yesterday().expect("a day");
+    }
+    database.add(INSERT_ALERTS, clients, 0, ALERTS).await;
+    database
+        .run(
+            "INSERT INTO totals (client, files, bytes) \
+             SELECT client, count(*), sum(size) FROM files GROUP BY client"
+                .to_owned(),
+        )
+        .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_clients_with_ten_million_rows_are_listed_as_fast_as_ten() {
-    if std::env::var_os("S3UP_TEST_SCALE").is_none() {
+    let Some(rows) = std::env::var_os("S3UP_TEST_SCALE") else {
         println!("NOT RUN: S3UP_TEST_SCALE is not set");
         return;
-    }
+    };
+    let rows = rows.to_str().and_then(|rows| rows.parse().ok()).unwrap_or(ROWS);
     let root = tempfile::tempdir().expect("a directory");
     let s3 = s3(&root).await;
     let postgres = std::env::var_os("S3UP_TEST_DATABASE").map(|_| postgres_or_skip().expect("one"));
@@ -209,15 +268,15 @@ async fn a_thousand_clients_with_ten_million_rows_are_listed_as_fast_as_ten() {
         assert!(made.expect("a program that runs").status.success());
         if clients == 1000 {
             let before = database.bytes().await;
-            for from in (0..UPLOADS).step_by(STEP as usize) {
-                database.add(INSERT_UPLOADS, clients, from, STEP).await;
+            for from in (0..rows).step_by(STEP as usize) {
+                database.add(INSERT_UPLOADS, clients, from, STEP.min(rows - from)).await;
             }
-            let uploads = (database.bytes().await - before) * STEP / UPLOADS;
+            let uploads = (database.bytes().await - before) * STEP / rows;
             let before = database.bytes().await;
-            for from in (0..FILES).step_by(STEP as usize) {
-                database.add(INSERT_FILES, clients, from, STEP).await;
+            for from in (0..rows).step_by(STEP as usize) {
+                database.add(INSERT_FILES, clients, from, STEP.min(rows - from)).await;
             }
-            let files = (database.bytes().await - before) * STEP / FILES;
+            let files = (database.bytes().await - before) * STEP / rows;
             let mib = |bytes: u64| bytes >> 20;
             writeln!(
                 results,
@@ -226,13 +285,7 @@ async fn a_thousand_clients_with_ten_million_rows_are_listed_as_fast_as_ten() {
                 mib(files)
             )
             .expect("a text");
-            database
-                .run(
-                    "INSERT INTO totals (client, files, bytes) \
-                     SELECT client, count(*), sum(size) FROM files GROUP BY client"
-                        .to_owned(),
-                )
-                .await;
+            add_the_rest(&database, clients, rows).await;
         }
         let Measured { list, pages, heartbeat, memory } = measure(&config, clients).await;
         writeln!(

@@ -29,9 +29,19 @@ pub struct ExpiryRule {
     prefix: String,
     larger_than: Option<u64>,
     smaller_than: Option<u64>,
-    deletes_newest: bool,
+    /// Days after which the rule deletes a newest version. A rule for a date has 0: it deletes also what was stored
+    /// the day before.
+    newest_days: Option<u32>,
     /// Days after which the rule deletes a version that was overwritten.
     old_version_days: Option<u32>,
+}
+
+/// A rule that deletes what it deletes on purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedRule {
+    pub id: String,
+    /// The rule may delete versions that are this old, and no younger ones.
+    pub days: u32,
 }
 
 /// The rule that deletes the old versions of an object first.
@@ -65,6 +75,17 @@ impl ExpiryRules {
         ExpiryRules::Known(rules.iter().filter_map(ExpiryRule::of).collect())
     }
 
+    /// Returns these rules without those that are accepted. A rule that deletes sooner than that is not.
+    pub fn without(&self, accepted: &[AcceptedRule]) -> ExpiryRules {
+        match self {
+            ExpiryRules::Unknown { .. } => self.clone(),
+            ExpiryRules::Known(rules) => {
+                let others = rules.iter().filter(|rule| !rule.is_accepted(accepted));
+                ExpiryRules::Known(others.cloned().collect())
+            }
+        }
+    }
+
     /// Returns the rules that delete the most below any of `prefixes`.
     pub fn below<'p>(
         &self,
@@ -76,7 +97,7 @@ impl ExpiryRules {
         };
         let covers = |rule: &&ExpiryRule| prefixes.clone().any(|prefix| rule.touches(prefix));
         let rules = || rules.iter().filter(covers);
-        let newest = rules().find(|rule| rule.deletes_newest).map(|rule| rule.id.clone());
+        let newest = rules().find(|rule| rule.newest_days.is_some()).map(|rule| rule.id.clone());
         let old = rules().filter_map(|rule| Some((rule.id.clone(), rule.old_version_days?)));
         Ok(VersionExpiry { newest, old: old.min_by_key(|(_, days)| *days) })
     }
@@ -84,7 +105,7 @@ impl ExpiryRules {
     /// Returns the name of a rule that deletes the newest version of the object, or may delete it.
     pub fn rule_for(&self, key: &Key, size: u64) -> Result<Option<&str>, &str> {
         let mut rules = self.covering(key, size)?;
-        Ok(rules.find(|rule| rule.deletes_newest).map(|rule| rule.id.as_str()))
+        Ok(rules.find(|rule| rule.newest_days.is_some()).map(|rule| rule.id.as_str()))
     }
 
     /// Returns the rule that deletes the object first once it is an old version, or may delete it.
@@ -113,13 +134,14 @@ impl ExpiryRules {
 impl ExpiryRule {
     /// Returns `None` for a rule that deletes no version.
     fn of(rule: &LifecycleRule) -> Option<ExpiryRule> {
-        let deletes_newest =
-            rule.expiration().is_some_and(|it| it.days().is_some() || it.date().is_some());
+        let days_of = |days: i32| u32::try_from(days).unwrap_or(0);
+        let newest_days = rule
+            .expiration()
+            .and_then(|it| it.days().map(days_of).or_else(|| it.date().map(|_| 0)));
         let old_versions = rule.noncurrent_version_expiration();
         // Without a number of days it may delete them at once.
-        let old_version_days = old_versions
-            .map(|it| it.noncurrent_days().and_then(|days| u32::try_from(days).ok()).unwrap_or(0));
-        let deletes = deletes_newest || old_version_days.is_some();
+        let old_version_days = old_versions.map(|it| it.noncurrent_days().map_or(0, days_of));
+        let deletes = newest_days.is_some() || old_version_days.is_some();
         if !deletes || *rule.status() == ExpirationStatus::Disabled {
             return None;
         }
@@ -135,9 +157,15 @@ impl ExpiryRule {
             prefix: prefix.to_owned(),
             larger_than: bytes(larger_than.or_else(|| and?.object_size_greater_than())),
             smaller_than: bytes(smaller_than.or_else(|| and?.object_size_less_than())),
-            deletes_newest,
+            newest_days,
             old_version_days,
         })
+    }
+
+    fn is_accepted(&self, accepted: &[AcceptedRule]) -> bool {
+        let mut accepted = accepted.iter().filter(|it| it.id == self.id);
+        let days = [self.newest_days, self.old_version_days];
+        accepted.any(|it| days.into_iter().flatten().all(|days| days >= it.days))
     }
 
     /// Returns true if the rule covers some key below `prefix`.
@@ -261,6 +289,44 @@ mod tests {
         }
         let unknown = ExpiryRules::Unknown { reason: "denied".to_owned() };
         assert_eq!(unknown.below(std::iter::empty()), Err("denied"));
+    }
+
+    #[test]
+    fn an_accepted_rule_counts_once_it_deletes_sooner() {
+        let rule = |newest: Option<i32>, old: Option<i32>| {
+            let newest = newest.map(|days| LifecycleExpiration::builder().days(days).build());
+            let old = old
+                .map(|days| NoncurrentVersionExpiration::builder().noncurrent_days(days).build());
+            let rule = LifecycleRule::builder().id("tidy").status(ExpirationStatus::Enabled);
+            let rule = rule.set_expiration(newest).set_noncurrent_version_expiration(old);
+            ExpiryRules::of(&[rule.build().unwrap()])
+        };
+        let date = aws_sdk_s3::primitives::DateTime::from_secs(0);
+        let date = LifecycleExpiration::builder().date(date).build();
+        let date = LifecycleRule::builder().id("tidy").expiration(date);
+        let date = ExpiryRules::of(&[date.status(ExpirationStatus::Enabled).build().unwrap()]);
+        #[rustfmt::skip]
+        let cases = [
+            // rule                        accepted        counts
+            (rule(Some(90), None),         ("tidy", 90),   false),
+            (rule(Some(91), None),         ("tidy", 90),   false),
+            (rule(Some(89), None),         ("tidy", 90),   true),
+            (rule(Some(90), None),         ("other", 90),  true),
+            (rule(None, Some(3)),          ("tidy", 3),    false),
+            (rule(None, Some(2)),          ("tidy", 3),    true),
+            (rule(Some(90), Some(1)),      ("tidy", 90),   true),
+            (rule(Some(90), Some(1)),      ("tidy", 1),    false),
+            (date.clone(),                 ("tidy", 1),    true),
+            (date,                         ("tidy", 0),    false),
+        ];
+        for (rules, (id, days), counts) in cases {
+            let accepted = [AcceptedRule { id: id.to_owned(), days }];
+            let left = rules.without(&accepted);
+            let want = if counts { rules } else { ExpiryRules::Known(Vec::new()) };
+            assert_eq!(left, want, "{accepted:?}");
+        }
+        let unknown = ExpiryRules::Unknown { reason: "denied".to_owned() };
+        assert_eq!(unknown.without(&[]), unknown);
     }
 
     #[test]

@@ -96,6 +96,10 @@ fn s3(yaml: &mut Yaml, config: &Config) {
         None => yaml.line("# ca_file: not set, system CA certificates"),
     }
     yaml.key("require_versioning", config.require_versioning);
+    let accepted = config.accepted_rules.iter();
+    let accepted: Vec<_> =
+        accepted.map(|rule| format!("{}: {}", quoted(&rule.id), rule.days)).collect();
+    yaml.key("accepted_rules", format!("{{{}}}", accepted.join(", ")));
 }
 
 fn database(yaml: &mut Yaml, config: &Config) {
@@ -274,6 +278,7 @@ s3:
   kms_key_id: "key \"1\""
   ca_file: "/etc/ca.pem"
   require_versioning: true
+  accepted_rules: { tidy: 90, "old: 1": 3 }
 database: { url: "postgres://user:hush-hush@db/s3up" }
 activity: { keep_days: 5 }
 dashboard: { downloads: true }
@@ -327,6 +332,7 @@ clients: [{ name: "web", api_key: "KEY" }]
             };
             assert_eq!(facts(&again), facts(&config));
             assert_eq!(again.admin_keys, config.admin_keys);
+            assert_eq!(again.accepted_rules, config.accepted_rules);
         }
     }
 }

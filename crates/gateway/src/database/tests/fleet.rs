@@ -21,10 +21,10 @@ async fn the_facts_of_a_client_are_those_that_were_recorded() {
         database.record(Record::KeyKnown { client: web(), key, at: 5 });
         let of_idle = Sha256Digest::of(b"idle");
         database.record(Record::KeyKnown { client: idle, key: of_idle, at: 6 });
-        database.record_key_use(&web(), key);
+        database.record_key_use(&web(), key, true);
         database.record(upload("a", NOON - 1000, UploadOutcome::Stored(entry(10))));
         database.record(upload("b", NOON - 900, UploadOutcome::Unchanged(entry(5))));
-        database.record_heartbeat(&web(), HEARTBEAT.to_owned()).unwrap();
+        database.record_heartbeat(&web(), HEARTBEAT.to_owned(), None).unwrap();
         let backups = |version: &str| {
             format!(
                 r#"{{"version":1,"program":{{"version":"{version}","host":"nas"}},

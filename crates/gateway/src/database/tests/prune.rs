@@ -18,7 +18,7 @@ async fn what_is_older_than_keep_days_is_deleted_and_the_catalogue_stays() {
         write(
             &mut connection,
             &id,
-            &Batch::of(records),
+            &Batch::of(&records),
             OrderClock::new(oldest - DAY, Duration::ZERO),
             Duration::ZERO,
         )
@@ -45,7 +45,7 @@ async fn the_writer_deletes_what_is_too_old_by_itself() {
     for server in Server::all() {
         let old = NOON - DAY * (i64::from(KEEP_DAYS) + 1);
         let mut connection = server.location().open().await.unwrap();
-        let batch = Batch::of([upload("old", old, UploadOutcome::Cancelled)]);
+        let batch = Batch::of(&[upload("old", old, UploadOutcome::Cancelled)]);
         let id = BatchId { writer: "old".to_owned(), number: 1 };
         write(&mut connection, &id, &batch, ORDER, Duration::ZERO).await.unwrap();
         connect::close(connection).await;
@@ -78,7 +78,7 @@ async fn a_prune_that_fails_stops_no_record_and_is_repeated() {
     for server in Server::all() {
         let mut connection = server.location().open().await.unwrap();
         let old = NOON - DAY * (i64::from(KEEP_DAYS) + 1);
-        let batch = Batch::of([upload("old", old, UploadOutcome::Cancelled)]);
+        let batch = Batch::of(&[upload("old", old, UploadOutcome::Cancelled)]);
         let id = BatchId { writer: "old".to_owned(), number: 1 };
         write(&mut connection, &id, &batch, ORDER, Duration::ZERO).await.unwrap();
         for statement in server.refuse_deletes() {

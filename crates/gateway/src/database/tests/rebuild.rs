@@ -34,7 +34,7 @@ async fn store(server: &Server, number: i64, seconds: u64, name: &str, size: u64
     };
     upload.newest_at = Duration::from_secs(seconds);
     let id = BatchId { writer: "gateway".to_owned(), number };
-    let batch = Batch::of([Record::Upload(upload)]);
+    let batch = Batch::of(&[Record::Upload(upload)]);
     write(&mut connection, &id, &batch, ORDER, Duration::ZERO).await.unwrap();
 }
 
@@ -84,7 +84,7 @@ async fn a_record_that_is_written_after_a_rebuild_replaces_its_row() {
 
         let mut connection = server.location().open().await.unwrap();
         let id = BatchId { writer: "gateway".to_owned(), number: 1 };
-        let batch = Batch::of([upload("a", NOON, UploadOutcome::Stored(entry(7)))]);
+        let batch = Batch::of(&[upload("a", NOON, UploadOutcome::Stored(entry(7)))]);
         let long_ago = OrderClock::shows(1);
         write(&mut connection, &id, &batch, long_ago, Duration::ZERO).await.unwrap();
 

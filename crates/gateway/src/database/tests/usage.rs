@@ -15,7 +15,7 @@ async fn the_total_of_a_client_follows_the_newest_versions_of_its_files() {
             };
             upload.newest_at = Duration::from_secs(seconds);
             let id = BatchId { writer: "one".to_owned(), number };
-            let batch = Batch::of([Record::Upload(upload)]);
+            let batch = Batch::of(&[Record::Upload(upload)]);
             write(&mut connection, &id, &batch, ORDER, Duration::ZERO).await.unwrap()
         };
         #[rustfmt::skip]
@@ -83,7 +83,7 @@ async fn a_path_is_new_only_in_a_complete_catalogue() {
         assert!(!database.is_new(&web(), &a).await && database.is_new(&web(), &b).await);
 
         let bodies = "x".repeat(4 << 20);
-        while database.record_heartbeat(&web(), bodies.clone()).is_ok() {}
+        while database.record_heartbeat(&web(), bodies.clone(), None).is_ok() {}
         // The next batch notes that records were dropped.
         let noted = async {
             while database.is_new(&web(), &b).await {

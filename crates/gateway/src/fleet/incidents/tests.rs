@@ -106,6 +106,7 @@ fn heartbeat(at: Millis, last_drill: Option<Drill>) -> ReceivedHeartbeat {
         watcher: Watcher { state: "ok".to_owned(), detail: None },
         watch_error: None,
         last_drill,
+        watches: None,
     };
     ReceivedHeartbeat { at, body }
 }

@@ -37,6 +37,7 @@ fn healthy() -> ClientFacts {
         watcher: Watcher { state: "ok".to_owned(), detail: None },
         watch_error: None,
         last_drill: None,
+        watches: None,
     };
     ClientFacts {
         name: ClientName::parse("web1").unwrap(),

@@ -235,6 +235,23 @@ async fn a_lifecycle_rule_that_deletes_files_is_alerted_once_and_so_is_its_end()
 }
 
 #[tokio::test]
+async fn an_accepted_lifecycle_rule_ends_its_incident_until_it_deletes_sooner() {
+    let mut site = well_site().await;
+    let bucket = S3Client::new(&site.s3, BUCKET);
+    bucket.expire_after("", 30).await;
+    site.alert("expiry").await;
+
+    site.reload(|text| text.replace("s3: {", "s3: { accepted_rules: { expire: 30 },")).await;
+
+    let over = site.alert("expiry").await;
+    assert_over(&mut site, over).await;
+    bucket.expire_after("", 29).await;
+    let alert = site.alert("expiry").await;
+    assert_eq!(alert["is_over"], false, "{alert}");
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_database_that_does_not_answer_is_alerted_once_and_so_is_its_return() {
     let mut site = well_site().await;
     let (now, minute) = (site.gateway.database().now(), 60_000);

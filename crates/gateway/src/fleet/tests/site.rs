@@ -1,8 +1,10 @@
 //! A gateway whose fleet is judged and whose alerts are delivered when a test says so.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use s3up_cli::config::ConfigError;
 use s3up_core::ClientName;
 use s3up_devstore::{DevStore, Options, Versioning};
 use serde_json::Value;
@@ -19,6 +21,7 @@ use crate::fleet::incidents;
 use crate::fleet::observe::Observer;
 use crate::fleet::watch::judge_once;
 use crate::gateway::Gateway;
+use crate::reload::Reloader;
 use crate::server::{SHUTDOWN_GRACE, ServeOptions, serve};
 
 pub(super) const KEY: &str = "sk_live_webapp_0123456789012345678901234567890";
@@ -38,6 +41,8 @@ pub(super) struct Site {
     stop: oneshot::Sender<()>,
     served: tokio::task::JoinHandle<()>,
     database: PathBuf,
+    /// The configuration.
+    text: String,
     pub root: tempfile::TempDir,
 }
 
@@ -60,8 +65,7 @@ impl Site {
             s3.endpoint(),
             receiver(sender).await,
         );
-        let config = Config::parse(Path::new("server.yaml"), &text, &|_| None).unwrap();
-        let gateway = Gateway::start(config).await.unwrap();
+        let gateway = Gateway::start(parse(&text).unwrap()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -72,7 +76,17 @@ impl Site {
             serve(options, served, async { drop(stopped.await) }).await.unwrap();
         });
         let (observer, delivery) = (Observer::new().await, Delivery::by(Channel::Webhook));
-        Site { gateway, url, s3, observer, delivery, received, stop, served, database, root }
+        Site { gateway, url, s3, observer, delivery, received, stop, served, database, text, root }
+    }
+
+    /// Puts a changed configuration into force.
+    pub(super) async fn reload(&self, edit: impl Fn(String) -> String) {
+        let text = edit(self.text.clone());
+        let load = move || Ok(parse(&text)?.into_loaded());
+        let fixed = parse(&self.text).unwrap().fixed_settings();
+        let gateway = self.gateway.clone();
+        Reloader { gateway, env_file: None, load: Arc::new(load), fixed }.reload().await;
+        assert_eq!(self.gateway.reloads().refusals(), 0);
     }
 
     pub(super) async fn put(&self, path: &str, content: &str) {
@@ -180,6 +194,10 @@ impl Site {
         self.served.await.unwrap();
         self.s3.stop().await;
     }
+}
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(Path::new("server.yaml"), text, &|_| None)
 }
 
 async fn receiver(sender: mpsc::UnboundedSender<Value>) -> String {

@@ -15,6 +15,7 @@ use s3up_core::wire::{
     BATCH_FILE_BYTES_MAX, BATCH_FILES_MAX, BatchAnswer, BatchFile, BatchOutcome, UploadResponse,
 };
 use s3up_core::{Code, Key, RemotePath, Size};
+use s3up_store::Buffer;
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -23,7 +24,7 @@ use crate::buffer_wait::BUFFER_WAIT;
 use crate::clients::{Client, UploadSlot};
 use crate::gateway::Gateway;
 use crate::refusal::{Refusal, RefusedRequest};
-use crate::request::frames::Frames;
+use crate::request::frames::{FrameError, Frames};
 use crate::uploads::Uploads;
 use crate::uploads::admission::AnnouncedLength;
 use crate::uploads::metadata::{FileMetadata, content_type, parse_mode};
@@ -95,8 +96,8 @@ impl<R: AsyncRead + Unpin> FileBatch<R> {
             number += 1;
             header = match self.frames.next_header().await {
                 Ok(header) => header,
-                Err(refusal) => {
-                    self.answers.refuse(None, None, refusal);
+                Err(err) => {
+                    self.answers.refuse(None, None, err.into());
                     break;
                 }
             };
@@ -134,8 +135,8 @@ impl<R: AsyncRead + Unpin> FileBatch<R> {
             Ok(buffer) => buffer,
             Err(err) => return self.refuse_unread(number, &file, err.into()).await,
         };
-        if let Err(refusal) = self.frames.fill(&mut buffer).await {
-            self.answers.refuse(None, Some(&file.path), refusal);
+        if let Err(err) = fill(&mut buffer, &mut self.frames).await {
+            self.answers.refuse(None, Some(&file.path), err.into());
             return Err(Ended);
         }
         let (uploads, answers) = (self.gateway.uploads().clone(), self.answers.clone());
@@ -192,12 +193,24 @@ impl<R: AsyncRead + Unpin> FileBatch<R> {
         refusal: Refusal,
     ) -> Result<(), Ended> {
         self.answers.refuse(Some(number), Some(&file.path), refusal);
-        if let Err(refusal) = self.frames.skip(file.size).await {
-            self.answers.refuse(None, None, refusal);
+        if let Err(err) = self.frames.skip(file.size).await {
+            self.answers.refuse(None, None, err.into());
             return Err(Ended);
         }
         Ok(())
     }
+}
+
+/// Fills `buffer` with the bytes of a file.
+async fn fill<R: AsyncRead + Unpin>(
+    buffer: &mut Buffer,
+    frames: &mut Frames<R>,
+) -> Result<(), FrameError> {
+    while !buffer.is_full() {
+        let count = frames.read(buffer.unfilled()).await?;
+        buffer.advance(count);
+    }
+    Ok(())
 }
 
 async fn store_file(

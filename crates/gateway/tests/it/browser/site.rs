@@ -61,7 +61,16 @@ fn heartbeat(host: &str, counts: [u64; 5]) -> Value {
         "watcher": {"state": "ok"},
         "last_drill": {"at": ago(3 * 1440), "files": 200, "bytes": 91_000_000, "failed": 0,
                        "last_good_at": ago(3 * 1440)},
+        "watches": {"total": 2, "list": [
+            watch("/var/www/html/uploads", "uploads/", counts),
+            watch(&format!("/srv/{host}/media"), "media/", [0; 5]),
+        ]},
     })
+}
+
+fn watch(path: &str, prefix: &str, counts: [u64; 5]) -> Value {
+    json!({"path": path, "prefix": prefix, "recursive": true, "mode": "events",
+           "files": totals(counts), "last_scan_age_seconds": 2040})
 }
 
 impl Site {
