@@ -61,7 +61,10 @@ impl ChainError {
     /// Returns true if a newer version of btrfs-to-s3 wrote the manifest, so that nothing is
     /// wrong with it.
     pub fn is_newer(&self) -> bool {
-        matches!(self, ChainError::Document { source: DocumentError::Version { .. }, .. })
+        let newer = |source: &DocumentError| {
+            matches!(source, DocumentError::Version { .. } | DocumentError::Form { .. })
+        };
+        matches!(self, ChainError::Document { source, .. } if newer(source))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod parts;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +15,7 @@ use s3up_store::{
 
 use crate::chain::{Chain, ChainEntry};
 use crate::documents::{Bucket, BucketError};
-use crate::manifest::{ChunkFacts, DocumentError, PartIndex};
+use crate::manifest::{ChunkFacts, DocumentError, ManifestChunk, PartIndex};
 
 /// Number of concurrent requests for the state of chunks.
 const ASKED_AT_ONCE: usize = 16;
@@ -104,11 +105,15 @@ impl<'c> FetchEntry<'c> {
         Ok(FetchEntry { entry, part_sha256, chunks })
     }
 
-    /// Returns the length of the ranges to download chunk `n` in: those of its parts.
+    /// Returns the length of the parts of chunk `n`.
     fn part_bytes(&self, n: usize) -> u64 {
-        let record = &self.entry.manifest.chunks[n];
-        record.part_size.unwrap_or(RANGE_BYTES).min(record.size).max(1)
+        part_bytes(&self.entry.manifest.chunks[n])
     }
+}
+
+/// Returns the length of the ranges to download a chunk in: those of its parts.
+fn part_bytes(chunk: &ManifestChunk) -> u64 {
+    chunk.part_size.unwrap_or(RANGE_BYTES).min(chunk.size).max(1)
 }
 
 impl<'c> FetchPlan<'c> {
@@ -150,7 +155,10 @@ impl<'c> FetchPlan<'c> {
         for entry in wanted {
             entries.push(FetchEntry::check(bucket, entry, indexes).await?);
         }
-        let store = bucket.store.with_buffer_budget(buffers_bytes(&entries, concurrency));
+        let lengths =
+            entries.iter().flat_map(|entry| (0..entry.chunks.len()).map(|n| entry.part_bytes(n)));
+        let buffers = buffers_bytes(lengths.max(), concurrency);
+        let store = bucket.store.with_buffer_budget(buffers);
         Ok(FetchPlan { entries, store, retry_for: bucket.retry_for, concurrency })
     }
 
@@ -185,23 +193,44 @@ impl<'c> FetchPlan<'c> {
     fn get(&self, planned: &FetchEntry<'_>, n: usize) -> Get {
         let (chunk, object) = &planned.chunks[n];
         let part_sha256 = planned.part_sha256.as_ref().map(|chunks| Arc::clone(&chunks[n]));
-        let part_bytes = planned.part_bytes(n);
-        let facts = match part_sha256 {
-            Some(_) => object.clone(),
-            // The last range is returned only after the whole chunk agreed with this digest.
-            None => ObjectFacts { sha256: Some(chunk.sha256), crc64nvme: None, ..object.clone() },
-        };
-        Get {
-            key: chunk.key.clone(),
-            range: 0..chunk.size,
-            facts,
-            part_bytes,
-            part_sha256,
-            in_flight: in_flight(self.concurrency, part_bytes),
-            retry_for: self.retry_for,
-            buffer_wait: None,
-            share: None,
-        }
+        let wanted =
+            WantedRange { range: 0..chunk.size, part_bytes: planned.part_bytes(n), part_sha256 };
+        get(chunk, object, wanted, self.concurrency, self.retry_for)
+    }
+}
+
+/// Parts of a chunk that are downloaded one after the other.
+struct WantedRange {
+    range: Range<u64>,
+    part_bytes: u64,
+    /// Their digests; `None` if only that of the whole chunk is known.
+    part_sha256: Option<Arc<[Sha256Digest]>>,
+}
+
+/// Returns the request for parts of a chunk. Each is verified before it is returned; without digests
+/// of the parts, the last range is returned only after the whole chunk agreed with its own.
+fn get(
+    chunk: &ChunkFacts,
+    object: &ObjectFacts,
+    wanted: WantedRange,
+    concurrency: usize,
+    retry_for: Duration,
+) -> Get {
+    let WantedRange { range, part_bytes, part_sha256 } = wanted;
+    let facts = match part_sha256 {
+        Some(_) => object.clone(),
+        None => ObjectFacts { sha256: Some(chunk.sha256), crc64nvme: None, ..object.clone() },
+    };
+    Get {
+        key: chunk.key.clone(),
+        range,
+        facts,
+        part_bytes,
+        part_sha256,
+        in_flight: in_flight(concurrency, part_bytes),
+        retry_for,
+        buffer_wait: None,
+        share: None,
     }
 }
 
@@ -263,11 +292,9 @@ async fn check_chunk(
     }
 }
 
-/// Returns the size of the buffers for the longest parts of the chain.
-fn buffers_bytes(entries: &[FetchEntry<'_>], concurrency: usize) -> u64 {
-    let lengths =
-        entries.iter().flat_map(|entry| (0..entry.chunks.len()).map(|n| entry.part_bytes(n)));
-    let part_bytes = lengths.max().unwrap_or(RANGE_BYTES);
+/// Returns the size of the buffers for parts of which this is the longest.
+fn buffers_bytes(longest: Option<u64>, concurrency: usize) -> u64 {
+    let part_bytes = longest.unwrap_or(RANGE_BYTES);
     let buffers = in_flight(concurrency, part_bytes) as u64 + 1;
     part_bytes.saturating_mul(buffers).max(BUFFERS_BYTES_MIN)
 }

@@ -113,6 +113,10 @@ pub struct ManifestChunk {
     /// Length of each part but the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_size: Option<u64>,
+    /// Form of the parts, if they are not the bytes of the stream as they are. No version writes one
+    /// so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,6 +167,11 @@ pub enum DocumentError {
     TooLong { limit: u64 },
     #[error("expected version {VERSION}, found {found}; use a newer version of btrfs-to-s3")]
     Version { found: u64 },
+    #[error(
+        "`{field}`: expected no form, for parts that are the bytes of the stream, found {found:?}; \
+         use a newer version of btrfs-to-s3"
+    )]
+    Form { field: String, found: String },
     #[error("`{field}`: {what}")]
     Field { field: String, what: String },
 }
@@ -283,6 +292,10 @@ impl Manifest {
 
     pub fn chunk_facts(&self) -> Result<Vec<ChunkFacts>, DocumentError> {
         let facts = |(n, chunk): (usize, &ManifestChunk)| {
+            if let Some(found) = &chunk.form {
+                let (field, found) = (format!("chunks[{n}].form"), found.clone());
+                return Err(DocumentError::Form { field, found });
+            }
             if let Some(bytes) = chunk.part_size
                 && !(1..=PART_BYTES_MAX).contains(&bytes)
             {

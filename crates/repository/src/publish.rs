@@ -123,6 +123,7 @@ fn chunk_record(chunk: &Chunk) -> ManifestChunk {
         etag: Some(chunk.stored.etag.clone()).filter(|etag| is_etag_reported(etag)),
         crc64nvme: Some(facts.crc64nvme.to_string()),
         part_size: Some(chunk.part_bytes),
+        form: None,
     }
 }
 

@@ -32,6 +32,7 @@ pub fn entry(n: u32, parent: Option<u32>) -> ChainEntry {
             etag: None,
             crc64nvme: None,
             part_size: None,
+            form: None,
         }],
         total_bytes: 10,
         chunk_size: 100,

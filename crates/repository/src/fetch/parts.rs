@@ -14,7 +14,7 @@ use s3up_core::{Key, Sha256Digest};
 use s3up_store::{DownloadSequence, Get, ObjectFacts, Store, StoreErrorKind};
 
 use super::{
-    BUFFERS_BYTES_MIN, FetchError, PartIndexes, RANGE_BYTES, check_chunk, in_flight, part_digests,
+    FetchError, PartIndexes, WantedRange, buffers_bytes, check_chunk, get, part_bytes, part_digests,
 };
 use crate::chain::ChainEntry;
 use crate::documents::Bucket;
@@ -67,8 +67,7 @@ impl RequiredParts {
             let (mut start, mut chunks) = (0, Vec::new());
             let facts = entry.manifest.chunk_facts().map_err(document)?;
             for (facts, record) in facts.into_iter().zip(&entry.manifest.chunks) {
-                let size = facts.size;
-                let part_bytes = record.part_size.unwrap_or(RANGE_BYTES).min(size).max(1);
+                let (size, part_bytes) = (facts.size, part_bytes(record));
                 chunks.push(ChunkInStream { start, facts, part_bytes });
                 start = start.saturating_add(size);
             }
@@ -221,10 +220,8 @@ impl PartPlan {
                 });
             }
         }
-        let part_bytes = chunks.iter().map(|chunk| chunk.part_bytes).max().unwrap_or(1);
-        let buffers = in_flight(concurrency, part_bytes) as u64 + 1;
-        let budget = part_bytes.saturating_mul(buffers).max(BUFFERS_BYTES_MIN);
-        let store = bucket.store.with_buffer_budget(budget);
+        let longest = chunks.iter().map(|chunk| chunk.part_bytes).max();
+        let store = bucket.store.with_buffer_budget(buffers_bytes(longest, concurrency));
         Ok(PartPlan { chunks, store, retry_for: bucket.retry_for, concurrency })
     }
 
@@ -241,28 +238,13 @@ impl PartPlan {
     }
 
     fn get(&self, chunk: &PlannedChunk, run: &Range<u64>) -> Get {
-        let part_sha256 = chunk.part_sha256.as_ref();
-        let digests = part_sha256.map(|it| it[run.start as usize..run.end as usize].into());
-        let facts = match &digests {
-            Some(_) => chunk.object.clone(),
-            // The last range is returned only after the whole chunk agreed with this digest.
-            None => ObjectFacts {
-                sha256: Some(chunk.facts.sha256),
-                crc64nvme: None,
-                ..chunk.object.clone()
-            },
-        };
-        Get {
-            key: chunk.facts.key.clone(),
+        let digests = chunk.part_sha256.as_ref();
+        let wanted = WantedRange {
             range: chunk.range_of(run),
-            facts,
             part_bytes: chunk.part_bytes,
-            part_sha256: digests,
-            in_flight: in_flight(self.concurrency, chunk.part_bytes),
-            retry_for: self.retry_for,
-            buffer_wait: None,
-            share: None,
-        }
+            part_sha256: digests.map(|it| it[run.start as usize..run.end as usize].into()),
+        };
+        get(&chunk.facts, &chunk.object, wanted, self.concurrency, self.retry_for)
     }
 }
 

@@ -78,6 +78,7 @@ fn full_manifest() -> Manifest {
             etag: Some(text()),
             crc64nvme: Some(text()),
             part_size: Some(1),
+            form: Some(text()),
         }],
         total_bytes: 1,
         chunk_size: 1,

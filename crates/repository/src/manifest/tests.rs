@@ -48,6 +48,8 @@ fn a_wrong_field_is_named() {
         ("20260131T235959Z\",\n", "yesterday\",\n", "not valid JSON for this document"),
         ("\"size\": 3", "\"size\": 3, \"part_size\": 0", "`chunks[0].part_size`: expected 1 to 5368709120, found 0"),
         ("\"size\": 3", "\"size\": 3, \"part_size\": 5368709121", "`chunks[0].part_size`: expected 1 to 5368709120, found 5368709121"),
+        ("\"size\": 3", "\"size\": 3, \"form\": \"aes256-gcm\"", "`chunks[0].form`: expected no form, for parts that are the bytes of the stream, found \"aes256-gcm\"; use a newer version of btrfs-to-s3"),
+        ("\"size\": 3", "\"size\": 3, \"form\": 2", "not valid JSON for this document"),
         ("\"size\": 3", "\"size\": -3", "not valid JSON for this document"),
         ("ba7816bf", "", "not valid JSON for this document"),
     ];

@@ -59,6 +59,17 @@ impl RequiredObjects {
         Ok(RequiredObjects { chunks: BTreeMap::new(), documents })
     }
 
+    /// Returns the pointer and the manifests of a subvolume, from a listing.
+    pub async fn manifests_of(
+        bucket: &Bucket,
+        layout: &Layout,
+        subvolume: &SubvolumeName,
+    ) -> Result<RequiredObjects, StoreError> {
+        let mut required = RequiredObjects::documents_of(bucket, layout, subvolume).await?;
+        required.documents.retain(|key| !layout.is_stream_object(subvolume, key));
+        Ok(required)
+    }
+
     /// Returns all keys.
     pub fn keys(&self) -> Vec<Key> {
         self.chunks.keys().chain(&self.documents).cloned().collect()
