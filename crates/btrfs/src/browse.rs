@@ -3,12 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use btrfs_stream_index::FileMetadata;
-use btrfs_stream_index::chain::{ChainFile, IndexChain, IndexChainError, join};
+use btrfs_stream_index::chain::{
+    ChainFile, Entries, IndexChain, IndexChainError, PAGE_ENTRIES, SeenDirectories, TreeWalk,
+    Visit, join,
+};
+use btrfs_stream_index::{FileMetadata, TableError};
 use s3up_core::Key;
 use s3up_repository::chain::Chain;
 use s3up_repository::documents::Bucket;
 use s3up_repository::stream_index::{self, IndexError};
+use s3up_store::{StoreError, StoreErrorKind};
 
 #[derive(Debug, thiserror::Error)]
 pub enum BrowseError {
@@ -23,15 +27,27 @@ pub enum BrowseError {
     Chain(#[from] IndexChainError),
     #[error("the backup has no file {path:?}; list a directory above it with `ls`")]
     NoFile { path: String },
+    #[error("write to standard output")]
+    Print(#[source] std::io::Error),
     #[error("read the indexes: a thread ended early; this is a bug, report it")]
     Stopped,
 }
 
-/// A path in a backup, and the file there.
-#[derive(Clone, Debug)]
-pub struct BackupFile {
-    pub path: Vec<u8>,
-    pub file: ChainFile,
+/// Returns whether S3 refused to read an index because it is archived.
+pub(crate) fn is_archived(err: &BrowseError) -> bool {
+    let table = match err {
+        BrowseError::Index(IndexError::Table(err))
+        | BrowseError::Chain(IndexChainError::Table(err)) => err,
+        BrowseError::Index(_)
+        | BrowseError::NoIndex { .. }
+        | BrowseError::Chain(_)
+        | BrowseError::NoFile { .. }
+        | BrowseError::Print(_)
+        | BrowseError::Stopped => return false,
+    };
+    let TableError::Unreadable { source, .. } = table else { return false };
+    let of_store = source.get_ref().and_then(|source| source.downcast_ref::<StoreError>());
+    of_store.is_some_and(|err| err.kind == StoreErrorKind::Archived)
 }
 
 /// The way in which a path differs between two backups.
@@ -74,33 +90,43 @@ pub(crate) fn trimmed(path: &[u8]) -> Vec<u8> {
     segments.join(&b'/')
 }
 
-/// Returns a directory's entries, or the file itself.
-pub fn list(chain: &IndexChain, path: &[u8]) -> Result<Vec<BackupFile>, BrowseError> {
+/// Calls `each` for a directory's entries, or for the file itself.
+pub fn list(
+    chain: &IndexChain,
+    path: &[u8],
+    mut each: impl FnMut(&[u8], &ChainFile) -> Result<(), BrowseError>,
+) -> Result<(), BrowseError> {
     let path = trimmed(path);
     let found = chain.lookup(&path)?;
     let file = found.ok_or_else(|| BrowseError::NoFile { path: shown(&path) })?;
     if !file.is_directory() {
-        return Ok(vec![BackupFile { path, file }]);
+        return each(&path, &file);
     }
-    let entry = |(name, file): (Vec<u8>, ChainFile)| BackupFile { path: join(&path, &name), file };
-    Ok(chain.list(&file)?.into_iter().map(entry).collect())
+    let mut next = Some(Vec::new());
+    while let Some(after) = next {
+        let page = chain.list_page(&file, &after, PAGE_ENTRIES)?;
+        for (name, file) in &page.entries {
+            each(&join(&path, name), file)?;
+        }
+        next = page.next;
+    }
+    Ok(())
 }
 
 /// Calls `each` for every file below the root, directories before their entries.
 pub fn walk(
     chain: &IndexChain,
-    mut each: impl FnMut(BackupFile) -> Result<(), BrowseError>,
+    mut each: impl FnMut(&[u8], &ChainFile) -> Result<(), BrowseError>,
 ) -> Result<(), BrowseError> {
-    let mut waiting: Vec<BackupFile> = list(chain, b"")?;
-    waiting.reverse();
-    while let Some(next) = waiting.pop() {
-        if next.file.is_directory() {
-            let entries = chain.list(&next.file)?.into_iter().rev();
-            waiting.extend(
-                entries.map(|(name, file)| BackupFile { path: join(&next.path, &name), file }),
-            );
+    let Some(root) = chain.lookup(b"")? else { return Ok(()) };
+    let mut walk = TreeWalk::default();
+    walk.enter(Vec::new(), root, (), Entries::All)?;
+    while let Some(visit) = walk.next_visit(chain)? {
+        let Visit::Entry { path, file } = visit else { continue };
+        each(&path, &file)?;
+        if file.is_directory() {
+            walk.enter(path, file, (), Entries::All)?;
         }
-        each(next)?;
     }
     Ok(())
 }
@@ -117,10 +143,14 @@ pub fn diff(
     let roots = (before.lookup(b"")?, after.lookup(b"")?);
     let (Some(before_root), Some(after_root)) = roots else { return Ok(changes) };
     let mut waiting = vec![(Vec::new(), before_root, after_root)];
+    let (mut seen_before, mut seen_after) =
+        (SeenDirectories::default(), SeenDirectories::default());
     while let Some((path, old, new)) = waiting.pop() {
         if is_one_chain && old.is_unchanged(&new) {
             continue;
         }
+        seen_before.add(&old)?;
+        seen_after.add(&new)?;
         let mut names: BTreeMap<Vec<u8>, (Option<ChainFile>, Option<ChainFile>)> = BTreeMap::new();
         for (name, file) in before.list(&old)? {
             names.entry(name).or_default().0 = Some(file);
@@ -149,7 +179,7 @@ pub fn diff(
     Ok(changes)
 }
 
-/// Returns true if two files of one name differ. The time of the last access does not count.
+/// Returns whether two files of one name differ. The time of the last access does not count.
 fn has_changed(
     after: &IndexChain,
     old: &ChainFile,

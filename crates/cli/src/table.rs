@@ -8,18 +8,28 @@ pub fn table<const COLUMNS: usize>(
     header: [&str; COLUMNS],
     rows: impl IntoIterator<Item = [String; COLUMNS]>,
 ) -> String {
-    let rows: Vec<[String; COLUMNS]> = [header.map(str::to_owned)]
-        .into_iter()
-        .chain(rows)
-        // A name from a disk may contain control characters.
-        .map(|row| row.map(|cell| one_line(&cell)))
-        .collect();
-    let width = |n: usize| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0);
+    // A name from a disk may contain control characters.
+    let cell = |cell: String| {
+        let cell = if cell.contains(char::is_control) { one_line(&cell) } else { cell };
+        let width = if cell.is_ascii() { cell.len() } else { cell.chars().count() };
+        (cell, width)
+    };
+    let rows = [header.map(str::to_owned)].into_iter().chain(rows);
+    let rows: Vec<[(String, usize); COLUMNS]> = rows.map(|row| row.map(cell)).collect();
+    let width = |n: usize| rows.iter().map(|row| row[n].1).max().unwrap_or(0);
     let widths: [usize; COLUMNS] = std::array::from_fn(width);
     let mut text = String::new();
     for row in &rows {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        let mut spaces = 0;
+        for ((cell, width), column) in row.iter().zip(widths) {
+            if !cell.is_empty() {
+                text.extend(std::iter::repeat_n(' ', spaces));
+                text.push_str(cell);
+                spaces = 0;
+            }
+            spaces += column - width + 2;
+        }
+        text.truncate(text.trim_end_matches(' ').len());
         text.push('\n');
     }
     text

@@ -12,7 +12,7 @@ use std::{env, fs};
 
 use btrfs_sendstream::encode::{command, stream_header};
 use btrfs_sendstream::{Attribute, CommandKind, Protocol, Verifier};
-use btrfs_stream_index::chain::{IndexChain, IndexChainError};
+use btrfs_stream_index::chain::{Entries, IndexChain, IndexChainError, TreeWalk, Visit};
 use btrfs_stream_index::{IndexBuilder, Table};
 
 const WRITE_BYTES: u64 = 48 << 10;
@@ -139,14 +139,20 @@ fn main() {
 
     let began = Instant::now();
     let root = chain.lookup(b"").expect("a readable index").expect("a root");
-    let (mut waiting, mut count) = (vec![root], 0_u64);
-    while let Some(directory) = waiting.pop() {
-        for (_, file) in chain.list(&directory).expect("a readable index") {
-            match file.is_directory() {
-                true => waiting.push(file),
-                false => count += 1,
+    let (mut walk, mut count) = (TreeWalk::default(), 0_u64);
+    walk.enter(Vec::new(), root, (), Entries::All).expect("a readable index");
+    while let Some(visit) = walk.next_visit(&chain).expect("a readable index") {
+        match visit {
+            Visit::Entry { path, file } if file.is_directory() => {
+                walk.enter(path, file, (), Entries::All).expect("a readable index");
             }
+            Visit::Entry { .. } => count += 1,
+            Visit::Leave { .. } => {}
         }
     }
-    println!("listed {count} files: {:.3} s", began.elapsed().as_secs_f64());
+    println!(
+        "listed {count} files: {:.3} s, peak {} MiB",
+        began.elapsed().as_secs_f64(),
+        peak_mib()
+    );
 }

@@ -9,12 +9,15 @@
 
 mod changes_by_file;
 pub mod content;
+mod error;
 mod file;
 mod listing;
 mod other_names;
 mod tree;
 mod walk;
 
+pub use self::error::IndexChainError;
 pub use self::file::{ChainFile, FileId};
-pub use self::tree::{IndexChain, IndexChainError, join};
-pub use self::walk::{SeenDirectories, TreeWalk, Visit};
+pub use self::listing::{PAGE_ENTRIES, Page};
+pub use self::tree::{IndexChain, join};
+pub use self::walk::{Entries, SeenDirectories, TreeWalk, Visit};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use btrfs_stream_index::chain::IndexChain;
-use btrfs_to_s3::browse::{self, BackupFile};
+use btrfs_to_s3::browse;
 use btrfs_to_s3::path_pattern::PathPattern;
 use btrfs_to_s3::restore::select_backup::{BackupSelector, ChainReader};
 use clap::Args;
@@ -17,9 +17,8 @@ use s3up_repository::stream_index::{self, IndexBuild};
 
 use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
-use super::show::browse::{
-    ChangeLine, FileLine, IndexLine, changes_text, files_table, index_table,
-};
+use super::show::browse::{ChangeLine, IndexLine, changes_text, index_table};
+use super::show::file_printer::FilePrinter;
 use super::show::progress::bars;
 use super::{CLOCK, connect, help, now, print, stopped_by};
 use crate::commands::show::json;
@@ -112,36 +111,33 @@ async fn indexes(access: &BucketAccess, which: &WhichArgs) -> anyhow::Result<Ind
     }
 }
 
-/// Prints files, sorted by their paths.
-fn print_files(found: &[BackupFile], is_json: bool) -> anyhow::Result<Exit> {
-    let lines: Vec<_> = found.iter().map(FileLine::of).collect();
-    print(&if is_json { json(&lines) } else { files_table(&lines) })
-}
-
 /// Takes no lock and needs no root. Reads indexes only.
 pub async fn ls(access: &BucketAccess, args: LsArgs) -> anyhow::Result<Exit> {
     let chain = indexes(access, &args.which).await?;
     let path = args.path.unwrap_or_default().as_os_str().as_bytes().to_vec();
-    let found = browse::on_own_thread(move || browse::list(&chain, &path)).await?;
-    print_files(&found, args.json)
+    let listing = browse::on_own_thread(move || {
+        let mut printer = FilePrinter::new(args.json);
+        browse::list(&chain, &path, |path, file| printer.add(path, file))?;
+        printer.finish()
+    });
+    listing.await?;
+    Ok(Exit::Done)
 }
 
 pub async fn find(access: &BucketAccess, args: FindArgs) -> anyhow::Result<Exit> {
     let pattern = PathPattern::parse(&args.pattern)
         .map_err(|err| Exit::Usage.with(anyhow!(err).context("PATTERN")))?;
     let chain = indexes(access, &args.which).await?;
-    let found = browse::on_own_thread(move || {
-        let mut found = Vec::new();
-        browse::walk(&chain, |file| {
-            if pattern.is_match(&file.path) {
-                found.push(file);
-            }
-            Ok(())
+    let finding = browse::on_own_thread(move || {
+        let mut printer = FilePrinter::new(args.json);
+        browse::walk(&chain, |path, file| match pattern.is_match(path) {
+            true => printer.add(path, file),
+            false => Ok(()),
         })?;
-        Ok(found)
+        printer.finish()
     });
-    let found = found.await?;
-    print_files(&found, args.json)
+    finding.await?;
+    Ok(Exit::Done)
 }
 
 pub async fn diff(access: &BucketAccess, args: DiffArgs) -> anyhow::Result<Exit> {

@@ -5,6 +5,7 @@ pub mod browse;
 pub mod cost;
 pub mod drill;
 pub mod estimate;
+pub mod file_printer;
 pub mod list;
 pub mod plan;
 pub mod progress;

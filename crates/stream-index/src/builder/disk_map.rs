@@ -54,7 +54,7 @@ struct Records {
 }
 
 /// The record of a key.
-struct FoundRecord {
+struct KeyRecord {
     offset: u64,
     room: usize,
     /// `None` if it was removed.
@@ -116,7 +116,7 @@ impl DiskMap {
 
 impl Files {
     /// Returns the record of a key, or else the place that is free for it.
-    fn find(&self, hash: u64, key: &[u8]) -> io::Result<Result<FoundRecord, u64>> {
+    fn find(&self, hash: u64, key: &[u8]) -> io::Result<Result<KeyRecord, u64>> {
         let mut found = Err(0);
         self.table.search(hash, |place, offset| {
             found = match offset {
@@ -226,7 +226,7 @@ impl Records {
     }
 
     /// Reads the record at an offset if it is that of the key.
-    fn read(&self, offset: u64, key: &[u8]) -> io::Result<Option<FoundRecord>> {
+    fn read(&self, offset: u64, key: &[u8]) -> io::Result<Option<KeyRecord>> {
         let mut bytes = self.bytes(offset, READ_BYTES)?;
         let Some((head, rest)) = bytes.split_first_chunk::<HEAD_BYTES>() else {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -245,7 +245,7 @@ impl Records {
         let found = bytes.get(HEAD_BYTES..start).zip(bytes.get(start..value_end));
         let (found, value) = found.ok_or(io::ErrorKind::UnexpectedEof)?;
         let value = (value_bytes != ABSENT).then(|| value.to_vec());
-        Ok((found == key).then_some(FoundRecord { offset, room, value }))
+        Ok((found == key).then_some(KeyRecord { offset, room, value }))
     }
 
     /// Returns up to `count` bytes.
@@ -260,7 +260,7 @@ impl Records {
         Ok(bytes)
     }
 
-    fn overwrite(&mut self, found: &FoundRecord, key: &[u8], value: &[u8]) -> io::Result<()> {
+    fn overwrite(&mut self, found: &KeyRecord, key: &[u8], value: &[u8]) -> io::Result<()> {
         let head = head(key, value, found.room)?;
         self.write(found.offset, &[&head[..], key, value].concat())
     }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use s3up_core::Sha256Digest;
 
+use super::error::IndexChainError;
 use super::file::FileId;
-use super::tree::IndexChainError;
 use crate::codec::Decoder;
 use crate::record::Node;
 use crate::sort::Sorter;

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 pub use self::pieces::{Extent, Source};
 use self::replay::{Replay, ReplayError};
+use super::error::IndexChainError;
 use super::file::ChainFile;
-use super::tree::{IndexChain, IndexChainError};
+use super::tree::IndexChain;
 use crate::operation::{self, Change, Operation};
 use crate::record::{NodeId, content_keys};
 use crate::table::TableError;

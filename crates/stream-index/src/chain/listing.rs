@@ -1,14 +1,36 @@
-//! Lists directories.
+//! Lists directories, page by page, so that the memory of a listing does not depend on the length of
+//! a directory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::error::IndexChainError;
 use super::file::{ChainFile, FileSource};
-use super::tree::{IndexChain, IndexChainError, join};
+use super::tree::{IndexChain, join};
 use crate::codec::Decoder;
-use crate::record::{Entry, Node, NodeId, base_keys_below, entry_keys};
+use crate::record::{Entry, Node, NodeId, base_keys_below, entry_key, entry_keys};
 
 /// Length of the key of an entry before its name.
 const ENTRY_KEY_BYTES: usize = 1 + size_of::<NodeId>();
+
+/// Number of entries that are read at once, at some 300 bytes each.
+pub const PAGE_ENTRIES: usize = 4096;
+
+/// Number of records below one directory after which a scan skips the others.
+const BELOW_MAX: usize = 32;
+
+/// Some entries of a directory, sorted by name.
+#[derive(Debug)]
+pub struct Page {
+    pub entries: Vec<(Vec<u8>, ChainFile)>,
+    /// The name after which the next page begins; `None` if this is the last one.
+    pub next: Option<Vec<u8>>,
+}
+
+/// Entries of one level, complete up to a name; `None` is the end.
+struct Partial<T> {
+    names: Vec<(Vec<u8>, T)>,
+    until: Option<Vec<u8>>,
+}
 
 /// The paths of the parent below a directory that a level changes.
 #[derive(Default)]
@@ -19,29 +41,87 @@ struct Touched {
     deeper: BTreeSet<Vec<u8>>,
 }
 
+/// Returns the earlier of two ends.
+fn earlier(a: Option<Vec<u8>>, b: Option<Vec<u8>>) -> Option<Vec<u8>> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+impl<T> Partial<T> {
+    /// Leaves out names after `until`.
+    fn cut(&mut self, until: &Option<Vec<u8>>) {
+        if let Some(until) = until {
+            self.names.truncate(self.names.partition_point(|(name, _)| name <= until));
+        }
+    }
+}
+
 impl IndexChain {
-    /// Returns the entries of a directory, by name.
+    /// Returns all entries of a directory, by name.
     pub fn list(
         &self,
         directory: &ChainFile,
     ) -> Result<Vec<(Vec<u8>, ChainFile)>, IndexChainError> {
-        let settle =
-            |(name, found)| Ok((name, self.with_changes_by_other_names(self.top(), found)?));
-        self.list_by_path(directory)?.into_iter().map(settle).collect()
+        let mut page = self.list_page(directory, b"", PAGE_ENTRIES)?;
+        let mut entries = page.entries;
+        while let Some(after) = page.next {
+            page = self.list_page(directory, &after, PAGE_ENTRIES)?;
+            entries.append(&mut page.entries);
+        }
+        Ok(entries)
     }
 
-    fn list_by_path(
+    /// Returns up to `limit` entries of a directory whose names are after this one, at least one if
+    /// there are any. A page may be empty although another one follows.
+    pub fn list_page(
         &self,
         directory: &ChainFile,
-    ) -> Result<BTreeMap<Vec<u8>, ChainFile>, IndexChainError> {
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Page, IndexChainError> {
+        let Partial { names, until: next } = self.by_path(directory, after, limit.max(1))?;
+        let settle =
+            |(name, found)| Ok((name, self.with_changes_by_other_names(self.top(), found)?));
+        let entries = names.into_iter().map(settle).collect::<Result<_, IndexChainError>>()?;
+        Ok(Page { entries, next })
+    }
+
+    fn by_path(
+        &self,
+        directory: &ChainFile,
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Partial<ChainFile>, IndexChainError> {
         let level = directory.level;
         let (path, nodes, below) = match &directory.at {
-            FileSource::New(id) => return self.new_entries(level, *id),
+            FileSource::New(id) => {
+                let Partial { names: own, until } = self.entries(level, &[*id], after, limit)?;
+                let mut names = Vec::with_capacity(own.len());
+                for (name, entry) in own {
+                    names.extend(self.follow(level, entry)?.map(|file| (name, file)));
+                }
+                return Ok(Partial { names, until });
+            }
             FileSource::Parent { path, nodes, below } => (path, nodes, below),
         };
-        let touched = self.touched_below(level, path)?;
-        let mut entries = BTreeMap::new();
-        for (name, below) in self.list_by_path(below)? {
+        let mut inherited = self.by_path(below, after, limit)?;
+        let mut own = self.entries(level, nodes, after, limit)?;
+        let until = earlier(inherited.until.take(), own.until.take());
+        inherited.cut(&until);
+        own.cut(&until);
+        let touched = self.touched_below(level, path, after, until.as_deref())?;
+        let mut names = Vec::with_capacity(inherited.names.len() + own.names.len());
+        let mut own = own.names.into_iter().peekable();
+        for (name, below) in inherited.names {
+            while let Some((earlier, entry)) = own.next_if(|(own, _)| *own < name) {
+                names.extend(self.follow(level, entry)?.map(|file| (earlier, file)));
+            }
+            if let Some((name, entry)) = own.next_if(|(own, _)| *own == name) {
+                names.extend(self.follow(level, entry)?.map(|file| (name, file)));
+                continue;
+            }
             let found = match touched.nodes.get(&name) {
                 Some(nodes) => self.patched(level, join(path, &name), nodes.clone(), below),
                 None if touched.deeper.contains(&name) => {
@@ -49,27 +129,12 @@ impl IndexChain {
                 }
                 None => below,
             };
-            entries.insert(name, found);
+            names.push((name, found));
         }
-        for (name, entry) in self.entries(level, nodes)? {
-            match self.follow(level, entry)? {
-                Some(found) => entries.insert(name, found),
-                None => entries.remove(&name),
-            };
+        for (name, entry) in own {
+            names.extend(self.follow(level, entry)?.map(|file| (name, file)));
         }
-        Ok(entries)
-    }
-
-    fn new_entries(
-        &self,
-        level: usize,
-        node: NodeId,
-    ) -> Result<BTreeMap<Vec<u8>, ChainFile>, IndexChainError> {
-        let mut found = BTreeMap::new();
-        for (name, entry) in self.entries(level, &[node])? {
-            found.extend(self.follow(level, entry)?.map(|file| (name, file)));
-        }
-        Ok(found)
+        Ok(Partial { names, until })
     }
 
     /// Returns the entries that a level writes for a directory. If it has several nodes there,
@@ -78,34 +143,93 @@ impl IndexChain {
         &self,
         level: usize,
         nodes: &[NodeId],
-    ) -> Result<BTreeMap<Vec<u8>, Entry>, IndexChainError> {
-        let mut entries = BTreeMap::new();
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Partial<Entry>, IndexChainError> {
+        let mut all: Option<Partial<Entry>> = None;
         for node in nodes {
-            self.levels[level].scan(&entry_keys(*node), |key, value| {
-                entries.insert(key[ENTRY_KEY_BYTES..].to_vec(), Entry::decode(value)?);
+            let mut found = Partial { names: Vec::new(), until: None };
+            let from = entry_key(*node, after);
+            self.levels[level].scan_from(&entry_keys(*node), &from, |key, value| {
+                let name = &key[ENTRY_KEY_BYTES..];
+                if name <= after {
+                    return Ok(true);
+                }
+                if found.names.len() == limit {
+                    found.until = found.names.last().map(|(name, _)| name.clone());
+                    return Ok(false);
+                }
+                found.names.push((name.to_vec(), Entry::decode(value)?));
                 Ok::<_, IndexChainError>(true)
             })?;
+            all = Some(match all.take() {
+                None => found,
+                Some(mut earlier_nodes) => {
+                    let until = earlier(earlier_nodes.until.take(), found.until.take());
+                    earlier_nodes.cut(&until);
+                    found.cut(&until);
+                    let mut names: BTreeMap<_, _> = earlier_nodes.names.into_iter().collect();
+                    names.extend(found.names);
+                    Partial { names: names.into_iter().collect(), until }
+                }
+            });
         }
-        Ok(entries)
+        Ok(all.unwrap_or(Partial { names: Vec::new(), until: None }))
     }
 
-    fn touched_below(&self, level: usize, path: &[u8]) -> Result<Touched, IndexChainError> {
+    /// Returns what a level changes below a directory, of the names after `after` up to `until`.
+    fn touched_below(
+        &self,
+        level: usize,
+        path: &[u8],
+        after: &[u8],
+        until: Option<&[u8]>,
+    ) -> Result<Touched, IndexChainError> {
         let mut touched = Touched::default();
         let prefix = base_keys_below(path);
-        self.levels[level].scan(&prefix, |key, value| {
-            let rest = &key[prefix.len()..];
-            let end = rest.iter().position(|byte| matches!(byte, 0 | b'/'));
-            // The root itself is below no directory.
-            let Some(end) = end.filter(|end| *end > 0) else { return Ok(true) };
-            let name = rest[..end].to_vec();
-            if rest[end] == b'/' {
-                touched.deeper.insert(name);
-            } else {
-                let node = Node::decode(&mut Decoder(value))?;
-                touched.nodes.entry(name).or_default().push(node);
+        let is_wanted = |name: &[u8]| name > after && until.is_none_or(|until| name <= until);
+        // All paths below `until` sort before this.
+        let end = until.map(|until| [until, &[b'/' + 1]].concat());
+        let mut next = Some([&prefix[..], after].concat());
+        while let Some(from) = next.take() {
+            // Number of records in a row that are below one directory.
+            let mut below = 0;
+            self.levels[level].scan_from(&prefix, &from, |key, value| {
+                let rest = &key[prefix.len()..];
+                if end.as_ref().is_some_and(|end| rest >= &end[..]) {
+                    return Ok(false);
+                }
+                let name_end = rest.iter().position(|byte| matches!(byte, 0 | b'/'));
+                // The root itself is below no directory.
+                let Some(name_end) = name_end.filter(|end| *end > 0) else { return Ok(true) };
+                let name = &rest[..name_end];
+                if !is_wanted(name) {
+                    return Ok(true);
+                }
+                if rest[name_end] == 0 {
+                    let node = Node::decode(&mut Decoder(value))?;
+                    touched.nodes.entry(name.to_vec()).or_default().push(node);
+                    return Ok(true);
+                }
+                if !touched.deeper.contains(name) {
+                    touched.deeper.insert(name.to_vec());
+                    below = 0;
+                }
+                below += 1;
+                if below == BELOW_MAX {
+                    next = Some([&prefix[..], name, &[b'/' + 1]].concat());
+                }
+                Ok::<_, IndexChainError>(below < BELOW_MAX)
+            })?;
+        }
+        // Paths below a name that `until` begins with may sort after that end: `a/b` after `a b0`.
+        for bytes in 1..until.map_or(0, <[u8]>::len) {
+            let name = &until.unwrap_or_default()[..bytes];
+            let is_below = || self.levels[level].has_prefix(&[&prefix[..], name, b"/"].concat());
+            if is_wanted(name) && is_below()? {
+                touched.deeper.insert(name.to_vec());
             }
-            Ok::<_, IndexChainError>(true)
-        })?;
+        }
         Ok(touched)
     }
 }

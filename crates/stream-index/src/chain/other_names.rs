@@ -3,8 +3,9 @@
 use std::sync::{Arc, PoisonError};
 
 use super::changes_by_file::{Changes, ChangesBuilder};
+use super::error::IndexChainError;
 use super::file::{ChainFile, FileSource};
-use super::tree::{IndexChain, IndexChainError};
+use super::tree::IndexChain;
 use crate::codec::Decoder;
 use crate::record::{Node, NodeId};
 
@@ -46,10 +47,22 @@ impl IndexChain {
             return Ok(Arc::clone(changes));
         }
         let mut changes = ChangesBuilder::new();
+        // The directory of the last path, which the next one usually is in, too.
+        let mut last: Option<(Vec<u8>, Option<ChainFile>)> = None;
         self.levels[level].scan(b"B", |key, value| {
             let node = Node::decode(&mut Decoder(value))?;
             let path = key[1..].split(|byte| *byte == 0).next().unwrap_or_default();
-            let below = self.lookup_at(level - 1, path)?;
+            let slash = path.iter().rposition(|byte| *byte == b'/');
+            let (directory, name) = match slash {
+                Some(slash) => (&path[..slash], &path[slash + 1..]),
+                None => (&b""[..], path),
+            };
+            if last.as_ref().is_none_or(|(path, _)| path != directory) {
+                last = Some((directory.to_vec(), self.lookup_at(level - 1, directory)?));
+            }
+            let directory = last.as_ref().and_then(|(_, found)| found.as_ref());
+            let Some(directory) = directory.filter(|_| !name.is_empty()) else { return Ok(true) };
+            let below = self.child(directory, name)?;
             if let Some(below) = below.filter(|below| !below.is_directory()) {
                 changes.add(below.id(), &node)?;
             }

@@ -1,9 +1,11 @@
-//! Walks over the tree of a backup.
+//! Walks over the tree of a backup. Directories are read page by page.
 
 use std::collections::HashMap;
 
+use super::error::IndexChainError;
 use super::file::{ChainFile, FileId};
-use super::tree::{IndexChainError, join};
+use super::listing::PAGE_ENTRIES;
+use super::tree::{IndexChain, join};
 use crate::codec::Malformed;
 
 /// Number of nodes of one page of the set, which has a bit for each.
@@ -22,6 +24,14 @@ struct Entered<T> {
     directory: ChainFile,
     note: T,
     entries: std::vec::IntoIter<(Vec<u8>, ChainFile)>,
+    /// The name after which the next page begins.
+    next: Option<Vec<u8>>,
+}
+
+/// The entries of a directory that a walk visits.
+pub enum Entries {
+    All,
+    Some(Vec<(Vec<u8>, ChainFile)>),
 }
 
 /// A step of a walk.
@@ -45,16 +55,21 @@ impl<T> Default for TreeWalk<T> {
 }
 
 impl<T> TreeWalk<T> {
-    /// Visits these entries of a directory next. Fails if the walk was in this directory before.
+    /// Visits entries of a directory next. Fails if the walk was in this directory before.
     pub fn enter(
         &mut self,
         path: Vec<u8>,
         directory: ChainFile,
         note: T,
-        entries: Vec<(Vec<u8>, ChainFile)>,
+        entries: Entries,
     ) -> Result<(), IndexChainError> {
         self.seen.add(&directory)?;
-        self.entered.push(Entered { path, directory, note, entries: entries.into_iter() });
+        let (entries, next) = match entries {
+            Entries::All => (Vec::new(), Some(Vec::new())),
+            Entries::Some(entries) => (entries, None),
+        };
+        let entries = entries.into_iter();
+        self.entered.push(Entered { path, directory, note, entries, next });
         Ok(())
     }
 
@@ -64,13 +79,18 @@ impl<T> TreeWalk<T> {
     }
 
     /// Returns the next entry, or the directory that is left. `None` is the end.
-    pub fn next_visit(&mut self) -> Option<Visit<T>> {
-        let last = self.entered.last_mut()?;
-        if let Some((name, file)) = last.entries.next() {
-            return Some(Visit::Entry { path: join(&last.path, &name), file });
+    pub fn next_visit(&mut self, chain: &IndexChain) -> Result<Option<Visit<T>>, IndexChainError> {
+        let Some(last) = self.entered.last_mut() else { return Ok(None) };
+        loop {
+            if let Some((name, file)) = last.entries.next() {
+                return Ok(Some(Visit::Entry { path: join(&last.path, &name), file }));
+            }
+            let Some(after) = last.next.take() else { break };
+            let page = chain.list_page(&last.directory, &after, PAGE_ENTRIES)?;
+            (last.entries, last.next) = (page.entries.into_iter(), page.next);
         }
-        let Entered { path, directory, note, .. } = self.entered.pop()?;
-        Some(Visit::Leave { path, directory, note })
+        let left = self.entered.pop();
+        Ok(left.map(|Entered { path, directory, note, .. }| Visit::Leave { path, directory, note }))
     }
 }
 
@@ -95,7 +115,6 @@ impl SeenDirectories {
 
 #[cfg(test)]
 mod tests {
-    use super::super::IndexChain;
     use super::*;
     use crate::record::{Entry, FileMetadata, FileType, Node, NodeId, ROOT, base_key, entry_key};
     use crate::table::directory::StreamId;
@@ -125,13 +144,11 @@ mod tests {
     fn paths(chain: &IndexChain) -> Result<Vec<Vec<u8>>, IndexChainError> {
         let (mut walk, mut paths) = (TreeWalk::default(), Vec::new());
         let root = chain.lookup(b"")?.expect("a root");
-        let entries = chain.list(&root)?;
-        walk.enter(Vec::new(), root, (), entries)?;
-        while let Some(visit) = walk.next_visit() {
+        walk.enter(Vec::new(), root, (), Entries::All)?;
+        while let Some(visit) = walk.next_visit(chain)? {
             let Visit::Entry { path, file } = visit else { continue };
             paths.push(path.clone());
-            let entries = chain.list(&file)?;
-            walk.enter(path, file, (), entries)?;
+            walk.enter(path, file, (), Entries::All)?;
         }
         Ok(paths)
     }

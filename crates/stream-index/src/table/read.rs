@@ -161,9 +161,19 @@ impl Table {
     pub fn scan<E: From<TableError>>(
         &self,
         prefix: &[u8],
+        each: impl FnMut(&[u8], &[u8]) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        self.scan_from(prefix, prefix, each)
+    }
+
+    /// Does the same from a key on, which starts like this, too.
+    pub fn scan_from<E: From<TableError>>(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
         mut each: impl FnMut(&[u8], &[u8]) -> Result<bool, E>,
     ) -> Result<(), E> {
-        let mut n = self.block_of(prefix).unwrap_or(0);
+        let mut n = self.block_of(from).unwrap_or(0);
         let mut ahead = 1;
         while n < self.directory.blocks.len() {
             let first = &self.directory.blocks[n].first_key;
@@ -172,7 +182,7 @@ impl Table {
             }
             let blocks = if ahead == 1 { vec![self.block(n)?] } else { self.blocks(n, ahead)? };
             for block in blocks {
-                for at in block.find(prefix)..block.count() {
+                for at in block.find(from)..block.count() {
                     let key = block.key(at);
                     if !key.starts_with(prefix) || !each(key, block.value(at))? {
                         return Ok(());
@@ -331,113 +341,4 @@ impl ReadAt for std::fs::File {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use super::super::directory::BlockFacts;
-    use super::super::write::TableWriter;
-    use super::*;
-
-    /// Bytes whose largest read is noted.
-    struct Watched(Vec<u8>, Arc<AtomicU64>);
-
-    impl ReadAt for Watched {
-        fn bytes(&self) -> u64 {
-            self.0.len() as u64
-        }
-
-        fn read_at(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
-            self.1.fetch_max(range.end - range.start, Ordering::Relaxed);
-            self.0.read_at(range)
-        }
-    }
-
-    fn stream() -> StreamId {
-        StreamId { bytes: 1, uuid: [1; 16], ctransid: 2, is_incremental: false }
-    }
-
-    fn open(bytes: Vec<u8>) -> Result<Table, TableError> {
-        Table::open("index 1".to_owned(), Box::new(bytes), None)
-    }
-
-    /// Returns an index with these blocks, whose content is `stored` in any form.
-    fn index(blocks: &[(BlockForm, u64)], stored: &[u8]) -> Vec<u8> {
-        let mut bytes = [MAGIC, &VERSION.to_le_bytes()[..]].concat();
-        let mut facts = Vec::new();
-        for (n, (form, content_bytes)) in blocks.iter().enumerate() {
-            facts.push(BlockFacts {
-                first_key: vec![n as u8],
-                offset: bytes.len() as u64,
-                stored_bytes: stored.len() as u64,
-                bytes: *content_bytes,
-                form: *form,
-                sha256: Sha256Digest::of(stored),
-            });
-            bytes.extend_from_slice(stored);
-        }
-        let directory = Directory { stream: stream(), blocks: facts }.encode();
-        let offset = bytes.len() as u64;
-        bytes.extend_from_slice(&directory);
-        bytes.extend(offset.to_le_bytes());
-        bytes.extend((directory.len() as u64).to_le_bytes());
-        bytes.extend(Sha256Digest::of(&directory).0);
-        bytes.extend(VERSION.to_le_bytes());
-        bytes.extend(MAGIC);
-        bytes
-    }
-
-    #[test]
-    fn a_block_of_an_unknown_form_is_refused_and_is_no_damage() {
-        let table = open(index(&[(BlockForm::Unknown(2), 10)], b"encrypted")).unwrap();
-
-        let refused = table.get(b"\0").unwrap_err();
-
-        let want = "the index index 1: expected blocks of form 1 (zstd), found one of form 2; use a \
-                    newer version of btrfs-to-s3";
-        assert_eq!(refused.to_string(), want);
-        assert!(!refused.is_damage(), "an index that a newer version wrote is not replaced");
-    }
-
-    #[test]
-    fn a_block_that_claims_too_much_is_damage() {
-        let zstd = zstd::bulk::compress(&[0; 100], 3).unwrap();
-        let cases = [
-            (index(&[(BlockForm::Zstd, BLOCK_BYTES_MAX + 1)], &zstd), "at most 16777216 bytes"),
-            (index(&[(BlockForm::Zstd, 10)], b""), "at most 16777216 bytes"),
-            (index(&[(BlockForm::Zstd, 99)], &zstd), "content of zstd"),
-            (index(&[(BlockForm::Zstd, 101)], &zstd), "a block of 101 bytes"),
-            (index(&[(BlockForm::Zstd, 10)], b"no zstd"), "content of zstd"),
-        ];
-        for (bytes, want) in cases {
-            let found = open(bytes).and_then(|table| table.get(b"\0"));
-            let damage = found.unwrap_err();
-            assert!(damage.is_damage() && damage.to_string().contains(want), "{damage}");
-        }
-    }
-
-    #[test]
-    fn a_scan_holds_little_of_many_blocks_that_compress_well() {
-        // 60 blocks of 1 MiB each, in some hundred bytes each.
-        let mut writer = TableWriter::new(Vec::new(), stream()).unwrap();
-        (0..60_u8).for_each(|n| writer.put(&[n], &vec![n; 1 << 20]).unwrap());
-        let (bytes, _) = writer.finish().unwrap();
-        let (length, largest) = (bytes.len() as u64, Arc::new(AtomicU64::new(0)));
-        let watched = Watched(bytes, Arc::clone(&largest));
-        let table = Table::open("index".to_owned(), Box::new(watched), None).unwrap();
-        largest.store(0, Ordering::Relaxed);
-
-        let mut count = 0;
-        let scanned = table.scan::<TableError>(b"", |_, value| {
-            count += usize::from(value.len() == 1 << 20);
-            Ok(true)
-        });
-
-        scanned.unwrap();
-        assert_eq!(count, 60);
-        let most = length * SCAN_CONTENT_BYTES_MAX / (60 << 20);
-        assert!(largest.load(Ordering::Relaxed) <= most, "{largest:?} of {length}");
-        (0..60_u8).for_each(|n| assert!(table.get(&[n]).unwrap().is_some()));
-        let cache = table.cache();
-        assert!(cache.bytes <= CACHED_BYTES_MAX && cache.order.len() < 20, "{}", cache.bytes);
-    }
-}
+mod tests;

@@ -102,7 +102,6 @@ impl<W: Write> TableWriter<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::read::Table;
 
     fn stream() -> StreamId {
         StreamId { bytes: 1, uuid: [1; 16], ctransid: 2, is_incremental: false }
@@ -117,23 +116,5 @@ mod tests {
 
         let text = refused.to_string();
         assert!(text.starts_with("write a block of an index: expected at most 16777216"), "{text}");
-    }
-
-    #[test]
-    fn long_keys_that_share_their_beginning_are_in_short_blocks() {
-        let mut writer = TableWriter::new(Vec::new(), stream()).unwrap();
-        let key = |n: u32| [&[b'p'; 4000][..], &n.to_be_bytes()].concat();
-        (0..2000).for_each(|n| writer.put(&key(n), b"value").unwrap());
-
-        let (bytes, facts) = writer.finish().unwrap();
-
-        let directory = Directory::decode(
-            &bytes[bytes.len()
-                - super::super::TRAILER_BYTES as usize
-                - facts.directory_bytes as usize..][..facts.directory_bytes as usize],
-        );
-        assert!(directory.unwrap().blocks.len() >= 7);
-        let table = Table::open("t".to_owned(), Box::new(bytes), None).unwrap();
-        assert_eq!(table.get(&key(1999)).unwrap().as_deref(), Some(&b"value"[..]));
     }
 }

@@ -159,7 +159,7 @@ impl Replay {
             .map(|it| it.expect("a readable tree and index").file_name().as_bytes().to_vec())
             .collect();
         want.sort();
-        let listed = chain.list(found).expect("a readable tree and index");
+        let listed = listed_in_pages(chain, found);
         let names: Vec<_> = listed.iter().map(|(name, _)| name.clone()).collect();
         let text = |names: &[Vec<u8>]| {
             names.iter().map(|it| String::from_utf8_lossy(it).into_owned()).collect::<Vec<_>>()
@@ -206,6 +206,26 @@ impl Replay {
         }
         content
     }
+}
+
+/// Lists a directory in pages of several lengths, which must be the same.
+fn listed_in_pages(chain: &IndexChain, found: &ChainFile) -> Vec<(Vec<u8>, ChainFile)> {
+    let listed = chain.list(found).expect("a readable tree and index");
+    for limit in [1, 3, 10] {
+        let (mut again, mut after) = (Vec::new(), Some(Vec::new()));
+        while let Some(from) = after {
+            let page = chain.list_page(found, &from, limit).expect("a readable tree and index");
+            again.extend(page.entries);
+            after = page.next;
+        }
+        let facts = |(name, file): &(Vec<u8>, ChainFile)| {
+            (name.clone(), file.id(), file.metadata.clone(), file.content_nodes())
+        };
+        let (want, again): (Vec<_>, Vec<_>) =
+            (listed.iter().map(facts).collect(), again.iter().map(facts).collect());
+        assert_eq!(again, want, "in pages of {limit}");
+    }
+    listed
 }
 
 /// Decodes the first frame; the kernel fills the last sector up.

@@ -1,7 +1,8 @@
 //! Files of backups, their differences and the indexes, as tables and as JSON.
 
 use btrfs_stream_index::FileType;
-use btrfs_to_s3::browse::{BackupFile, PathChange, shown};
+use btrfs_stream_index::chain::ChainFile;
+use btrfs_to_s3::browse::{PathChange, shown};
 use jiff::Timestamp;
 use s3up_cli::table;
 use s3up_core::{Size, error_chain};
@@ -58,14 +59,14 @@ fn name_of(file_type: Option<FileType>) -> &'static str {
 }
 
 impl FileLine {
-    pub fn of(found: &BackupFile) -> FileLine {
-        let metadata = &found.file.metadata;
+    pub fn of(path: &[u8], file: &ChainFile) -> FileLine {
+        let metadata = &file.metadata;
         let modified = metadata.modified.and_then(|time| {
             // The time of a file may be outside of the calendar.
             Timestamp::new(time.seconds, i32::try_from(time.nanos).ok()?).ok()
         });
         FileLine {
-            path: shown(&found.path),
+            path: shown(path),
             file_type: name_of(metadata.file_type),
             mode: metadata.mode.map(|mode| format!("{mode:04o}")),
             uid: metadata.owner.map(|(user, _)| user),
@@ -99,22 +100,27 @@ impl IndexLine {
     }
 }
 
-pub fn files_table(lines: &[FileLine]) -> String {
-    let row = |line: &FileLine| {
+/// Returns the lines of files. Those after the first files have no header.
+pub fn files_table(lines: Vec<FileLine>, has_header: bool) -> String {
+    let row = |line: FileLine| {
         let owner = match (line.uid, line.gid) {
             (Some(uid), Some(gid)) => format!("{uid}:{gid}"),
             _ => "-".to_owned(),
         };
-        let path = match &line.target {
-            Some(target) => format!("{} -> {target}", line.path),
-            None if line.file_type == "directory" => format!("{}/", line.path),
-            None => line.path.clone(),
-        };
-        let mode = line.mode.clone().unwrap_or_else(|| "-".to_owned());
-        let modified = line.modified_at.clone().unwrap_or_else(|| "-".to_owned());
-        [mode, owner, line.size.to_string(), modified, path]
+        let mut path = line.path;
+        match &line.target {
+            Some(target) => path.extend([" -> ", target]),
+            None if line.file_type == "directory" => path.push('/'),
+            None => {}
+        }
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        [or_dash(line.mode), owner, line.size.to_string(), or_dash(line.modified_at), path]
     };
-    table(["MODE", "OWNER", "BYTES", "MODIFIED", "PATH"], lines.iter().map(row))
+    let text = table(["MODE", "OWNER", "BYTES", "MODIFIED", "PATH"], lines.into_iter().map(row));
+    match text.split_once('\n') {
+        Some((_, rows)) if !has_header => rows.to_owned(),
+        Some(_) | None => text,
+    }
 }
 
 pub fn changes_text(lines: &[ChangeLine]) -> String {

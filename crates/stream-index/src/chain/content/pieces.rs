@@ -23,6 +23,13 @@ pub struct Extent {
 }
 
 impl Source {
+    /// Returns the level of the stream that has the bytes.
+    pub fn level(&self) -> usize {
+        match self {
+            Source::Stream { level, .. } | Source::Encoded { level, .. } => *level,
+        }
+    }
+
     fn skipped(&self, bytes: u64) -> Source {
         match self.clone() {
             Source::Stream { level, start } => Source::Stream { level, start: start + bytes },

@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::pieces::{Extent, Pieces, Source};
-use crate::chain::tree::{IndexChain, IndexChainError};
+use crate::chain::error::IndexChainError;
+use crate::chain::tree::IndexChain;
 use crate::operation::{Change, CloneSource, Operation};
 use crate::record::{Entry, NodeId};
 use crate::table::TableError;
