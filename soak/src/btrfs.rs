@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ const PART_BYTES: u64 = 5 << 20;
 const CHUNK_BYTES: u64 = 11 << 20;
 /// Exit codes of a run that the storm does not let succeed.
 const FAILED: [i32; 3] = [1, 3, 75];
+/// Name of the staging directory of `restore --path`.
+const FILES_STAGING: &str = ".btrfs-to-s3-restore-files";
 /// Number of manifests that are restored and compared at the end.
 const COMPARED_MAX: usize = 12;
 
@@ -31,6 +33,8 @@ enum Run {
     Prune,
     Verify,
     Restore,
+    /// `restore --path`, into a directory of its own.
+    RestoreFiles,
 }
 
 pub struct BtrfsHost {
@@ -79,12 +83,13 @@ impl BtrfsHost {
         let began = CLOCK.start();
         while began.elapsed() < time {
             self.change(&mut random);
-            let run = match random.below(12) {
+            let run = match random.below(14) {
                 0..=5 => Run::Backup("--once"),
                 6 | 7 => Run::Backup("--full"),
                 8 => Run::Prune,
                 9 => Run::Verify,
-                _ => Run::Restore,
+                10 | 11 => Run::Restore,
+                _ => Run::RestoreFiles,
             };
             let kill_after = random.one_in(2).then(|| random.millis(0, 3000));
             let code = self.run(world, &run, kill_after).await?;
@@ -94,6 +99,7 @@ impl BtrfsHost {
                 (Run::Prune, Some(0)) => "btrfs prune".to_owned(),
                 (Run::Verify, Some(0)) => "btrfs verify".to_owned(),
                 (Run::Restore, Some(0)) => "btrfs restore".to_owned(),
+                (Run::RestoreFiles, Some(0)) => "btrfs restore --path".to_owned(),
                 (_, Some(code)) => {
                     ensure!(FAILED.contains(&code), "{run:?}: exit code {code}");
                     "btrfs-to-s3 failed in the storm".to_owned()
@@ -125,6 +131,7 @@ impl BtrfsHost {
             self.remove_restored();
         }
         let target = self.target().display().to_string();
+        let files = self.files_target().display().to_string();
         let arguments = match run {
             Run::Backup(how) => vec!["backup", how],
             Run::Prune => vec!["prune"],
@@ -132,11 +139,22 @@ impl BtrfsHost {
             Run::Restore => {
                 vec!["restore", "--subvolume", "data", "--target", &target, "--no-keep-parent"]
             }
+            Run::RestoreFiles => {
+                // What a killed one has left may be of an earlier backup.
+                let restore = ["restore", "--subvolume", "data", "--path", "/", "--overwrite"];
+                [&restore[..], &["--target", &files]].concat()
+            }
         };
         let code = self.run_arguments(world, &arguments, kill_after).await?;
         match (run, code) {
             (Run::Backup(_), Some(0 | 3)) => self.keep_snapshots()?,
             (Run::Restore, Some(0)) => self.remove_restored(),
+            (Run::RestoreFiles, Some(0)) => {
+                let target = self.files_target();
+                let staging = target.join(FILES_STAGING);
+                ensure!(!staging.exists(), "{staging:?} is left after a restore");
+                fs::remove_dir_all(target).context("remove restored files")?;
+            }
             _ => {}
         }
         Ok(code)
@@ -186,6 +204,10 @@ impl BtrfsHost {
         self.fs.path().join(format!("restored-{}", self.restores))
     }
 
+    fn files_target(&self) -> PathBuf {
+        self.fs.path().join("restored-files")
+    }
+
     /// Makes an own snapshot of each new snapshot of the program.
     fn keep_snapshots(&mut self) -> anyhow::Result<()> {
         for entry in fs::read_dir(self.fs.path().join("snapshots")).context("list snapshots")? {
@@ -201,7 +223,13 @@ impl BtrfsHost {
 
     /// Lets everything that was interrupted be completed, without a manual step.
     pub async fn rest(&mut self, world: &World) -> anyhow::Result<()> {
-        for run in [Run::Backup("--once"), Run::Restore, Run::Backup("--once"), Run::Verify] {
+        for run in [
+            Run::Backup("--once"),
+            Run::Restore,
+            Run::RestoreFiles,
+            Run::Backup("--once"),
+            Run::Verify,
+        ] {
             let code = self.run(world, &run, None).await?;
             ensure!(code == Some(0), "{run:?} after the storm: exit code {code:?}");
         }
@@ -241,8 +269,42 @@ impl BtrfsHost {
             let found = differences(&observe(own), &observe(&target));
             ensure!(found.is_empty(), "{manifest} differs from {snapshot}: {found:#?}");
             delete_subvolume(&target);
+            self.compare_files(world, manifest, own).await?;
             count += 1;
         }
         Ok(count)
+    }
+
+    /// Restores one file of a backup, and then everything, with `restore --path`, and compares both
+    /// with the own snapshot.
+    async fn compare_files(&self, world: &World, manifest: &str, own: &Path) -> anyhow::Result<()> {
+        let snapshot = own.file_name().map(|name| name.to_string_lossy().into_owned());
+        let snapshot = snapshot.unwrap_or_default();
+        let subvolume = snapshot.split("__").next().unwrap_or_default();
+        let target = self.fs.path().join("compared-files");
+        let text = target.display().to_string();
+        let file = files::files_below(own).context("list the own snapshot")?.into_iter().next();
+        let file = file.map(|file| file.display().to_string());
+        for path in file.iter().map(String::as_str).chain(["/"]) {
+            let restore = ["restore", "--subvolume", subvolume, "--manifest-key", manifest];
+            let arguments = [&restore[..], &["--path", path, "--target", &text]].concat();
+            let code = self.run_arguments(world, &arguments, None).await?;
+            ensure!(code == Some(0), "restore {path} of {manifest}: exit code {code:?}");
+            match path {
+                "/" => {
+                    let found = differences(&observe(own), &observe(&target));
+                    let what = format!("the files of {manifest} differ from {snapshot}");
+                    ensure!(found.is_empty(), "{what}: {found:#?}");
+                }
+                path => {
+                    let names = files::files_below(&target).context("list the restored file")?;
+                    ensure!(names == [Path::new(path)], "{path} was wanted, found {names:?}");
+                    let read = |root: &Path| fs::read(root.join(path)).context("read a file");
+                    ensure!(read(own)? == read(&target)?, "{path} of {manifest} differs");
+                }
+            }
+            fs::remove_dir_all(&target).context("remove restored files")?;
+        }
+        Ok(())
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use s3up_core::Sha256Digest;
 use s3up_devstore::{DevStore, Options};
 use s3up_testkit::CLOCK;
 use serde_json::Value;
@@ -118,7 +120,7 @@ pub async fn compare_bucket(
     world.daemons[&Program::S3].lock().await.stop().await?;
     let options = Options::new(world.directory.join("s3"));
     let s3 = DevStore::start(Options { listen: world.s3_address, ..options }).await?;
-    let found = compare_files(world, &s3, report).await;
+    let found = compare_files(&world.up(), &s3, report).await;
     report.check("every file in S3 equals the disk", found);
     if let Some(host) = host {
         let found = compare_backups(&s3, report).await;
@@ -153,12 +155,12 @@ async fn compare_restores(
     Ok(())
 }
 
-async fn compare_files(world: &World, s3: &DevStore, report: &mut Report) -> anyhow::Result<()> {
+async fn compare_files(up: &Path, s3: &DevStore, report: &mut Report) -> anyhow::Result<()> {
     let prefix = format!("{PREFIX}{CLIENT}/{REMOTE_PREFIX}");
     let mut bytes = 0;
-    for file in files_below(&world.up()).context("list the files on disk")? {
+    for file in files_below(up).context("list the files on disk")? {
         let name = file.to_str().context("a name in UTF-8")?;
-        let content = fs::read(world.up().join(&file)).context("read a file")?;
+        let content = fs::read(up.join(&file)).context("read a file")?;
         let stored = s3.object(FILES, &format!("{prefix}{name}")).await;
         ensure!(stored.as_deref() == Some(&content[..]), "{name} differs in S3");
         bytes += content.len() as u64;
@@ -179,8 +181,8 @@ async fn json_of(s3: &DevStore, key: &str) -> anyhow::Result<Value> {
     serde_json::from_slice(&bytes).with_context(|| format!("parse {key}"))
 }
 
-/// Checks that a manifest names every object, that all objects of a manifest exist, and that each
-/// pointer leads to a full.
+/// Checks that a manifest names every object, that all objects of a manifest exist with the content
+/// that was sent, and that each pointer leads to a full.
 async fn compare_backups(s3: &DevStore, report: &mut Report) -> anyhow::Result<()> {
     let keys = s3.objects(SNAPSHOTS);
     let (mut named, mut manifests) = (BTreeSet::new(), 0);
@@ -191,6 +193,9 @@ async fn compare_backups(s3: &DevStore, report: &mut Report) -> anyhow::Result<(
             let chunk_key = chunk["key"].as_str().context("a chunk without a key")?;
             let size = keys.get(chunk_key);
             ensure!(size.copied() == chunk["size"].as_u64(), "{chunk_key}: {size:?} of {chunk}");
+            let stored = s3.object(SNAPSHOTS, chunk_key).await.unwrap_or_default();
+            let found = Sha256Digest::of(&stored).to_string();
+            ensure!(chunk["sha256"] == found, "{chunk_key}: SHA-256 {found} of {chunk}");
             named.insert(chunk_key.to_owned());
         }
         named.extend(manifest["parts"]["key"].as_str().map(str::to_owned));
@@ -219,12 +224,12 @@ fn is_manifest(key: &str) -> bool {
     key.contains("/manifest-") && key.ends_with(".json") && !key.ends_with("-parts.json")
 }
 
-/// Checks the logs, the memory and the ends of all programs.
-pub async fn check_programs(world: &World, report: &mut Report) -> anyhow::Result<()> {
+/// Checks that no log has a secret or tells of a panic.
+fn check_logs(logs: &[PathBuf], report: &mut Report) -> anyhow::Result<()> {
     let secrets = [KEYS[0], KEYS[1], ADMIN_KEY, Options::SECRET_ACCESS_KEY];
     let mut bytes = 0;
-    for log in world.logs()? {
-        let text = fs::read(&log).with_context(|| format!("read {log:?}"))?;
+    for log in logs {
+        let text = fs::read(log).with_context(|| format!("read {log:?}"))?;
         let text = String::from_utf8_lossy(&text);
         bytes += text.len() as u64;
         for line in text.lines() {
@@ -233,6 +238,12 @@ pub async fn check_programs(world: &World, report: &mut Report) -> anyhow::Resul
         }
     }
     report.fact("bytes of logs without a secret and without a panic", bytes);
+    Ok(())
+}
+
+/// Checks the logs, the memory and the ends of all programs.
+pub async fn check_programs(world: &World, report: &mut Report) -> anyhow::Result<()> {
+    check_logs(&world.logs()?, report)?;
     for (program, max) in [(Program::Gateway, GATEWAY_BYTES_MAX), (Program::Agent, AGENT_BYTES_MAX)]
     {
         let daemon = world.daemons[&program].lock().await;
@@ -248,3 +259,6 @@ pub async fn check_programs(world: &World, report: &mut Report) -> anyhow::Resul
     ensure!(left.is_empty(), "processes were left: {left:?}");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,12 @@ impl S3Client {
         put.storage_class(StorageClass::from(class)).send().await.expect("a stored object");
     }
 
+    /// Begins a multipart upload and leaves it.
+    pub async fn begin_upload(&self, key: &str) {
+        let begun = self.client.create_multipart_upload().bucket(&self.bucket).key(key);
+        begun.send().await.expect("a multipart upload");
+    }
+
     /// Moves an object to another storage class, as a lifecycle rule does. Where the bucket keeps
     /// versions, it is a new one.
     pub async fn move_to_class(&self, key: &str, class: &str) {
