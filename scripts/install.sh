@@ -55,6 +55,8 @@ tool_facts() {
     ext4) echo "e2fsprogs mkfs.ext4" ;;
     python) echo "python3 python3" ;;
     sshd) echo "openssh-server sshd" ;;
+    exfat) echo "exfatprogs mkfs.exfat" ;;
+    exfat-fuse) echo "exfat-fuse mount.exfat-fuse" ;;
     xfs) echo "xfsprogs mkfs.xfs" ;;
     postgresql) echo "postgresql /usr/lib/postgresql/*/bin/initdb" ;;
     php) echo "php-cli php" ;;

@@ -33,7 +33,7 @@ pub enum BrowseError {
     Stopped,
 }
 
-/// Returns whether S3 refused to read an index because it is archived.
+/// Returns true if S3 refused to read an index because it is archived.
 pub(crate) fn is_archived(err: &BrowseError) -> bool {
     let table = match err {
         BrowseError::Index(IndexError::Table(err))
@@ -179,7 +179,7 @@ pub fn diff(
     Ok(changes)
 }
 
-/// Returns whether two files of one name differ. The time of the last access does not count.
+/// Returns true if two files of one name differ. The time of the last access does not count.
 fn has_changed(
     after: &IndexChain,
     old: &ChainFile,

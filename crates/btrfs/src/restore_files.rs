@@ -14,7 +14,10 @@
 //! Needs neither btrfs nor root. What cannot be set without the rights for it is counted and
 //! reported ([`summary`]).
 
+mod context;
 mod decode;
+mod document_kind;
+pub mod documents;
 pub mod error;
 pub mod existing;
 mod gather;
@@ -30,92 +33,29 @@ mod target;
 mod write;
 
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use btrfs_stream_index::chain::IndexChain;
 use btrfs_stream_index::sort::Sorter;
-use s3up_cli::ShutdownSignal;
-use s3up_core::progress::ProgressSink;
-use s3up_core::{Clock, Key, Sha256Digest};
-use s3up_repository::chain::Chain;
-use s3up_repository::documents::Bucket;
 use s3up_repository::fetch::parts::{FetchedPart, PartPlan, RequiredParts};
-use s3up_repository::layout::Layout;
-use s3up_repository::names::SubvolumeName;
-use s3up_repository::thaw::{RequiredObjects, Thaw, ThawMode, ThawTerms};
+use s3up_repository::thaw::RequiredObjects;
 use tokio::sync::mpsc;
 
+pub use self::context::{FileRequest, FileRestore, Placement};
+use self::documents::{Selected, Selection};
 use self::error::FileRestoreError;
 use self::existing::ExistingFiles;
 use self::gather::{GatherFor, Gathered, gather};
 use self::place::{PlaceAt, finish_target, place_files};
-use self::preview::FilesPreview;
-use self::selection::{PathSelection, WantedPath};
+use self::preview::{FilesPlan, FilesPreview};
 use self::staging::FileStaging;
 use self::summary::RestoredFiles;
 use self::target::{OpenTarget, find_target, open_target, rename_new};
 use self::write::{DamagedFiles, write_pieces};
-use crate::browse;
 use crate::restore::preflight;
-use crate::restore::select_backup::{BackupSelector, ChainReader};
-use crate::sibling_dir::dir_for;
 
-/// End of the name of a directory that becomes the target.
-const UNFINISHED_SUFFIX: &str = ".btrfs-to-s3-files";
 /// Number of verified parts that wait for the writer.
 const PARTS_MAX: usize = 1;
-
-/// A restore of files: where it reads, and under which terms.
-pub struct FileRestore<'a> {
-    pub bucket: &'a Bucket,
-    pub layout: &'a Layout,
-    /// Number of ranges that are downloaded at the same time.
-    pub concurrency: usize,
-    pub shutdown: ShutdownSignal,
-    pub terms: ThawTerms,
-    pub mode: ThawMode,
-    pub clock: Clock,
-    pub progress: ProgressSink,
-}
-
-pub struct FileRequest {
-    pub subvolume: SubvolumeName,
-    pub backup: BackupSelector,
-    pub wanted: Vec<WantedPath>,
-    pub target: PathBuf,
-    pub placement: Placement,
-    pub overwrite: ExistingFiles,
-}
-
-/// The place of the files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
-    /// Below the target, which may have other files.
-    Into,
-    /// The target itself, which must not exist and appears when all of it is restored.
-    New,
-}
-
-impl FileRequest {
-    /// Returns the directory that files are written into. An unfinished one belongs to one backup.
-    fn directory(&self, manifest: &Key) -> PathBuf {
-        match self.placement {
-            Placement::Into => self.target.clone(),
-            Placement::New => {
-                let id = Sha256Digest::of(manifest.as_str().as_bytes()).to_string();
-                dir_for(&self.target, &format!(".{}{UNFINISHED_SUFFIX}", &id[..8]))
-            }
-        }
-    }
-}
-
-/// The chain of the selected backup, and the files that are wanted of it.
-struct Selected {
-    chain: Chain,
-    indexes: Arc<IndexChain>,
-    selection: PathSelection,
-}
 
 impl FileRestore<'_> {
     /// Restores the files.
@@ -127,9 +67,11 @@ impl FileRestore<'_> {
         let directory = request.directory(&selected.chain.newest().key);
         let fail = |source| FileRestoreError::Target { path: directory.clone(), source };
         let (target, is_new) = open_target(&directory).map_err(fail)?;
-        let (staging, is_resumed) = FileStaging::create(&target)
-            .map_err(|source| FileRestoreError::Staging { path: directory.clone(), source })?;
         let is_new = is_new || request.placement == Placement::New;
+        let (staging, killed) = FileStaging::create(&target, is_new)
+            .map_err(|source| FileRestoreError::Staging { path: directory.clone(), source })?;
+        let is_resumed = killed.is_some();
+        let is_new = is_new || killed.is_some_and(|killed| killed.had_new_target);
         let fd = target.try_clone().map_err(fail)?;
         let open = OpenTarget { fd, is_new, is_resumed };
         let (staging, restored) =
@@ -147,7 +89,7 @@ impl FileRestore<'_> {
                 finish_target(&indexes, &open, overwrite, &mut restored)?;
                 Ok(restored)
             });
-            restored = finishing.await.unwrap_or(Err(FileRestoreError::Ended))?;
+            restored = finishing.await.unwrap_or(Err(FileRestoreError::ThreadDied))?;
         }
         rustix::fs::syncfs(&target).map_err(|errno| fail(errno.into()))?;
         if request.placement == Placement::New {
@@ -157,35 +99,25 @@ impl FileRestore<'_> {
     }
 
     /// Returns what [`run`](FileRestore::run) would do. Changes nothing.
-    pub async fn preview(&self, request: &FileRequest) -> Result<FilesPreview, FileRestoreError> {
+    pub async fn preview(&self, request: &FileRequest) -> Result<FilesPlan, FileRestoreError> {
         if request.placement == Placement::New {
             preflight::check_new(&request.target)?;
         }
-        let selected = self.select(request).await?;
+        let selected = match self.try_select(request).await? {
+            Selection::Found(selected) => *selected,
+            Selection::Archived(documents) => {
+                let preview = documents.preview(self.bucket, self.clock.now()).await?;
+                return Ok(FilesPlan::DocumentsFirst(preview));
+            }
+        };
         let directory = request.directory(&selected.chain.newest().key);
         let fail = |source| FileRestoreError::Target { path: directory.clone(), source };
         let target = find_target(&directory).map_err(fail)?;
         let gathered = self.gather(request.overwrite, &selected, target, None).await?;
         let plan = PartPlan::survey(self.bucket, &gathered.required, self.concurrency).await?;
         let now = self.clock.now();
-        FilesPreview::of(self.bucket, &selected.chain, gathered, &plan, now).await
-    }
-
-    async fn select(&self, request: &FileRequest) -> Result<Selected, FileRestoreError> {
-        let reader =
-            ChainReader { bucket: self.bucket, layout: self.layout, subvolume: &request.subvolume };
-        let selecting = async {
-            let chain = reader.chain(&request.backup).await?;
-            let indexes = Arc::new(browse::open(self.bucket, &chain).await?);
-            let (of_thread, wanted) = (Arc::clone(&indexes), request.wanted.clone());
-            let find = move || PathSelection::find(&of_thread, &wanted);
-            let selection = browse::on_own_thread(find).await?;
-            Ok(Selected { chain, indexes, selection })
-        };
-        tokio::select! {
-            selected = selecting => selected,
-            stop = self.shutdown.wait() => Err(FileRestoreError::Stopped(stop)),
-        }
+        let preview = FilesPreview::of(self.bucket, &selected.chain, gathered, &plan, now).await?;
+        Ok(FilesPlan::Files(Box::new(preview)))
     }
 
     async fn gather(
@@ -197,12 +129,12 @@ impl FileRestore<'_> {
     ) -> Result<Gathered, FileRestoreError> {
         let required = RequiredParts::new(selected.chain.entries())?;
         let (indexes, selection) = (Arc::clone(&selected.indexes), selected.selection.clone());
-        let shutdown = self.shutdown.clone();
+        let (manifest, shutdown) = (selected.chain.newest().key.clone(), self.shutdown.clone());
         let gathered = tokio::task::spawn_blocking(move || {
-            let gather_for = GatherFor { target, overwrite, shutdown };
+            let gather_for = GatherFor { target, manifest, overwrite, shutdown };
             gather(&indexes, &selection, required, pieces, gather_for)
         });
-        gathered.await.unwrap_or(Err(FileRestoreError::Ended))
+        gathered.await.unwrap_or(Err(FileRestoreError::ThreadDied))
     }
 
     /// Restores into an open target. Returns the staging directory, unless a thread has died with
@@ -220,7 +152,7 @@ impl FileRestore<'_> {
             let twin = target.fd.try_clone().map_err(fail)?;
             let sorter = Sorter::new(directory);
             let mut gathered = self.gather(overwrite, selected, Some(twin), Some(sorter)).await?;
-            let sorter = gathered.pieces.take().ok_or(FileRestoreError::Ended)?;
+            let sorter = gathered.pieces.take().unwrap_or_else(|| Sorter::new(directory));
             let objects = gathered.required.objects();
             self.thaw(&objects).await?;
             let plan = PartPlan::check(self.bucket, &gathered.required, self.concurrency);
@@ -238,43 +170,22 @@ impl FileRestore<'_> {
         let (mut staging, damaged) = match (staging, written) {
             (Some(staging), Ok(damaged)) => (staging, damaged),
             (staging, Err(err)) => return (staging, Err(err)),
-            (None, Ok(_)) => return (None, Err(FileRestoreError::Ended)),
+            (None, Ok(_)) => return (None, Err(FileRestoreError::ThreadDied)),
         };
         let (indexes, selection) = (Arc::clone(&selected.indexes), selected.selection.clone());
         let shutdown = self.shutdown.clone();
-        let (numbers, mut result) = (gathered.numbers, gathered.result);
+        let (mut numbers, mut result) = (gathered.numbers, gathered.result);
         result.fetched_bytes = plan.bytes();
         let placing = tokio::task::spawn_blocking(move || {
             let at = PlaceAt { target, staging: &mut staging, overwrite, shutdown };
-            let decided = (&numbers, &damaged);
+            let decided = (&mut numbers, &damaged);
             let placed = place_files(&indexes, &selection, decided, at, &mut result);
             (staging, placed.map(|()| result))
         });
         match placing.await {
             Ok((staging, placed)) => (Some(staging), placed),
-            Err(_) => (None, Err(FileRestoreError::Ended)),
+            Err(_) => (None, Err(FileRestoreError::ThreadDied)),
         }
-    }
-
-    async fn thaw(&self, objects: &RequiredObjects) -> Result<(), FileRestoreError> {
-        let thaw = self.thawing();
-        let thawed = tokio::select! {
-            thawed = thaw.run(objects, self.mode) => thawed?,
-            stop = self.shutdown.wait() => return Err(FileRestoreError::Stopped(stop)),
-        };
-        if !thawed.is_ready() {
-            let (state, mode) = (Box::new(thawed.state), self.mode);
-            return Err(FileRestoreError::Archived { state, mode });
-        }
-        if thawed.requested > 0 {
-            let waited_seconds = thawed.waited.as_secs();
-            tracing::info!(event = "thaw_complete", waited_seconds, "{}", thawed.state);
-        }
-        Ok(())
-    }
-
-    fn thawing(&self) -> Thaw<'_> {
-        Thaw { bucket: self.bucket, terms: self.terms, clock: self.clock, progress: &self.progress }
     }
 
     /// Downloads the parts and writes the pieces, until everything is on the disk.
@@ -305,7 +216,7 @@ impl FileRestore<'_> {
         match writing.await {
             // Without an error of the download, that of the writer is the first one.
             Ok((staging, written)) => (Some(staging), downloaded.and(written)),
-            Err(_) => (None, Err(FileRestoreError::Ended)),
+            Err(_) => (None, Err(FileRestoreError::ThreadDied)),
         }
     }
 

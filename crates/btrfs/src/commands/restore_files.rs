@@ -1,10 +1,13 @@
 //! `restore --path`: restores files of a backup to any filesystem. Needs neither btrfs nor root.
 
+use std::collections::BTreeMap;
+
 use btrfs_to_s3::restore::cost::RestoreCost;
 use btrfs_to_s3::restore::error::RestoreError;
+use btrfs_to_s3::restore::thaw_estimate::ArchivedChunks;
 use btrfs_to_s3::restore_files::error::FileRestoreError;
 use btrfs_to_s3::restore_files::existing::ExistingFiles;
-use btrfs_to_s3::restore_files::preview::FilesPreview;
+use btrfs_to_s3::restore_files::preview::FilesPlan;
 use btrfs_to_s3::restore_files::selection::WantedPath;
 use btrfs_to_s3::restore_files::summary::{RestoredFiles, Unset, UnsetCount};
 use btrfs_to_s3::restore_files::{FileRequest, FileRestore, Placement};
@@ -18,7 +21,7 @@ use super::restore_args::{RestoreArgs, check_cost, cost_terms, default_target};
 use super::retry_hint::later;
 use super::show::cost::{Priced, RestoreCostLine};
 use super::show::progress::bars;
-use super::show::restore_files::{FilesLine, to_table};
+use super::show::restore_files::{DocumentsLine, FilesLine, documents_table, to_table};
 use super::{CLOCK, Output, connect, log_start, output, print};
 use crate::commands::show::json;
 
@@ -65,21 +68,8 @@ async fn restore(
         clock: CLOCK,
         progress: bars(),
     };
-    let limit = args.waiting.limit();
-    let may_thaw = restore.mode != ThawMode::Observe;
-    if args.dry_run || (may_thaw && (limit.0.is_some() || args.waiting.asks())) {
-        let preview = restore.preview(request).await.map_err(exit_of)?;
-        if args.dry_run {
-            show(&preview, request, access, output(args.json))?;
-        }
-        check_cost(&preview.thaw, &preview.download, access, limit)?;
-        if args.dry_run {
-            let is_whole = preview.result.failed.files == 0;
-            return Ok(if is_whole { Exit::Done } else { Exit::Partial });
-        }
-        if args.waiting.asks() {
-            ask(&preview, &restore.shutdown).await?;
-        }
+    if let Some(exit) = plan(&restore, access, args, request).await? {
+        return Ok(exit);
     }
     log_start("restore");
     let began = CLOCK.start();
@@ -91,6 +81,49 @@ async fn restore(
         Err(err) => {
             log_failed(request, &err);
             Err(exit_of(err))
+        }
+    }
+}
+
+/// Shows the plan of a dry run, and returns its exit code. Otherwise checks what the restore costs,
+/// and asks, before anything is thawed.
+async fn plan(
+    restore: &FileRestore<'_>,
+    access: &BucketAccess,
+    args: &RestoreArgs,
+    request: &FileRequest,
+) -> anyhow::Result<Option<Exit>> {
+    let limit = args.waiting.limit();
+    let may_thaw = restore.mode != ThawMode::Observe;
+    if !args.dry_run && !(may_thaw && (limit.0.is_some() || args.waiting.asks())) {
+        return Ok(None);
+    }
+    let mut thaw = Vec::new();
+    loop {
+        let preview = restore.preview(request).await.map_err(exit_of)?;
+        if args.dry_run {
+            show(&preview, request, access, output(args.json))?;
+        }
+        match preview {
+            FilesPlan::DocumentsFirst(documents) => {
+                thaw.extend(documents.thaw.iter().cloned());
+                check_cost(&thaw, &BTreeMap::new(), access, limit)?;
+                if args.dry_run {
+                    return Err(exit_of(FileRestoreError::UnknownChunks { kind: documents.kind }));
+                }
+                ask(args, &documents.thaw, &restore.shutdown).await?;
+                restore.thaw_documents(request).await.map_err(exit_of)?;
+            }
+            FilesPlan::Files(files) => {
+                thaw.extend(files.thaw.iter().cloned());
+                check_cost(&thaw, &files.download, access, limit)?;
+                if args.dry_run {
+                    let is_whole = files.result.failed.files == 0;
+                    return Ok(Some(if is_whole { Exit::Done } else { Exit::Partial }));
+                }
+                ask(args, &files.thaw, &restore.shutdown).await?;
+                return Ok(None);
+            }
         }
     }
 }
@@ -111,31 +144,47 @@ fn request(
 }
 
 fn show(
-    preview: &FilesPreview,
+    preview: &FilesPlan,
     request: &FileRequest,
     access: &BucketAccess,
     output: Output,
 ) -> anyhow::Result<()> {
     let terms = cost_terms(access);
+    let (thaw, download) = match preview {
+        FilesPlan::Files(files) => (&files.thaw, files.download.clone()),
+        FilesPlan::DocumentsFirst(documents) => (&documents.thaw, BTreeMap::new()),
+    };
     let cost = Priced::of(access.bucket.prices.as_ref(), |prices| {
-        let cost = RestoreCost::of(&preview.thaw, &preview.download, prices, terms)?;
+        let cost = RestoreCost::of(thaw, &download, prices, terms)?;
         Ok(RestoreCostLine::of(&cost, terms))
     });
-    let line = FilesLine::of(preview, request, cost.as_ref());
-    print(&match output {
-        Output::Table => to_table(preview, &line),
-        Output::Json => json(&line),
+    let cost = cost.as_ref();
+    print(&match (preview, output) {
+        (FilesPlan::Files(files), Output::Table) => {
+            to_table(files, &FilesLine::of(files, request, cost))
+        }
+        (FilesPlan::Files(files), Output::Json) => json(&FilesLine::of(files, request, cost)),
+        (FilesPlan::DocumentsFirst(documents), Output::Table) => {
+            documents_table(documents, &DocumentsLine::of(documents, request, cost))
+        }
+        (FilesPlan::DocumentsFirst(documents), Output::Json) => {
+            json(&DocumentsLine::of(documents, request, cost))
+        }
     })?;
     Ok(())
 }
 
-/// Asks before anything is thawed.
-async fn ask(preview: &FilesPreview, shutdown: &ShutdownSignal) -> anyhow::Result<()> {
-    let requests: usize = preview.thaw.iter().map(|archived| archived.requests).sum();
-    if requests == 0 {
+/// Asks before anything is thawed, if a person is at the terminal.
+async fn ask(
+    args: &RestoreArgs,
+    thaw: &[ArchivedChunks],
+    shutdown: &ShutdownSignal,
+) -> anyhow::Result<()> {
+    let requests: usize = thaw.iter().map(|archived| archived.requests).sum();
+    if requests == 0 || !args.waiting.asks() {
         return Ok(());
     }
-    let bytes = preview.thaw.iter().map(|archived| archived.bytes).sum();
+    let bytes = thaw.iter().map(|archived| archived.bytes).sum();
     confirm_thaw(&format!("{} ({})", Count::of(requests, "object"), Size(bytes)), shutdown).await
 }
 
@@ -143,7 +192,7 @@ fn log_restored(request: &FileRequest, restored: &RestoredFiles, elapsed: f64) {
     for (unset, UnsetCount { count, first, error }) in &restored.unset {
         let advice = match unset {
             Unset::Owner | Unset::SetIdBits => "; run the restore as root to set it",
-            Unset::Mode | Unset::Times | Unset::Xattr(_) | Unset::Acl => "",
+            Unset::Mode | Unset::Times | Unset::Xattr(_) | Unset::Acl | Unset::HardLink => "",
         };
         tracing::warn!(
             event = "metadata_not_set",
@@ -184,6 +233,7 @@ fn exit_of(err: FileRestoreError) -> anyhow::Error {
     #[expect(clippy::wildcard_enum_match_arm, reason = "all others are failures")]
     match err {
         FileRestoreError::Archived { .. } => later(&err.to_string()),
+        FileRestoreError::UnknownChunks { .. } => Exit::WaitingForThaw.with(err),
         FileRestoreError::Stopped(stop) => Exit::from(stop).with(err),
         FileRestoreError::Select(
             RestoreError::TargetPath { .. }

@@ -1,9 +1,10 @@
 //! Decides what a restore does with one file by what has its name at the target. Pure.
 //!
 //! A file with the same length and time counts as restored: a restore sets the time of a file only
-//! after all of its content was verified and written to the disk. Anything else is replaced only
-//! on request, and a directory never.
+//! after all of its content was verified and written to the disk. A filesystem that keeps no
+//! nanoseconds has cut them off. Anything else is replaced only on request, and a directory never.
 
+use btrfs_sendstream::Time;
 use btrfs_stream_index::{FileMetadata, FileType};
 
 /// The entry of the target that has the name of a file.
@@ -48,15 +49,23 @@ pub enum ExistingFiles {
     Replace,
 }
 
+/// Returns true if a filesystem may have made one time of the other: it keeps either nanoseconds, or
+/// units of 100 ns (NTFS), 10 ms (exFAT), a second, or two seconds (FAT), and cuts the rest off.
+fn is_cut_to(found: (i64, u32), wanted: (i64, u32)) -> bool {
+    let units = [1, 100, 10_000_000, 1_000_000_000];
+    let cut_nanos = |unit: u32| (wanted.0, wanted.1 - wanted.1 % unit);
+    units.into_iter().any(|unit| found == cut_nanos(unit)) || found == (wanted.0 & !1, 0)
+}
+
 pub fn decide(wanted: &FileMetadata, existing: &Existing, overwrite: ExistingFiles) -> FileStep {
     let is_same = match existing {
         Existing::Nothing => return FileStep::Create,
         Existing::Directory => return FileStep::Refuse(Conflict::Directory),
         Existing::File { bytes, modified } => {
-            let time = wanted.modified.map(|time| (time.seconds, time.nanos));
+            let is_its_time = |time: Time| is_cut_to(*modified, (time.seconds, time.nanos));
             wanted.file_type == Some(FileType::File)
                 && wanted.length.after(0) == *bytes
-                && time == Some(*modified)
+                && wanted.modified.is_some_and(is_its_time)
         }
         Existing::Symlink { target } => {
             wanted.file_type == Some(FileType::Symlink) && wanted.target.as_ref() == Some(target)
@@ -72,8 +81,6 @@ pub fn decide(wanted: &FileMetadata, existing: &Existing, overwrite: ExistingFil
 
 #[cfg(test)]
 mod tests {
-    use btrfs_sendstream::Time;
-
     use super::*;
 
     #[test]
@@ -85,6 +92,10 @@ mod tests {
             ..FileMetadata::default()
         };
         file.length.set(100);
+        let fine = FileMetadata {
+            modified: Some(Time { seconds: 5, nanos: 123_456_789 }),
+            ..file.clone()
+        };
         let link = FileMetadata {
             file_type: Some(FileType::Symlink),
             target: Some(b"a".to_vec()),
@@ -101,6 +112,13 @@ mod tests {
             (&file, of(100, (5, 6)),        Skip,      Replace),
             (&file, of(101, (5, 6)),        other,     Replace),
             (&file, of(100, (5, 7)),        other,     Replace),
+            (&file, of(100, (5, 0)),        Skip,      Replace),
+            (&file, of(100, (4, 0)),        Skip,      Replace),
+            (&file, of(100, (6, 0)),        other,     Replace),
+            (&file, of(100, (4, 1)),        other,     Replace),
+            (&fine, of(100, (5, 123_456_700)), Skip,   Replace),
+            (&fine, of(100, (5, 120_000_000)), Skip,   Replace),
+            (&fine, of(100, (5, 123_000_000)), other,  Replace),
             (&file, to(b"a"),               other,     Replace),
             (&file, Existing::Special,      other,     Replace),
             (&file, Existing::Directory,    directory, directory),

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use btrfs_stream_index::FileType;
 use btrfs_stream_index::chain::{ChainFile, IndexChain};
-use rustix::fs::{AtFlags, Mode, ftruncate, linkat, mknodat, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, Mode, fstat, ftruncate, linkat, mknodat, symlinkat, unlinkat};
 use rustix::io::Errno;
 use s3up_cli::ShutdownSignal;
 
@@ -19,8 +19,10 @@ use super::numbers::Numbers;
 use super::piece::FileNumber;
 use super::selection::{PathSelection, Step};
 use super::staging::FileStaging;
-use super::summary::RestoredFiles;
-use super::target::{OpenTarget, is_unfinished, make_directory, place};
+use super::summary::{RestoredFiles, Unset};
+use super::target::{
+    OpenTarget, find_directory, has_no_links, is_unfinished, last_name, make_directory, place,
+};
 use super::write::DamagedFiles;
 use crate::browse::shown;
 
@@ -41,7 +43,7 @@ struct PlacedDir {
 
 struct Placing<'p> {
     chain: &'p IndexChain,
-    numbers: &'p Numbers,
+    numbers: &'p mut Numbers,
     damaged: &'p DamagedFiles,
     staging: &'p mut FileStaging,
     overwrite: ExistingFiles,
@@ -66,7 +68,7 @@ pub struct PlaceAt<'p> {
 pub fn place_files(
     chain: &IndexChain,
     selection: &PathSelection,
-    (numbers, damaged): (&Numbers, &DamagedFiles),
+    (numbers, damaged): (&mut Numbers, &DamagedFiles),
     PlaceAt { target, staging, overwrite, shutdown }: PlaceAt<'_>,
     result: &mut RestoredFiles,
 ) -> Result<(), FileRestoreError> {
@@ -94,7 +96,7 @@ pub fn finish_target(
     result: &mut RestoredFiles,
 ) -> Result<(), FileRestoreError> {
     let Some(root) = chain.lookup(b"")? else { return Ok(()) };
-    if target.is_new || overwrite == ExistingFiles::Replace {
+    if target.is_new || overwrite == ExistingFiles::Replace || was_complete(target, &root, result) {
         let xattrs = chain.xattrs(&root)?;
         for (unset, err) in metadata::set(Subject::Open(target.fd.as_fd()), &root.metadata, &xattrs)
         {
@@ -102,6 +104,17 @@ pub fn finish_target(
         }
     }
     Ok(())
+}
+
+/// Returns true if an earlier restore was killed at its very end, before it set the time of the target
+/// for the last time: everything is there, and mode and owner are those of the backup.
+fn was_complete(target: &OpenTarget, root: &ChainFile, result: &RestoredFiles) -> bool {
+    let (restored, failed) = (result.restored.files, result.failed.files);
+    let is_of_root = |found: rustix::fs::Stat| {
+        Some(found.st_mode & 0o7777) == root.metadata.mode
+            && Some((found.st_uid, found.st_gid)) == root.metadata.owner
+    };
+    restored == 0 && failed == 0 && fstat(&target.fd).is_ok_and(is_of_root)
 }
 
 impl Placing<'_> {
@@ -187,10 +200,11 @@ impl Placing<'_> {
         }
         let bytes = file.metadata.length.after(0);
         let content = self.numbers.content(file, number);
+        let is_last_name = self.numbers.take_name(file);
         let placed = match self.damaged.get(&content) {
             Some(reason) => Err(io::Error::other(reason.clone())),
             None if file.metadata.file_type == Some(FileType::File) => {
-                self.place_content(path, file, content)?
+                self.place_content(path, file, (content, is_last_name))?
             }
             None => self.place_other(path, file)?,
         };
@@ -206,7 +220,7 @@ impl Placing<'_> {
         &mut self,
         path: &[u8],
         file: &ChainFile,
-        content: FileNumber,
+        (content, is_last_name): (FileNumber, bool),
     ) -> Result<io::Result<()>, FileRestoreError> {
         let opened = self.staging.file(content).and_then(|staged| {
             ftruncate(staged, file.metadata.length.after(0))?;
@@ -217,25 +231,77 @@ impl Placing<'_> {
             Err(err) => return Ok(Err(err)),
         };
         self.set_metadata(path, file, Subject::Open(staged.as_fd()))?;
-        Ok(self.give_name(path, file, content))
+        if let Some(placed) = self.numbers.placed(file).map(<[u8]>::to_vec) {
+            // Where that fails, its content is here as well.
+            let linked = self.directory().map(drop).and_then(|()| self.link_placed(path, &placed));
+            if linked.is_ok() {
+                return Ok(Ok(()));
+            }
+        }
+        if is_last_name {
+            return Ok(self.rename_staged(path, content));
+        }
+        let refused = match self.link_staged(path, content) {
+            Err(err) if Errno::from_io_error(&err).is_some_and(has_no_links) => err,
+            linked => return Ok(linked),
+        };
+        // Each name becomes a file of its own.
+        let copied =
+            match remove_new(self.staging).and_then(|()| self.staging.copy(content, NEW_NAME)) {
+                Ok(copied) => copied,
+                Err(err) => return Ok(Err(err)),
+            };
+        self.set_metadata(path, file, Subject::Open(copied.as_fd()))?;
+        self.result.note_unset(Unset::HardLink, || shown(path), refused.to_string());
+        Ok(self.place_new(path))
     }
 
-    fn give_name(&mut self, path: &[u8], file: &ChainFile, content: FileNumber) -> io::Result<()> {
-        let replaces = self.overwrite == ExistingFiles::Replace;
-        let name = last_name(path);
-        let to = self.directory()?.try_clone()?;
-        if !file.is_linked {
-            let (from, staged) = self.staging.place_of(content)?;
-            return place((from, &staged[..]), (&to, name), replaces);
+    /// Gives a file that an earlier run has restored another of its names.
+    fn link_placed(&self, path: &[u8], placed: &[u8]) -> io::Result<()> {
+        let (from, name) = self.find(placed)?;
+        let (to, new) = self.find(path)?;
+        Ok(linkat(from, name, to, new, AtFlags::empty())?)
+    }
+
+    /// Returns the directory of a path at the target, and its last name.
+    fn find<'n>(&self, path: &'n [u8]) -> io::Result<(OwnedFd, &'n [u8])> {
+        let target = self.directories.first().and_then(|root| root.fd.as_ref());
+        let mut directory = target.ok_or(io::ErrorKind::NotFound)?.try_clone()?;
+        let mut rest = path;
+        while let Some(slash) = rest.iter().position(|byte| *byte == b'/') {
+            directory =
+                find_directory(&directory, &rest[..slash])?.ok_or(io::ErrorKind::NotFound)?;
+            rest = &rest[slash + 1..];
         }
+        Ok((directory, rest))
+    }
+
+    /// Gives a staged file its last name.
+    fn rename_staged(&mut self, path: &[u8], content: FileNumber) -> io::Result<()> {
+        let replaces = self.overwrite == ExistingFiles::Replace;
+        let to = self.directory()?.try_clone()?;
+        let (from, staged) = self.staging.place_of(content)?;
+        place((from, &staged[..]), (&to, last_name(path)), replaces)
+    }
+
+    /// Gives a staged file one of its names.
+    fn link_staged(&mut self, path: &[u8], content: FileNumber) -> io::Result<()> {
+        let to = self.directory()?.try_clone()?;
         let (from, staged) = self.staging.place_of(content)?;
         let from = from.try_clone()?;
-        if replaces {
+        if self.overwrite == ExistingFiles::Replace {
             remove_new(self.staging)?;
             linkat(&from, &staged[..], self.staging.fd(), NEW_NAME, AtFlags::empty())?;
-            return place((self.staging.fd(), NEW_NAME), (&to, name), true);
+            return place((self.staging.fd(), NEW_NAME), (&to, last_name(path)), true);
         }
-        Ok(linkat(&from, &staged[..], &to, name, AtFlags::empty())?)
+        Ok(linkat(&from, &staged[..], &to, last_name(path), AtFlags::empty())?)
+    }
+
+    /// Gives the new file in the staging directory its name.
+    fn place_new(&mut self, path: &[u8]) -> io::Result<()> {
+        let replaces = self.overwrite == ExistingFiles::Replace;
+        let to = self.directory()?.try_clone()?;
+        place((self.staging.fd(), NEW_NAME), (&to, last_name(path)), replaces)
     }
 
     /// Places a symlink or a special file.
@@ -253,9 +319,7 @@ impl Placing<'_> {
         };
         let subject = Subject::Named { directory: staging.as_fd(), name: NEW_NAME };
         self.set_metadata(path, file, subject)?;
-        let replaces = self.overwrite == ExistingFiles::Replace;
-        let to = self.directory().and_then(OwnedFd::try_clone);
-        Ok(to.and_then(|to| place((&staging, NEW_NAME), (&to, last_name(path)), replaces)))
+        Ok(self.place_new(path))
     }
 
     fn make_other(&self, file: &ChainFile) -> io::Result<()> {
@@ -284,8 +348,4 @@ fn remove_new(staging: &FileStaging) -> io::Result<()> {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
-}
-
-fn last_name(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }

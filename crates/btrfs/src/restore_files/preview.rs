@@ -12,6 +12,7 @@ use s3up_repository::stamp::Stamp;
 use s3up_repository::thaw::RequiredObjects;
 use s3up_store::ArchiveState;
 
+use super::documents::{DocumentsPreview, StoredDocuments, is_archived};
 use super::error::FileRestoreError;
 use super::gather::Gathered;
 use super::summary::{RestoredFiles, Tally};
@@ -20,6 +21,14 @@ use crate::restore::preview::class_of;
 use crate::restore::thaw_estimate::{ArchivedChunks, archived_chunks};
 
 const REQUESTS_IN_FLIGHT: usize = 16;
+
+/// The plan of a restore of files, as far as it can be made.
+#[derive(Debug)]
+pub enum FilesPlan {
+    Files(Box<FilesPreview>),
+    /// The chunks that hold the files are known once these documents are readable.
+    DocumentsFirst(DocumentsPreview),
+}
 
 /// The plan of a restore of files.
 #[derive(Debug)]
@@ -117,25 +126,17 @@ async fn thaws(
     plan: &PartPlan,
     now: SystemTime,
 ) -> Result<(Vec<ArchivedChunks>, Vec<Key>), FileRestoreError> {
-    let keys = objects.keys();
+    let keys: Vec<_> = objects.chunks.keys().cloned().collect();
     let states = bucket.store.archive_states(&keys, REQUESTS_IN_FLIGHT, bucket.retry_for, now);
     let states = states.await.map_err(RestoreError::from)?;
     let state_of = |key: &Key| states.get(key).copied().unwrap_or(ArchiveState::NotArchived);
-    let mut documents = Vec::new();
-    for key in objects.documents.iter().filter(|key| state_of(key) != ArchiveState::NotArchived) {
-        let found = bucket.store.head(key, None, bucket.retry_for).await;
-        if let Some(found) = found.map_err(RestoreError::from)? {
-            documents.push((class_of(&found).to_owned(), found.size, state_of(key)));
-        }
-    }
+    let documents = StoredDocuments::read(bucket, &objects.documents, now).await?;
     // S3 thaws whole objects.
     let chunks = plan
         .chunks
         .iter()
         .map(|chunk| (class_of(&chunk.object), chunk.facts.size, state_of(&chunk.facts.key)));
-    let documents = documents.iter().map(|(class, bytes, state)| (class.as_str(), *bytes, *state));
-    let is_archived =
-        |key: &&Key| matches!(state_of(key), ArchiveState::Archived | ArchiveState::InProgress);
-    let to_thaw = keys.iter().filter(is_archived).cloned().collect();
-    Ok((archived_chunks(chunks.chain(documents)), to_thaw))
+    let chunks_to_thaw = keys.iter().filter(|key| is_archived(state_of(key))).cloned();
+    let to_thaw = chunks_to_thaw.chain(documents.to_thaw()).collect();
+    Ok((archived_chunks(chunks.chain(documents.states())), to_thaw))
 }

@@ -1,12 +1,11 @@
 //! Selects files of a backup: paths, which stand for all that is below them, and patterns. Walks
 //! over the selected files in an order that is always the same.
 
-use std::collections::HashSet;
+use btrfs_stream_index::chain::{
+    ChainFile, Entries, IndexChain, IndexChainError, TreeWalk, Visit, join,
+};
 
-use btrfs_stream_index::Malformed;
-use btrfs_stream_index::chain::{ChainFile, IndexChain, IndexChainError, join};
-
-use super::staging::STAGING_NAME;
+use super::target::STAGING_NAME;
 use crate::browse::{BrowseError, shown, trimmed};
 use crate::path_pattern::PathPattern;
 
@@ -52,14 +51,6 @@ pub enum Step<'s> {
     Leave { path: &'s [u8], directory: &'s ChainFile, is_selected: bool },
 }
 
-/// A directory whose entries are being visited.
-struct Entered {
-    path: Vec<u8>,
-    directory: ChainFile,
-    is_selected: bool,
-    entries: std::vec::IntoIter<(Vec<u8>, ChainFile)>,
-}
-
 impl PathSelection {
     /// Looks the paths up. Fails if the backup has no file of one of them.
     pub fn find(chain: &IndexChain, wanted: &[WantedPath]) -> Result<PathSelection, BrowseError> {
@@ -103,25 +94,20 @@ impl PathSelection {
         Some(names)
     }
 
-    fn enter(
+    /// Returns the entries of a directory that a walk visits.
+    fn entries(
         &self,
         chain: &IndexChain,
-        path: Vec<u8>,
-        directory: ChainFile,
+        path: &[u8],
         is_selected: bool,
-    ) -> Result<Entered, IndexChainError> {
-        let names = if is_selected { None } else { self.names_towards(&path) };
-        let entries = match names {
-            None => chain.list(&directory)?,
-            Some(names) => {
-                let mut found = Vec::new();
-                for name in names {
-                    found.extend(chain.lookup(&join(&path, &name))?.map(|file| (name, file)));
-                }
-                found
-            }
-        };
-        Ok(Entered { path, directory, is_selected, entries: entries.into_iter() })
+    ) -> Result<Entries, IndexChainError> {
+        let names = if is_selected { None } else { self.names_towards(path) };
+        let Some(names) = names else { return Ok(Entries::All) };
+        let mut found = Vec::new();
+        for name in names {
+            found.extend(chain.lookup(&join(path, &name))?.map(|file| (name, file)));
+        }
+        Ok(Entries::Some(found))
     }
 
     /// Visits all selected files, and the directories above them.
@@ -131,31 +117,32 @@ impl PathSelection {
         mut visit: impl FnMut(Step<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let Some(root) = chain.lookup(b"")? else { return Ok(()) };
+        // For each directory, whether it is selected.
+        let mut walk = TreeWalk::<bool>::default();
+        let enter =
+            |walk: &mut TreeWalk<bool>, path: Vec<u8>, directory: ChainFile, is_selected| {
+                let entries = self.entries(chain, &path, is_selected)?;
+                walk.enter(path, directory, is_selected, entries)
+            };
         let is_selected = self.is_named(b"");
         visit(Step::Enter { path: b"", directory: &root, is_selected })?;
-        let mut seen = HashSet::new();
-        let mut entered = vec![self.enter(chain, Vec::new(), root, is_selected)?];
-        while let Some(last) = entered.last_mut() {
-            let Some((name, file)) = last.entries.next() else {
-                let Some(Entered { path, directory, is_selected, .. }) = entered.pop() else {
-                    break;
-                };
-                visit(Step::Leave { path: &path, directory: &directory, is_selected })?;
-                continue;
+        enter(&mut walk, Vec::new(), root, is_selected)?;
+        while let Some(next) = walk.next_visit(chain)? {
+            let (path, file) = match next {
+                Visit::Entry { path, file } => (path, file),
+                Visit::Leave { path, directory, note: is_selected } => {
+                    visit(Step::Leave { path: &path, directory: &directory, is_selected })?;
+                    continue;
+                }
             };
-            let path = join(&last.path, &name);
             // Its name is in use at the target. The backup was made while a restore ran.
             if path.as_slice() == STAGING_NAME {
                 continue;
             }
-            let is_selected = last.is_selected || self.is_named(&path);
+            let is_selected = walk.note() == Some(&true) || self.is_named(&path);
             if file.is_directory() {
-                // In a damaged index a directory may contain itself.
-                if !seen.insert(file.id()) {
-                    return Err(IndexChainError::from(Malformed("each directory once")).into());
-                }
                 visit(Step::Enter { path: &path, directory: &file, is_selected })?;
-                entered.push(self.enter(chain, path, file, is_selected)?);
+                enter(&mut walk, path, file, is_selected)?;
             } else if is_selected {
                 visit(Step::File { path: &path, file: &file })?;
             }

@@ -32,6 +32,8 @@ pub enum Unset {
     Times,
     Xattr(String),
     Acl,
+    /// The filesystem made no link, so that the name has a file of its own.
+    HardLink,
 }
 
 impl fmt::Display for Unset {
@@ -43,6 +45,7 @@ impl fmt::Display for Unset {
             Unset::Times => "times",
             Unset::Xattr(name) => return write!(f, "extended attribute {name}"),
             Unset::Acl => "ACL",
+            Unset::HardLink => "hard link",
         })
     }
 }

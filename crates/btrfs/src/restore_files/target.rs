@@ -3,14 +3,14 @@
 //! Each directory below it is opened by its name in the one above, without following a symlink, at
 //! whatever moment it was created. So nothing outside of the directory is read or written.
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RawMode, RenameFlags, ResolveFlags, fstat, linkat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, RawMode, RenameFlags, ResolveFlags, fstat, linkat,
     mkdirat, openat, readlinkat, renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
@@ -18,24 +18,29 @@ use s3up_cli::open_confined;
 
 use super::existing::Existing;
 
+/// Name of the directory in the target in which files lie until they are placed.
+pub const STAGING_NAME: &[u8] = b".btrfs-to-s3-restore-files";
 /// Mode of a directory until its own is set.
 const PRIVATE_DIR: Mode = Mode::RWXU;
+/// Name of a directory that shows whether the filesystem has modes.
+const MODES_PROBE: &[u8] = b".btrfs-to-s3-restore-modes";
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
 /// The target of a restore.
 pub struct OpenTarget {
     pub fd: OwnedFd,
-    /// True if the restore has created it.
+    /// True if the restore has created it, or found it empty.
     pub is_new: bool,
     /// True if an earlier restore into it was killed.
     pub is_resumed: bool,
 }
 
-/// Opens the target, and creates it if it is missing. Returns true with it if it was created.
-/// Symlinks in its own path are followed.
+/// Opens the target, and creates it if it is missing. Returns true with it if it was created, or is
+/// empty as after a restore that was killed then. Symlinks in its own path are followed.
 pub fn open_target(path: &Path) -> io::Result<(OwnedFd, bool)> {
     if let Some(found) = find_target(path)? {
-        return Ok((found, false));
+        let is_new = is_empty(&found)?;
+        return Ok((found, is_new));
     }
     std::fs::create_dir_all(path)?;
     let opened = find_target(path)?.ok_or(io::ErrorKind::NotFound)?;
@@ -53,6 +58,11 @@ pub fn find_target(path: &Path) -> io::Result<Option<OwnedFd>> {
 
 fn as_path(name: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(name))
+}
+
+/// Returns the name of a file in its directory.
+pub fn last_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
 /// Opens a directory by its name. `None` means that there is nothing. A symlink is an error.
@@ -74,6 +84,30 @@ pub fn make_directory(parent: impl AsFd, name: &[u8]) -> io::Result<(OwnedFd, bo
     };
     let opened = open_confined(parent, as_path(name), DIRECTORY, ResolveFlags::empty())?;
     Ok((opened, is_new))
+}
+
+/// Returns the names in a directory.
+pub fn names_in(directory: impl AsFd) -> io::Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let name = entry?.file_name().to_owned();
+        if !matches!(name.as_bytes(), b"." | b"..") {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Returns true if there is nothing in a directory but a staging directory. Reads no further than
+/// the first file.
+fn is_empty(directory: impl AsFd) -> io::Result<bool> {
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b".." | STAGING_NAME) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Returns what has this name in a directory.
@@ -138,10 +172,38 @@ pub fn place(
     }
     match renameat_with(from, staged, to, name, RenameFlags::NOREPLACE) {
         // A filesystem without this call, such as NFS. A link fails if the name is taken.
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            linkat(from, staged, to, name, AtFlags::empty())?;
-            Ok(unlinkat(from, staged, AtFlags::empty())?)
-        }
-        renamed => Ok(renamed?),
+        Err(Errno::INVAL | Errno::NOSYS) => {}
+        renamed => return Ok(renamed?),
     }
+    match linkat(from, staged, to, name, AtFlags::empty()) {
+        Ok(()) => Ok(unlinkat(from, staged, AtFlags::empty())?),
+        // Nor has it links, such as exFAT in user space.
+        Err(errno) if has_no_links(errno) => match statat(to, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Err(Errno::EXIST.into()),
+            Err(Errno::NOENT) => Ok(renameat(from, staged, to, name)?),
+            Err(errno) => Err(errno.into()),
+        },
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Returns true if a link was refused because the filesystem makes no hard link of this file: it has
+/// none, or the file has as many as it can have.
+pub fn has_no_links(errno: Errno) -> bool {
+    matches!(errno, Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK)
+}
+
+/// Returns true if a new directory at the target does not have the mode that it is made with: the
+/// filesystem has no modes.
+pub fn has_no_modes(parent: impl AsFd) -> io::Result<bool> {
+    let parent = parent.as_fd();
+    let probe = as_path(MODES_PROBE);
+    match mkdirat(parent, probe, PRIVATE_DIR) {
+        // One that a killed restore left.
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let found = statat(parent, probe, AtFlags::SYMLINK_NOFOLLOW)?;
+    unlinkat(parent, probe, AtFlags::REMOVEDIR)?;
+    Ok(found.st_mode & 0o077 != 0)
 }

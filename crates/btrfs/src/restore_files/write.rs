@@ -4,6 +4,7 @@
 //! next part waits for it. Files with a piece in a damaged part are not restored.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 use btrfs_stream_index::sort::Sorter;
@@ -74,6 +75,9 @@ impl PieceWriter<'_> {
         };
         while self.part.as_ref().is_none_or(is_before) {
             self.next_part()?;
+            if self.part.is_none() {
+                break;
+            }
         }
         self.feed(begun)
     }
@@ -81,7 +85,7 @@ impl PieceWriter<'_> {
     fn next_part(&mut self) -> Result<(), FileRestoreError> {
         // Its buffer may be the one that the next part needs.
         self.part = None;
-        self.part = Some(self.parts.blocking_recv().ok_or(FileRestoreError::Ended)?);
+        self.part = self.parts.blocking_recv();
         for begun in std::mem::take(&mut self.begun) {
             self.feed(begun)?;
         }
@@ -90,10 +94,16 @@ impl PieceWriter<'_> {
 
     /// Takes what the present part has of a piece.
     fn feed(&mut self, mut begun: BegunPiece) -> Result<(), FileRestoreError> {
-        let Some(part) = &self.part else { return Err(FileRestoreError::Ended) };
-        if part.level != begun.piece.level || !part.range.contains(&begun.at) {
-            return Err(FileRestoreError::Ended);
-        }
+        let is_in =
+            |part: &&FetchedPart| part.level == begun.piece.level && part.range.contains(&begun.at);
+        let Some(part) = self.part.as_ref().filter(is_in) else {
+            let found = match &self.part {
+                Some(part) => format!("bytes {:?} of backup {}", part.range, part.level + 1),
+                None => "the end of the download".to_owned(),
+            };
+            let (level, expected) = (begun.piece.level, begun.at);
+            return Err(FileRestoreError::PartOrder { level, expected, found });
+        };
         let content = match &part.content {
             Ok(content) => content,
             Err(reason) => {
@@ -109,9 +119,10 @@ impl PieceWriter<'_> {
             None => {
                 let piece = &begun.piece;
                 let offset = piece.offset + (begun.at - piece.range.start);
-                self.staging.write(piece.file, bytes, offset).map_err(|source| {
-                    FileRestoreError::Write { path: self.target.to_owned(), source }
-                })?;
+                let written = self.staging.write(piece.file, bytes, offset);
+                if let Err(source) = written {
+                    return self.not_written(piece.file, source);
+                }
             }
         }
         begun.at = end;
@@ -149,8 +160,19 @@ impl PieceWriter<'_> {
         let Some((_, decoded)) = &self.decoded else { return Ok(()) };
         // `Piece::of` has checked that it lies within the data.
         let bytes = &decoded[skip as usize..][..piece.length as usize];
-        self.staging
-            .write(piece.file, bytes, piece.offset)
-            .map_err(|source| FileRestoreError::Write { path: self.target.to_owned(), source })
+        match self.staging.write(piece.file, bytes, piece.offset) {
+            Ok(()) => Ok(()),
+            Err(source) => self.not_written(piece.file, source),
+        }
+    }
+
+    /// Gives up a file that is too long for the filesystem. Any other failure ends the restore.
+    fn not_written(&mut self, file: FileNumber, err: io::Error) -> Result<(), FileRestoreError> {
+        if err.kind() != io::ErrorKind::FileTooLarge {
+            return Err(FileRestoreError::Write { path: self.target.to_owned(), source: err });
+        }
+        let reason = || format!("write it: {err}; restore it to another filesystem");
+        self.damaged.entry(file).or_insert_with(reason);
+        Ok(())
     }
 }

@@ -216,3 +216,78 @@ async fn one_restore_waits_for_documents_and_then_for_chunks() {
     assert_same_tree(&world.subvolume("data"), &target(&world));
     assert_eq!(requests(&world), 4, "pointer, manifest, part index and chunk");
 }
+
+/// Each step thaws only what the one before has shown to be needed: manifests, the indexes of the
+/// chain, the chunk that holds the file with its part index.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_of_one_file_thaws_what_it_needs_and_nothing_else() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.reconfigure("storage_class_chunks = \"STANDARD\"", "storage_class_chunks = \"GLACIER\"");
+    for (how, name) in [("--full", "early"), ("--full", "wanted"), ("--once", "other")] {
+        fs::write(world.subvolume("data").join(name), name).unwrap();
+        assert_eq!(world.run(&["backup", how]).await.code, Some(0), "{how}");
+    }
+    assert_eq!(archive(&world, "-index.bin").await, 3);
+    assert_eq!(archive(&world, ".json").await, 7, "a pointer, three manifests and part indexes");
+    world.s3.set_restore_delay(5 * HOUR);
+    let directory = s3up_testkit::temp_dir();
+    let target = directory.path().join("files");
+    let text = target.to_str().unwrap();
+    let restore = ["restore", "--subvolume", "data", "--path", "wanted", "--target", text];
+    let dry = [&restore[..], &["--dry-run", "--json"]].concat();
+    let requested = [&restore[..], &["--no-wait-restore"]].concat();
+
+    for (first, count, sum) in [("manifests", 4, 4), ("indexes of the chain", 2, 6)] {
+        let planned = world.run(&dry).await;
+        planned.failed_with(4, &[&format!("the {first} are archived"), "not known before"]);
+        let plan: Value = serde_json::from_str(&planned.stdout).expect("JSON");
+        assert_eq!(plan["thaw_first"], first, "{plan}");
+        assert_eq!(plan["thaw"][0]["requests"], count, "{plan}");
+        assert_eq!(plan["to_thaw"].as_array().unwrap().len(), count, "{plan}");
+        let table = world.run(&[&restore[..], &["--dry-run"]].concat()).await;
+        assert!(table.stdout.contains(&format!("to thaw first: {first}")), "{}", table.stdout);
+        let waits = world.run(&requested).await;
+        waits.failed_with(4, &["run again later: "]);
+        let again = world.run(&requested).await;
+        again.failed_with(4, &["run again later: "]);
+        assert_eq!(requests(&world), sum, "each is requested once");
+        world.s3.advance(6 * HOUR).await.unwrap();
+    }
+    let planned = world.run(&dry).await;
+    assert_eq!(planned.code, Some(0), "{}", planned.stderr);
+    let plan: Value = serde_json::from_str(&planned.stdout).expect("JSON");
+    assert_eq!(plan["to_thaw"].as_array().unwrap().len(), 2, "chunk and part index: {plan}");
+    world.run(&requested).await.failed_with(4, &["objects are readable"]);
+    world.s3.advance(6 * HOUR).await.unwrap();
+    let restored = world.run(&requested).await;
+
+    assert_eq!(restored.code, Some(0), "{}", restored.stderr);
+    assert_eq!(fs::read_to_string(target.join("wanted")).unwrap(), "wanted");
+    assert_eq!(requests(&world), 8, "nothing of the other generation and of the other files");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_restore_of_files_waits_for_documents_and_then_for_chunks() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.reconfigure("storage_class_chunks = \"STANDARD\"", "storage_class_chunks = \"GLACIER\"");
+    fs::write(world.subvolume("data").join("file"), "content").unwrap();
+    world.backup().await;
+    archive(&world, ".json").await;
+    archive(&world, "-index.bin").await;
+    world.s3.set_restore_delay(Duration::ZERO);
+    let directory = s3up_testkit::temp_dir();
+    let target = directory.path().join("files");
+    let text = target.to_str().unwrap();
+    let restore = ["restore", "--subvolume", "data", "--path", "/", "--target", text];
+
+    let refused = world.run(&[&restore[..], &["--max-cost", "0.001"]].concat()).await;
+    let observed = requests(&world);
+    let ran = world.run(&restore).await;
+
+    // The prices of this server are not known.
+    refused.failed_with(2, &["--max-cost", "no prices are known"]);
+    assert_eq!(observed, 0);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_same_tree(&world.subvolume("data"), &target);
+    assert_eq!(requests(&world), 5, "pointer, manifest, index, part index and chunk");
+}

@@ -212,7 +212,7 @@ async fn parts_of(world: &World, manifest: &serde_json::Value) -> u64 {
 /// Returns the seed. `S3UP_KILL_SEED` repeats the moments of a failed run.
 #[expect(clippy::disallowed_methods, reason = "a failed test must be repeatable")]
 #[expect(clippy::print_stdout, reason = "the seed of a test that fails")]
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let given = std::env::var("S3UP_KILL_SEED").ok().and_then(|text| text.parse().ok());
     let seed = given.unwrap_or_else(|| getrandom::u64().expect("a random number"));
     println!("S3UP_KILL_SEED={seed}");
@@ -220,11 +220,11 @@ fn seed() -> u64 {
 }
 
 /// SplitMix64.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     /// Returns a number from 0 to 1.
-    fn fraction(&mut self) -> f64 {
+    pub fn fraction(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -40,6 +40,8 @@ mod quick_start;
 mod readme;
 mod received_source;
 mod restore_files;
+mod restore_files_elsewhere;
+mod restore_files_kill;
 mod restore_files_random;
 mod restore_page;
 mod restore_resume;

@@ -68,6 +68,45 @@ async fn one_file_of_a_chain_is_restored_from_the_parts_that_hold_it() {
     assert!(fs::read(old.join("a/b/wanted")).unwrap() == noise(300_000));
 }
 
+/// Returns the length of the range that a call of GetObject has asked for; `None` if it was for a
+/// whole object.
+fn range_bytes(world: &World, call: u64) -> Option<u64> {
+    let headers = world.s3.faults().headers(Op::GetObject, call).expect("the headers of a call");
+    let range = headers.get("range")?.to_str().expect("text");
+    let (from, to) =
+        range.strip_prefix("bytes=").and_then(|it| it.split_once('-')).expect("a range");
+    let number = |text: &str| text.parse::<u64>().expect("a number");
+    Some(number(to) + 1 - number(from))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_file_of_a_full_and_ten_incrementals_costs_two_parts_and_a_megabyte() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    let data = world.subvolume("data");
+    fs::write(data.join("big"), noise(3 * CHUNK)).unwrap();
+    fs::write(data.join("wanted"), noise(10 << 10)).unwrap();
+    for n in 0..=10_u8 {
+        fs::write(data.join(format!("added-{n}")), noise(200_000)).unwrap();
+        let big = File::options().write(true).open(data.join("big")).unwrap();
+        big.write_all_at(&[n; 4096], 1_000_000 * u64::from(n)).unwrap();
+        world.backup().await;
+    }
+    let (_directory, target) = target();
+    let before = world.s3.faults().calls(Op::GetObject);
+
+    let restored = restore(&world, &["--path", "wanted"], &target).await;
+
+    assert_eq!(restored.code, Some(0), "{}", restored.stderr);
+    assert!(fs::read(target.join("wanted")).unwrap() == noise(10 << 10));
+    let calls = before + 1..=world.s3.faults().calls(Op::GetObject);
+    let ranges: Vec<_> = calls.map(|call| range_bytes(&world, call)).collect();
+    let fetched: u64 = ranges.iter().flatten().sum();
+    assert!(fetched > 0 && fetched <= 2 * PART + (1 << 20), "{fetched} bytes: {ranges:?}");
+    // The pointer, 11 manifests and the part index of the full: a few KiB each.
+    let documents = ranges.iter().filter(|range| range.is_none()).count();
+    assert!(documents <= 13, "{ranges:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_is_restored_with_everything_that_it_holds() {
     let Some(world) = World::start(&["data"]).await else { return };

@@ -1,6 +1,7 @@
 //! Prints what a restore of files would do, as a table or as JSON.
 
 use btrfs_to_s3::restore_files::FileRequest;
+use btrfs_to_s3::restore_files::documents::DocumentsPreview;
 use btrfs_to_s3::restore_files::preview::{FilesPreview, ReadBackup};
 use s3up_cli::{one_line, table};
 use s3up_core::{Count, Size};
@@ -27,6 +28,19 @@ pub struct FilesLine<'a> {
     backups: Vec<BackupLine<'a>>,
     chunks: usize,
     fetched_bytes: u64,
+    thaw: Vec<ArchivedLine<'a>>,
+    to_thaw: Vec<&'a str>,
+    /// `null` if nothing is known of the prices of this server.
+    cost: Option<&'a Priced<RestoreCostLine>>,
+}
+
+/// The JSON output while documents have to be thawed first.
+#[derive(Serialize)]
+pub struct DocumentsLine<'a> {
+    subvolume: &'a str,
+    target: String,
+    /// The documents that have to be readable before the chunks are known that hold the files.
+    thaw_first: String,
     thaw: Vec<ArchivedLine<'a>>,
     to_thaw: Vec<&'a str>,
     /// `null` if nothing is known of the prices of this server.
@@ -77,6 +91,23 @@ impl<'a> FilesLine<'a> {
     }
 }
 
+impl<'a> DocumentsLine<'a> {
+    pub fn of(
+        preview: &'a DocumentsPreview,
+        request: &'a FileRequest,
+        cost: Option<&'a Priced<RestoreCostLine>>,
+    ) -> DocumentsLine<'a> {
+        DocumentsLine {
+            subvolume: request.subvolume.as_str(),
+            target: request.target.display().to_string(),
+            thaw_first: preview.kind.to_string(),
+            thaw: preview.thaw.iter().map(ArchivedLine::of).collect(),
+            to_thaw: preview.to_thaw.iter().map(s3up_core::Key::as_str).collect(),
+            cost,
+        }
+    }
+}
+
 impl<'a> BackupLine<'a> {
     fn of(backup: &'a ReadBackup) -> BackupLine<'a> {
         BackupLine {
@@ -105,7 +136,6 @@ pub fn to_table(preview: &FilesPreview, line: &FilesLine<'_>) -> String {
         0 => String::new(),
         _ => format!("{what}: {}\n", Count(count, noun)),
     };
-    let to_thaw: Vec<_> = line.to_thaw.iter().map(|key| format!("to thaw: {key}\n")).collect();
     format!(
         "{}\n{} ({}) and {}: {} to download, from {} of {}\n{}{}manifest: {}\ntarget: {}\n{}{}{}",
         table(header, rows),
@@ -120,7 +150,22 @@ pub fn to_table(preview: &FilesPreview, line: &FilesLine<'_>) -> String {
         line.manifest,
         one_line(&line.target),
         thaw_table(&preview.thaw),
-        to_thaw.concat(),
+        keys_to_thaw(&line.to_thaw),
+        line.cost.map(restore_text).unwrap_or_default()
+    )
+}
+
+fn keys_to_thaw(keys: &[&str]) -> String {
+    keys.iter().map(|key| format!("to thaw: {key}\n")).collect()
+}
+
+pub fn documents_table(preview: &DocumentsPreview, line: &DocumentsLine<'_>) -> String {
+    format!(
+        "to thaw first: {}\ntarget: {}\n{}{}{}",
+        line.thaw_first,
+        one_line(&line.target),
+        thaw_table(&preview.thaw),
+        keys_to_thaw(&line.to_thaw),
         line.cost.map(restore_text).unwrap_or_default()
     )
 }
