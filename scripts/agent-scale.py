@@ -154,7 +154,7 @@ def unchanged_files(world):
 def measure_scan(world, config, what):
     output, took, cpu, rss = world.run(config, "scan")
     log = (world.work / "log").read_text()
-    # The rest of the time checks the database, and counts the files once more for the heartbeat.
+    # The rest of the time checks the database, looks for known files that are gone, and sends the heartbeat.
     walk = float(re.search(r"event=scan_done .*elapsed_seconds=([0-9.]+)", log).group(1))
     say(what, f"{walk:.1f} s of {took:.1f} s, {cpu:.1f} s of CPU, {rss >> 20} MiB: {output.strip()}")
 

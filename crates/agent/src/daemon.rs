@@ -36,6 +36,7 @@ use crate::database::recorder::{self, Recorder};
 use crate::database::{Reader, retry_requests};
 use crate::reporting::messages;
 use crate::reporting::task::{CallResult, Reporter};
+use crate::scanning::scan::ScanReport;
 use crate::states::existing_files::WatchState;
 use crate::status::StatusReader;
 use crate::watching::{self, WatchEvents};
@@ -160,6 +161,7 @@ async fn drive<S>(
         }
     };
     let mut cause = work(&mut engine, &mut inputs, ending).await;
+    let reports = engine.take_current_reports();
     let summary = engine.into_summary().await;
     polling.abort();
     if let Some(task) = cleaning {
@@ -167,7 +169,7 @@ async fn drive<S>(
         // An error, unless it ended by itself.
         task.await.ok();
     }
-    report_at_end(reporting, matches!(cause, Cause::Done) && !summary.gave_up).await;
+    report_at_end(reporting, matches!(cause, Cause::Done) && !summary.gave_up, reports).await;
     if !close(inputs, reader).await {
         log_events::uploads_not_recorded();
         cause = cause.without_clean_end();
@@ -229,8 +231,8 @@ async fn work<S>(
 }
 
 /// Ends the reporter, which must not use the database any more. That of a complete `s3up scan` sends
-/// a heartbeat first.
-async fn report_at_end(reporting: Reporting, is_complete: bool) {
+/// a heartbeat first. It counts the files again unless the scans have left them as `reports` say.
+async fn report_at_end(reporting: Reporting, is_complete: bool, reports: Option<Vec<ScanReport>>) {
     match reporting {
         Reporting::Task(task) => {
             task.abort();
@@ -239,7 +241,7 @@ async fn report_at_end(reporting: Reporting, is_complete: bool) {
         }
         Reporting::AtEnd(reporter) if is_complete => {
             // Without an answer in time the next scan reports.
-            tokio::time::timeout(REPORT_GRACE, reporter.run_once()).await.ok();
+            tokio::time::timeout(REPORT_GRACE, reporter.run_once(reports)).await.ok();
         }
         Reporting::AtEnd(_) => {}
     }

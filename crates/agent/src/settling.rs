@@ -61,6 +61,8 @@ pub enum SettleVerdict {
     NeverSettled,
     /// The attempts are used up, and the file is to be uploaded as it is.
     Hot(Writes),
+    /// The file was uploaded as it is, and its last changes have to wait for the next such upload.
+    StillHot,
 }
 
 /// Both clocks at one moment: the monotonic one for waiting, and the wall clock to
@@ -97,6 +99,8 @@ struct Waiting {
     attempts: u32,
     given_up: bool,
     hot_at: Option<Instant>,
+    /// True if the upload at `hot_at` stored the file, and no change was found since.
+    hot_is_stored: bool,
 }
 
 impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
@@ -136,6 +140,15 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
         let due = now.instant + rest.min(self.policy.debounce);
         self.wait(key, waiting, due);
         SettleVerdict::Waiting
+    }
+
+    /// Notes that the upload of a hot file stored a whole version of it. The next change is reported as
+    /// [`SettleVerdict::StillHot`]: otherwise the file would be pending, and no problem, until the next
+    /// such upload.
+    pub fn note_hot_stored(&mut self, key: &K) {
+        if let Some(waiting) = self.waiting.get_mut(key) {
+            waiting.hot_is_stored = true;
+        }
     }
 
     pub fn next_due(&self) -> Option<Instant> {
@@ -231,7 +244,16 @@ fn left(quiet: Duration, passed: Duration) -> Option<Duration> {
 
 impl Waiting {
     fn new(observed: Option<(Identity, Instant)>, writes: Writes, since: Instant) -> Waiting {
-        Waiting { due: None, observed, writes, since, attempts: 0, given_up: false, hot_at: None }
+        Waiting {
+            due: None,
+            observed,
+            writes,
+            since,
+            attempts: 0,
+            given_up: false,
+            hot_at: None,
+            hot_is_stored: false,
+        }
     }
 
     fn verdict(&mut self, policy: &SettlePolicy, now: Instant) -> SettleVerdict {
@@ -250,9 +272,12 @@ impl Waiting {
                     .hot_at
                     .is_some_and(|at| now.saturating_duration_since(at) < policy.hot_every)
                 {
-                    return SettleVerdict::Waiting;
+                    return match std::mem::take(&mut self.hot_is_stored) {
+                        true => SettleVerdict::StillHot,
+                        false => SettleVerdict::Waiting,
+                    };
                 }
-                self.hot_at = Some(now);
+                (self.hot_at, self.hot_is_stored) = (Some(now), false);
                 SettleVerdict::Hot(self.writes)
             }
         }

@@ -101,6 +101,19 @@ pub async fn status_counted(
     status
 }
 
+impl WatchStatus {
+    fn of(watch: &Watch, report: ScanReport) -> WatchStatus {
+        WatchStatus {
+            prefix: watch.prefix.to_string(),
+            recursive: watch.recursive,
+            poll: watch.poll,
+            files: DirStatus::of(watch.root.to_string_lossy().into_owned(), report),
+            locally_deleted: FileCount::default(),
+            last_scan_at: None,
+        }
+    }
+}
+
 impl StatusReader {
     pub async fn read(&self) -> Result<Status, DatabaseError> {
         self.read_counted(&|_| {}).await
@@ -118,6 +131,17 @@ impl StatusReader {
         status.oldest_pending_at = oldest_pending_ns.map(|ns| ns.div_euclid(1_000_000_000));
         self.refresh(&mut status).await?;
         Ok(status)
+    }
+
+    /// Returns the status by the reports of complete scans of all watches, in their order, that found no
+    /// pending file. What needs no scan is missing: [`refresh`](Self::refresh) reads it.
+    pub fn of_reports(&self, reports: Vec<ScanReport>) -> Status {
+        let mut status = Status::default();
+        for (watch, report) in self.config.watches.iter().zip(reports) {
+            status.total += report.counts;
+            status.watches.push(WatchStatus::of(watch, report));
+        }
+        status
     }
 
     /// Reads everything again that needs no scan.
@@ -159,14 +183,8 @@ impl StatusReader {
             }
         };
         let oldest_pending_ns = report.oldest_pending_ns;
-        let status = WatchStatus {
-            prefix: watch.prefix.to_string(),
-            recursive: watch.recursive,
-            poll: watch.poll,
-            files: DirStatus::of(watch.root.to_string_lossy().into_owned(), report),
-            locally_deleted: FileCount::default(),
-            last_scan_at: state.as_ref().and_then(|state| state.last_scan_at),
-        };
+        let last_scan_at = state.as_ref().and_then(|state| state.last_scan_at);
+        let status = WatchStatus { last_scan_at, ..WatchStatus::of(&watch, report) };
         // A file is not pending for longer than its watch is known.
         let since = |ns: i64| state.as_ref().map_or(ns, |state| ns.max(state.known_since_ns));
         Ok((status, oldest_pending_ns.map(since)))

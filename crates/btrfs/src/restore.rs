@@ -176,10 +176,10 @@ impl Restore<'_> {
         let thawed = self.unless_stopped(self.thaw_all(&chain.entries()[here..])).await?;
         let thaw = self.thaw();
         let receiving = async {
-            let last = self.receive_all(plan, staging).await?;
+            let (last, early) = self.receive_all(plan, staging).await?;
             let received =
                 compare::RestoredTree { path: staging.path_of(&last), root_times: last.root_times };
-            let proof = self.prove(chain.newest(), received).await?;
+            let proof = self.prove(chain.newest(), received, early).await?;
             self.create_target(&last, staging, &request.target).await?;
             Ok((last, proof))
         };

@@ -1,10 +1,12 @@
 //! Opens paths that others may change meanwhile, confined to a directory.
 
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 
 /// Opens `path` below `directory` with these flags. Fails if the path leads out of the directory or
 /// through a symlink, at whatever moment it was created. `resolve` restricts the path further.
@@ -20,9 +22,25 @@ pub fn open_confined(
     Ok(openat2(directory, path, flags, Mode::empty(), confined | resolve)?)
 }
 
+/// Opens a regular file below `directory` for reading, and returns `None` if the path is something else,
+/// which is not opened: opening a device may have effects.
+pub fn open_confined_file(
+    directory: impl AsFd,
+    path: &Path,
+    resolve: ResolveFlags,
+) -> io::Result<Option<File>> {
+    let found = open_confined(directory, path, OFlags::PATH, resolve)?;
+    if FileType::from_raw_mode(fstat(&found)?.st_mode) != FileType::RegularFile {
+        return Ok(None);
+    }
+    let same = format!("/proc/self/fd/{}", found.as_raw_fd());
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(nonblocking).open(same).map(Some)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, File};
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use rustix::io::Errno;

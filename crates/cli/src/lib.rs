@@ -32,7 +32,7 @@ mod table;
 mod terminal;
 
 pub use age::parse_age;
-pub use confined::open_confined;
+pub use confined::{open_confined, open_confined_file};
 pub use exit::{Exit, ExitWith, finish};
 pub use file_mode::is_open_to_all_users;
 pub use finding_table::{FindingLine, finding_table};

@@ -54,6 +54,7 @@ pub use objects::facts::ObjectFacts;
 pub use objects::listing::{Listed, ListedPage, ObjectListing};
 pub use objects::proof::ObjectProof;
 pub use objects::replace_metadata::COPY_BYTES_MAX;
+pub use objects::short_object::{SHORT_BYTES_MAX, ShortObject};
 pub use objects::versions::{ObjectVersion, VersionMarker, VersionPage};
 pub use overwrite::Overwrite;
 pub use probes::expiry::{AcceptedRule, ExpiryRule, ExpiryRules, OldVersionRule, VersionExpiry};

@@ -1,4 +1,5 @@
-//! Calls on whole objects that move no content: describe, list, delete, copy.
+//! Calls on whole objects that move no content: describe, list, delete, copy. And one that returns a short
+//! object with its facts.
 
 pub(crate) mod delete;
 pub(crate) mod directory;
@@ -8,4 +9,5 @@ pub(crate) mod head;
 pub(crate) mod listing;
 pub(crate) mod proof;
 pub(crate) mod replace_metadata;
+pub(crate) mod short_object;
 pub(crate) mod versions;

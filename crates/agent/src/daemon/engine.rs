@@ -31,6 +31,7 @@ use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::files::identity::Identity;
 use crate::files::watch::{Name, Watch, WatchIndex};
 use crate::files::writes::Writes;
+use crate::scanning::scan::ScanReport;
 use crate::settling::ClockReading;
 use crate::states::agent_fact::AgentFact;
 use crate::states::decide::{FilePolicy, RetryProblems};
@@ -194,6 +195,16 @@ impl Engine {
             Mode::Daemon { .. } => self.stopping,
             Mode::Once => self.stopping || (idle && (nothing_waits || self.gave_up)),
         }
+    }
+
+    /// Returns the report of each watch, if `s3up scan` scanned all of them completely and the files
+    /// are still as it found them: none was pending, and none is gone.
+    pub(super) fn take_current_reports(&mut self) -> Option<Vec<ScanReport>> {
+        let reports = std::mem::take(&mut self.scans.reports);
+        let is_current = reports.len() == self.watches.len()
+            && self.summary.found == 0
+            && reports.values().all(|report| report.gone.is_empty());
+        is_current.then(|| reports.into_values().collect())
     }
 
     /// Ends the tasks that still run and returns the summary.

@@ -2,26 +2,33 @@
 //!
 //! A file appears under its name only when its content is complete. It is written
 //! to a temporary file beside it, whose short name fits wherever the file's name
-//! fits. What exists is replaced only on request; that is decided before the
+//! fits, in a directory that is reached through no symlink of another user. What exists is replaced only on request; that is decided before the
 //! download and, for a file that appears meanwhile, again by the kernel. A pipe or
 //! a device is no file: it is written to as the content arrives.
 
+use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{
+    AtFlags, Mode, OFlags, RenameFlags, linkat, openat, renameat, renameat_with, unlinkat,
+};
 use rustix::io::Errno;
 
 use super::error::DownloadError;
+use crate::files::trusted_path::{MissingDirs, open_dir};
 use crate::remote_files::file_metadata::FileMetadata;
 
 /// Names of standard output. Opening one would truncate the file that a shell has
 /// redirected it to.
 const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 /// Mode of a new file until its own is set.
-const PRIVATE: u32 = 0o600;
+const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+/// Mode of a file whose own is not known; the umask takes bits away.
+const DEFAULT_FILE: Mode = Mode::from_raw_mode(0o666);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
@@ -50,7 +57,9 @@ pub(super) struct FilePlace {
 #[derive(Debug)]
 pub(super) struct Replacement {
     pub(super) writer: File,
-    partial: PathBuf,
+    /// The directory of both. It stays the same, whatever its path leads to later.
+    dir: OwnedFd,
+    partial: String,
     /// The target, with symlinks resolved.
     path: PathBuf,
     existing: Existing,
@@ -104,21 +113,26 @@ impl FilePlace {
     /// no mode is known that the file could get at its end.
     pub(super) fn create(self, metadata: FileMetadata) -> Result<Replacement, DownloadError> {
         let FilePlace { path, existing, mode_before } = self;
-        let unique = getrandom::u64().unwrap_or_default();
-        let partial = path.with_file_name(format!(".s3up-{unique:016x}"));
-        let mut options = File::options();
-        options.write(true).create_new(true);
-        if metadata.mode.or(mode_before).is_some() {
-            options.mode(PRIVATE);
-        }
-        match options.open(&partial) {
-            Ok(writer) => {
-                Ok(Replacement { writer, partial, path, existing, mode_before, kept: false })
+        let created = create_in(&path, metadata.mode.or(mode_before).is_some());
+        match created {
+            Ok((dir, partial, writer)) => {
+                Ok(Replacement { writer, dir, partial, path, existing, mode_before, kept: false })
             }
             // The error names the path that the user knows.
             Err(source) => Err(DownloadError::Write { path, source }),
         }
     }
+}
+
+/// Creates a temporary file in the directory of `path`.
+fn create_in(path: &Path, is_private: bool) -> io::Result<(OwnedFd, String, File)> {
+    let parent = path.parent().unwrap_or(Path::new(""));
+    let dir = open_dir(parent, MissingDirs::Fail)?;
+    let unique = getrandom::u64().unwrap_or_default();
+    let partial = format!(".s3up-{unique:016x}");
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    let writer = openat(&dir, &*partial, flags, if is_private { PRIVATE } else { DEFAULT_FILE })?;
+    Ok((dir, partial, writer.into()))
 }
 
 impl Replacement {
@@ -135,21 +149,31 @@ impl Replacement {
         // Synced before it becomes visible under its name.
         self.writer.sync_all().map_err(failed)?;
         match self.existing {
-            Existing::Overwrite => std::fs::rename(&self.partial, &self.path).map_err(failed)?,
+            Existing::Overwrite => {
+                let renamed = renameat(&self.dir, &*self.partial, &self.dir, self.name());
+                renamed.map_err(|errno| failed(errno.into()))?;
+            }
             Existing::Keep => self.rename_to_free_name()?,
         }
         self.kept = true;
         Ok(refused)
     }
 
+    fn name(&self) -> &OsStr {
+        self.path.file_name().unwrap_or_default()
+    }
+
     fn rename_to_free_name(&self) -> Result<(), DownloadError> {
-        let path = &self.path;
-        let renamed = match renameat_with(CWD, &self.partial, CWD, path, RenameFlags::NOREPLACE) {
+        let (path, dir, partial) = (&self.path, &self.dir, self.partial.as_str());
+        let renamed = match renameat_with(dir, partial, dir, self.name(), RenameFlags::NOREPLACE) {
             // A filesystem without this call, such as NFS. A link fails if the name is taken.
-            Err(Errno::INVAL | Errno::NOSYS) => std::fs::hard_link(&self.partial, path)
-                .and_then(|()| std::fs::remove_file(&self.partial)),
-            renamed => renamed.map_err(io::Error::from),
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                linkat(dir, partial, dir, self.name(), AtFlags::empty())
+                    .and_then(|()| unlinkat(dir, partial, AtFlags::empty()))
+            }
+            renamed => renamed,
         };
+        let renamed = renamed.map_err(io::Error::from);
         renamed.map_err(|source| {
             if source.kind() == io::ErrorKind::AlreadyExists {
                 DownloadError::Exists { path: path.clone() }
@@ -164,7 +188,7 @@ impl Drop for Replacement {
     fn drop(&mut self) {
         if !self.kept {
             // A leftover is harmless.
-            std::fs::remove_file(&self.partial).ok();
+            unlinkat(&self.dir, self.partial.as_str(), AtFlags::empty()).ok();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 
-use rustix::fs::{Mode, Timespec, Timestamps, UTIME_OMIT, fchmod, futimens};
+use rustix::fs::{Mode, Timespec, Timestamps, UTIME_OMIT, fchmod, fstat, futimens};
 
 const SECOND_NS: i64 = 1_000_000_000;
 /// Bits of a mode that are set. The owner is the user who restores, so a file never becomes setuid.
@@ -33,6 +33,17 @@ impl FileMetadata {
         let mtime =
             Timespec { tv_sec: ns.div_euclid(SECOND_NS), tv_nsec: ns.rem_euclid(SECOND_NS) };
         Some(Timestamps { last_access: omit, last_modification: mtime })
+    }
+
+    /// Sets what is known on a file that was created with the mode. The umask or the ACL of its directory
+    /// may have taken bits away.
+    pub fn set_on_new(&self, file: &File) -> io::Result<()> {
+        match self.mode() {
+            Some(mode) if Mode::from_raw_mode(fstat(file)?.st_mode & MODE_BITS) == mode => {
+                FileMetadata { mode: None, ..*self }.set(file)
+            }
+            Some(_) | None => self.set(file),
+        }
     }
 
     /// Sets what is known, the mode first.

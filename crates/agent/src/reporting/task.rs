@@ -21,6 +21,7 @@ use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::database::{Change, DatabaseError, REPORTS_MAX};
 use crate::gateway::client::GatewayClient;
 use crate::gateway::error::GatewayError;
+use crate::scanning::scan::ScanReport;
 use crate::states::agent_fact::AgentFact;
 use crate::states::gateway_state::GatewayStatus;
 use crate::status::{Status, StatusReader};
@@ -66,6 +67,8 @@ struct LastCount {
     ended: tokio::time::Instant,
     took: Duration,
     changes: u64,
+    /// True if a scan has just ended that counted them.
+    is_of_scan: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -105,9 +108,17 @@ impl Reporter {
         }
     }
 
-    /// Sends one heartbeat, and the reports that are due or wait.
-    pub async fn run_once(mut self) {
-        if let Err(err) = self.tick(&mut None).await {
+    /// Sends one heartbeat, and the reports that are due or wait. The files are counted again, unless
+    /// `reports` say how many there are.
+    pub async fn run_once(mut self, reports: Option<Vec<ScanReport>>) {
+        let mut counted = reports.map(|reports| LastCount {
+            status: self.status.of_reports(reports),
+            ended: clock::timer_now(),
+            took: Duration::ZERO,
+            changes: self.changes.load(Ordering::Relaxed),
+            is_of_scan: true,
+        });
+        if let Err(err) = self.tick(&mut counted).await {
             log_failed(&err, "cannot send a heartbeat; the next s3up scan tries again");
         }
     }
@@ -174,7 +185,7 @@ impl Reporter {
         self.watch_turned.mark_unchanged();
         let ago = last.map(|last| (start.saturating_duration_since(last.ended), last.took));
         match counted.take() {
-            Some(mut last) if !must && !count_is_due(news, ago) => {
+            Some(mut last) if last.is_of_scan || (!must && !count_is_due(news, ago)) => {
                 self.status.refresh(&mut last.status).await?;
                 Ok(&counted.insert(last).status)
             }
@@ -182,7 +193,9 @@ impl Reporter {
                 let status = self.status.read().await?;
                 let ended = clock::timer_now();
                 let took = ended.saturating_duration_since(start);
-                Ok(&counted.insert(LastCount { status, ended, took, changes }).status)
+                Ok(&counted
+                    .insert(LastCount { status, ended, took, changes, is_of_scan: false })
+                    .status)
             }
         }
     }

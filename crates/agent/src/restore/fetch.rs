@@ -178,9 +178,9 @@ impl Fetcher {
         mut download: Download,
         facts: Facts,
     ) -> Result<Fetched, FetchError> {
-        let (target, path) = (self.target.clone(), task.path.clone());
-        let mut new =
-            blocking(move || target_dir::new_file(&target, &path, &facts.metadata)).await?;
+        let (target, FileTask { path, placement, .. }) = (self.target.clone(), task.clone());
+        let create = move || target_dir::new_file(&target, &path, &facts.metadata, placement);
+        let mut new = blocking(create).await?;
         let (mut hasher, mut bytes) = (Sha256::default(), 0);
         let mut piece = BytesMut::with_capacity(PIECE_BYTES);
         while let Some(received) = download.next().await? {
@@ -194,8 +194,7 @@ impl Fetcher {
         }
         new = write(new, piece.freeze()).await?;
         let verified = check(&facts, bytes, hasher.finish())?;
-        let placement = task.placement;
-        let metadata_error = blocking(move || new.place(placement)).await?;
+        let metadata_error = blocking(move || new.place()).await?;
         Ok(Fetched { verified, metadata_error })
     }
 

@@ -1,16 +1,18 @@
 //! The directory that a restore writes into, and the files in it.
 //!
-//! Every path is resolved beneath the directory by the kernel, and no symlink on the way is followed,
-//! at whatever moment it was created. A directory is created where it is missing.
+//! The directory itself is reached through no symlink of another user. Every path is resolved beneath
+//! it by the kernel, and no symlink on the way is followed, at whatever moment it was created. A directory is created where it is missing.
 //!
-//! A file is written under a temporary name beside its own, and gets its own name only when it is
-//! whole. The temporary name follows from the name, so the run that restores the file after a crash
-//! removes the leftover. The lock on the directory keeps a second restore away.
+//! A file is written without a name (`O_TMPFILE`), and gets its own only when it is whole: after a crash
+//! nothing is left of it. Where the filesystem cannot do that, or the file replaces another one, it is
+//! written under a temporary name beside its own. That name follows from the name, so the run that
+//! restores the file after a crash removes the leftover. The lock on the directory keeps a second
+//! restore away.
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use s3up_cli::open_confined;
 use s3up_core::Sha256Digest;
 
 use crate::files::confined_fs::is_regular;
+use crate::files::trusted_path::{MissingDirs, open_dir};
 use crate::remote_files::file_metadata::FileMetadata;
 
 /// Mode of a new file until its own is set.
@@ -42,13 +45,11 @@ pub struct TargetDir {
 impl TargetDir {
     /// Opens the directory, and creates it if it is missing.
     pub fn create(path: &Path) -> io::Result<TargetDir> {
-        std::fs::create_dir_all(path)?;
-        TargetDir::open(path)
+        Ok(TargetDir { fd: open_dir(path, MissingDirs::Create)? })
     }
 
     pub fn open(path: &Path) -> io::Result<TargetDir> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(TargetDir { fd: openat(CWD, path, flags, Mode::empty())? })
+        Ok(TargetDir { fd: open_dir(path, MissingDirs::Fail)? })
     }
 
     /// Locks the directory until it is closed. Returns false if another process has locked it. A
@@ -124,9 +125,14 @@ impl<'t> OpenDirs<'t> {
     }
 
     /// Creates a new file that becomes `path`, with the directories above it.
-    pub fn new_file(&mut self, path: &Path, metadata: &FileMetadata) -> io::Result<NewFile> {
+    pub fn new_file(
+        &mut self,
+        path: &Path,
+        metadata: &FileMetadata,
+        placement: Placement,
+    ) -> io::Result<NewFile> {
         let (dir, name) = split(path)?;
-        NewFile::create(self.directory(dir)?, name, metadata)
+        NewFile::create(self.directory(dir)?, name, metadata, placement)
     }
 
     fn directory(&mut self, path: &Path) -> io::Result<Arc<OwnedFd>> {
@@ -146,8 +152,13 @@ impl<'t> OpenDirs<'t> {
 }
 
 /// Creates a new file that becomes `path`, for a file that is written for longer.
-pub fn new_file(target: &TargetDir, path: &Path, metadata: &FileMetadata) -> io::Result<NewFile> {
-    OpenDirs::new(target).new_file(path, metadata)
+pub fn new_file(
+    target: &TargetDir,
+    path: &Path,
+    metadata: &FileMetadata,
+    placement: Placement,
+) -> io::Result<NewFile> {
+    OpenDirs::new(target).new_file(path, metadata, placement)
 }
 
 fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
@@ -165,49 +176,60 @@ pub enum Placement {
     Replace,
 }
 
-/// A file under a temporary name, which is removed unless the file gets its own.
+/// A file without its name. What there is of it is removed unless it gets that.
 #[derive(Debug)]
 pub struct NewFile {
     pub file: File,
     dir: Arc<OwnedFd>,
-    temporary: String,
+    /// `None` for a file without any name.
+    temporary: Option<String>,
     name: PathBuf,
     metadata: FileMetadata,
-    is_placed: bool,
+    placement: Placement,
 }
 
 impl NewFile {
-    fn create(dir: Arc<OwnedFd>, name: &OsStr, metadata: &FileMetadata) -> io::Result<NewFile> {
-        let temporary = temporary_name(name);
-        let mode = if metadata.mode.is_some() { PRIVATE } else { DEFAULT_FILE };
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-        let create = || openat(&dir, temporary.as_str(), flags, mode);
-        let fd = match create() {
-            // A leftover of a restore that was killed: no other one has the lock.
-            Err(Errno::EXIST) => {
-                unlinkat(&dir, temporary.as_str(), AtFlags::empty())?;
-                create()?
-            }
-            created => created?,
+    fn create(
+        dir: Arc<OwnedFd>,
+        name: &OsStr,
+        metadata: &FileMetadata,
+        placement: Placement,
+    ) -> io::Result<NewFile> {
+        let unnamed = match placement {
+            Placement::Free => create_unnamed(&dir, metadata)?,
+            // A link never replaces a file.
+            Placement::Replace => None,
         };
-        let (file, name) = (File::from(fd), PathBuf::from(name));
-        Ok(NewFile { file, dir, temporary, name, metadata: *metadata, is_placed: false })
+        let (file, temporary) = match unnamed {
+            Some(file) => (file, None),
+            None => {
+                let temporary = temporary_name(name);
+                (create_named(&dir, &temporary, metadata)?, Some(temporary))
+            }
+        };
+        Ok(NewFile { file, dir, temporary, name: name.into(), metadata: *metadata, placement })
     }
 
     /// Gives the file its metadata and its name. Returns the error of its filesystem if that refuses
     /// the metadata.
-    pub fn place(mut self, placement: Placement) -> io::Result<Option<io::Error>> {
-        let refused = self.metadata.set(&self.file).err();
-        match placement {
-            Placement::Replace => renameat(&self.dir, &self.temporary, &self.dir, &self.name)?,
-            Placement::Free => self.rename_to_free_name()?,
+    pub fn place(mut self) -> io::Result<Option<io::Error>> {
+        let refused = self.metadata.set_on_new(&self.file).err();
+        match (&self.temporary, self.placement) {
+            (None, _) => {
+                let file = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                linkat(CWD, file, &self.dir, &self.name, AtFlags::SYMLINK_FOLLOW)?;
+            }
+            (Some(temporary), Placement::Replace) => {
+                renameat(&self.dir, temporary, &self.dir, &self.name)?;
+            }
+            (Some(temporary), Placement::Free) => self.rename_to_free_name(temporary)?,
         }
-        self.is_placed = true;
+        self.temporary = None;
         Ok(refused)
     }
 
-    fn rename_to_free_name(&self) -> io::Result<()> {
-        let (dir, temporary, name) = (&self.dir, self.temporary.as_str(), &self.name);
+    fn rename_to_free_name(&self, temporary: &str) -> io::Result<()> {
+        let (dir, name) = (&self.dir, &self.name);
         match renameat_with(dir, temporary, dir, name, RenameFlags::NOREPLACE) {
             // A filesystem without this call, such as NFS. A link fails if the name is taken.
             Err(Errno::INVAL | Errno::NOSYS) => {
@@ -221,11 +243,39 @@ impl NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if !self.is_placed {
+        if let Some(temporary) = &self.temporary {
             // The next restore of the file removes a leftover.
-            unlinkat(&self.dir, self.temporary.as_str(), AtFlags::empty()).ok();
+            unlinkat(&self.dir, temporary.as_str(), AtFlags::empty()).ok();
         }
     }
+}
+
+/// Creates a file without a name and with its mode; `None` where that is not possible.
+fn create_unnamed(dir: &OwnedFd, metadata: &FileMetadata) -> io::Result<Option<File>> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    match openat(dir, ".", flags, metadata.mode().unwrap_or(DEFAULT_FILE)) {
+        Ok(fd) => Ok(Some(fd.into())),
+        // Filesystems without it, such as NFS, answer in different ways.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS | Errno::NOENT) => {
+            Ok(None)
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn create_named(dir: &OwnedFd, temporary: &str, metadata: &FileMetadata) -> io::Result<File> {
+    let mode = if metadata.mode.is_some() { PRIVATE } else { DEFAULT_FILE };
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    let create = || openat(dir, temporary, flags, mode);
+    let fd = match create() {
+        // A leftover of a restore that was killed: no other one has the lock.
+        Err(Errno::EXIST) => {
+            unlinkat(dir, temporary, AtFlags::empty())?;
+            create()?
+        }
+        created => created?,
+    };
+    Ok(fd.into())
 }
 
 /// Returns a short name, which fits wherever the name fits.

@@ -1,7 +1,7 @@
 //! Writes small files, on a few threads that may wait for the disk.
 //!
 //! A thread takes several files at a time, so that waking it costs little, and keeps the directories
-//! open that they are in. A file is one create, one write and one rename.
+//! open that they are in. A file is one create, one write and one link.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -77,7 +77,7 @@ fn work(target: &TargetDir, receiver: &Mutex<mpsc::Receiver<Job>>) {
 }
 
 fn write(dirs: &mut OpenDirs<'_>, file: &VerifiedFile) -> io::Result<MetadataError> {
-    let mut new = dirs.new_file(&file.path, &file.metadata)?;
+    let mut new = dirs.new_file(&file.path, &file.metadata, file.placement)?;
     new.file.write_all(&file.body)?;
-    new.place(file.placement)
+    new.place()
 }

@@ -130,6 +130,33 @@ fn a_close_after_the_last_attempt_starts_a_new_count() {
 }
 
 #[test]
+fn a_change_after_a_hot_upload_that_stored_the_file_is_reported_once() {
+    for is_stored in [false, true] {
+        let clock = Clock::start();
+        let mut wheel = SettleWheel::new(UPLOAD);
+        wheel.note_event("f", Writes::NONE, clock.at(0.0).instant);
+        let mut found = Vec::new();
+        for second in (0..60).step_by(3) {
+            let now = clock.at(f64::from(second));
+            if second == 15 && is_stored {
+                wheel.note_hot_stored(&"f");
+            }
+            for key in wheel.take_due(9, now.instant) {
+                let verdict = wheel.observe(&key, dated(f64::from(second), 0.0), now);
+                if verdict != SettleVerdict::Waiting {
+                    found.push((second, verdict));
+                }
+            }
+        }
+        let hot = (12, SettleVerdict::Hot(Writes::NONE));
+        match is_stored {
+            true => assert_eq!(found, [hot, (15, SettleVerdict::StillHot)]),
+            false => assert_eq!(found, [hot]),
+        }
+    }
+}
+
+#[test]
 fn a_file_settles_once_it_was_quiet_for_long_enough() {
     const WHOLE: i64 = -1; // to the whole second before
     #[rustfmt::skip]

@@ -124,6 +124,36 @@ async fn a_scan_sends_a_heartbeat_at_its_end() {
 }
 
 #[tokio::test]
+async fn a_scan_that_finds_nothing_to_do_walks_the_tree_once() {
+    use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("dir/file", "12345");
+    let opened = inotify::init(CreateFlags::NONBLOCK).unwrap();
+    inotify::add_watch(&opened, &*host.up.join("dir"), WatchFlags::OPEN).unwrap();
+    let walks = || {
+        let mut buffer = [const { std::mem::MaybeUninit::uninit() }; 4096];
+        let mut reader = inotify::Reader::new(&opened, &mut buffer);
+        let mut count = 0;
+        while let Ok(event) = reader.next() {
+            count += u32::from(event.events().contains(ReadFlags::ISDIR));
+        }
+        count
+    };
+
+    host.scan().await;
+    let with_an_upload = walks();
+    host.scan().await;
+    let unchanged = walks();
+
+    assert_eq!(unchanged, 1);
+    assert!(with_an_upload > 1, "the files are counted again after uploads: {with_an_upload}");
+    let heartbeat = stored(&world, "SELECT body FROM heartbeats").await;
+    assert_eq!(heartbeat["files"]["protected"], json!({ "files": 1, "bytes": 5 }));
+    assert!(heartbeat["last_scan_at"].is_string(), "{heartbeat}");
+}
+
+#[tokio::test]
 async fn the_gateway_hears_of_a_watch_that_cannot_be_scanned() {
     let world = World::start().await;
     let host = Host::new(&world.url());

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use btrfs_host::identity::SnapshotIdentity;
 use btrfs_host::tool::Btrfs;
@@ -10,6 +11,7 @@ use s3up_core::progress::ProgressSink;
 use s3up_core::{Count, Size, error_chain};
 use s3up_repository::manifest::Manifest;
 
+use super::early::{ComparedFiles, EarlyComparison};
 use super::hard_links::LINKED_MAX;
 use super::request::{CompareRequest, Extent, RestoredTree, SampleLimits};
 use super::result::{CompareError, Comparison};
@@ -106,12 +108,38 @@ impl CompareOptions {
             && candidate_paths(manifest, self.base_dir.as_deref()).next().is_some()
     }
 
-    /// Compares `restored` with the source of `manifest`. A missing source is not an error.
+    /// Starts to compare files while they are received into `received`, if every byte will be compared
+    /// with the source of `manifest`.
+    pub async fn start_early(
+        &self,
+        btrfs: &Btrfs,
+        manifest: &Manifest,
+        received: &Path,
+        now: fn() -> SystemTime,
+    ) -> Option<EarlyComparison> {
+        if self.extent != Extent::Full {
+            return None;
+        }
+        let base_dir = self.base_dir.as_deref();
+        let SnapshotSource::Here(source) = find_source(btrfs, manifest, base_dir).await else {
+            return None;
+        };
+        let early = EarlyComparison::start(&source, received, now);
+        early
+            .inspect_err(|err| {
+                let err = error_chain(err);
+                tracing::debug!(event = "early_comparison_not_started", "{err}");
+            })
+            .ok()
+    }
+
+    /// Compares `restored` with the source of `manifest`. A missing source is not an error. `early` are
+    /// the files that were found equal while they were received.
     pub async fn prove(
         &self,
         btrfs: &Btrfs,
         manifest: &Manifest,
-        restored: RestoredTree,
+        (restored, early): (RestoredTree, ComparedFiles),
         shutdown: &ShutdownSignal,
         progress: &ProgressSink,
     ) -> Result<Proof, CompareError> {
@@ -133,7 +161,7 @@ impl CompareOptions {
             SnapshotSource::Here(source) => {
                 let (from, progress) = (source.clone(), progress.clone());
                 let request = CompareRequest { source: from, restored, sample, progress };
-                let compared = compare(request, shutdown).await?;
+                let compared = compare(request, early, shutdown).await?;
                 Ok(Proof::Compared { source, extent: self.extent, compared })
             }
         }

@@ -19,6 +19,8 @@ pub struct Comparison {
     pub files: u64,
     /// Number of files whose content was compared.
     pub files_read: u64,
+    /// Number of files among these that were compared while they were received.
+    pub files_early: u64,
     /// Number of files of which only pieces were compared.
     pub files_in_part: u64,
     pub bytes_read: u64,
@@ -47,4 +49,17 @@ pub(super) struct Shared<'a> {
     pub files_read: AtomicU64,
     pub files_in_part: AtomicU64,
     pub bytes_read: AtomicU64,
+}
+
+impl<'a> Shared<'a> {
+    pub fn new(stop: &'a AtomicBool, progress: Progress) -> Shared<'a> {
+        Shared {
+            stop,
+            progress,
+            differences: Mutex::default(),
+            files_read: AtomicU64::new(0),
+            files_in_part: AtomicU64::new(0),
+            bytes_read: AtomicU64::new(0),
+        }
+    }
 }

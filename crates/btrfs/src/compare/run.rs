@@ -2,33 +2,38 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use super::content::{self, Pair};
+use super::content::{self, Segment};
+use super::early::ComparedFiles;
 use super::request::CompareRequest;
 use super::result::{CompareError, Comparison, Shared};
 use super::sample::{Pick, Sample};
 use super::walk::PairedWalk;
 use s3up_cli::ShutdownSignal;
 
+/// Minimum number of threads: while one waits for a disk, another compares.
+const THREADS_MIN: usize = 4;
 /// Maximum number of threads. More do not make a disk faster.
 const THREADS_MAX: usize = 8;
-/// Maximum number of open files that wait for a thread.
+/// Maximum number of segments that wait for a thread, each of which may hold two files open.
 const WAITING_MAX: usize = 32;
 
-/// Compares two trees on threads, until it is done or the program is stopped.
+/// Compares two trees on threads, until it is done or the program is stopped. The contents of files
+/// that were compared early, and did not change since, are not read again.
 pub async fn compare(
     request: CompareRequest,
+    early: ComparedFiles,
     shutdown: &ShutdownSignal,
 ) -> Result<Comparison, CompareError> {
     let stop = Arc::new(AtomicBool::new(false));
     let stops = StopsWhenDropped(Arc::clone(&stop));
-    let mut comparing = tokio::task::spawn_blocking(move || compare_now(&request, &stop));
+    let mut comparing = tokio::task::spawn_blocking(move || compare_now(&request, &early, &stop));
     tokio::select! {
         compared = &mut comparing => compared.unwrap_or(Err(CompareError::Thread)),
         stop = shutdown.wait() => {
@@ -50,6 +55,7 @@ impl Drop for StopsWhenDropped {
 
 pub(super) fn compare_now(
     request: &CompareRequest,
+    early: &ComparedFiles,
     stop: &AtomicBool,
 ) -> Result<Comparison, CompareError> {
     allow_many_files();
@@ -60,22 +66,16 @@ pub(super) fn compare_now(
             (pick, Some(limits.bytes_max / count.max(1)))
         }
     };
-    let shared = Shared {
-        stop,
-        progress: request.progress.bytes("compare", None),
-        differences: Mutex::default(),
-        files_read: AtomicU64::new(0),
-        files_in_part: AtomicU64::new(0),
-        bytes_read: AtomicU64::new(0),
-    };
-    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(THREADS_MAX);
-    let (to_threads, waiting) = sync_channel::<Pair>(WAITING_MAX);
+    let shared = Shared::new(stop, request.progress.bytes("compare", None));
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = threads.clamp(THREADS_MIN, THREADS_MAX);
+    let (to_threads, waiting) = sync_channel::<Segment>(WAITING_MAX);
     let waiting = Mutex::new(waiting);
     let mut compared = thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| content::compare_all(&waiting, file_bytes_max, &shared));
         }
-        let mut walk = PairedWalk::begin(request, &shared, pick)?;
+        let mut walk = PairedWalk::begin(request, &shared, pick, early)?;
         walk.run(&to_threads);
         // The threads end once the channel is closed.
         drop(to_threads);

@@ -69,7 +69,7 @@ fn compared(source: &Path, restored: &Path, files_max: Option<u64>) -> Compariso
     let (source, restored) = (source.into(), to_come(restored));
     let sample = files_max.map(|files_max| SampleLimits { files_max, bytes_max: u64::MAX });
     let request = CompareRequest { source, restored, sample, progress: ProgressSink::silent() };
-    compare_now(&request, &AtomicBool::new(false)).expect("a comparison")
+    compare_now(&request, &ComparedFiles::default(), &AtomicBool::new(false)).expect("a comparison")
 }
 
 #[test]
@@ -195,7 +195,9 @@ fn the_root_is_compared_with_the_time_that_it_will_get() {
     for (restored, want) in cases {
         let (source, progress) = (one.path().into(), ProgressSink::silent());
         let request = CompareRequest { source, restored, sample: None, progress };
-        let found = compare_now(&request, &AtomicBool::new(false)).unwrap().differences;
+        let found = compare_now(&request, &ComparedFiles::default(), &AtomicBool::new(false))
+            .unwrap()
+            .differences;
         assert_eq!(found.count, u64::from(want.is_some()), "{found}");
         assert!(found.to_string().contains(want.unwrap_or_default()), "{found}");
     }
@@ -300,7 +302,7 @@ fn a_sample_has_a_limit_in_bytes_and_spreads_it() {
         let (source, progress) = (one.path().into(), ProgressSink::silent());
         let sample = Some(SampleLimits { files_max: 10, bytes_max });
         let request = CompareRequest { source, restored: to_come(restored), sample, progress };
-        compare_now(&request, &AtomicBool::new(false)).unwrap()
+        compare_now(&request, &ComparedFiles::default(), &AtomicBool::new(false)).unwrap()
     };
 
     let equal = sampled(one.path(), 8 << 20);
@@ -326,7 +328,7 @@ fn a_stopped_comparison_reads_no_file() {
         progress,
     };
 
-    let found = compare_now(&request, &AtomicBool::new(true)).unwrap();
+    let found = compare_now(&request, &ComparedFiles::default(), &AtomicBool::new(true)).unwrap();
 
     assert_eq!((found.entries, found.files_read), (1, 0));
 }
@@ -339,7 +341,9 @@ fn a_missing_tree_is_an_error() {
         let (source, progress) = (source.into(), ProgressSink::silent());
         let sample = files_max.map(|files_max| SampleLimits { files_max, bytes_max: 1 });
         let request = CompareRequest { source, restored, sample, progress };
-        compare_now(&request, &AtomicBool::new(false)).unwrap_err().to_string()
+        compare_now(&request, &ComparedFiles::default(), &AtomicBool::new(false))
+            .unwrap_err()
+            .to_string()
     };
     let none = Path::new("/no/such");
     assert_eq!(at(none, root.path(), None), "compare: read \"/no/such\"");

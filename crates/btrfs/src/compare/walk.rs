@@ -14,8 +14,9 @@ use std::sync::mpsc::SyncSender;
 
 use btrfs_host::root_times::RootTimes;
 
-use super::content::Pair;
+use super::content::{Pair, Segment};
 use super::difference::Mismatch;
+use super::early::ComparedFiles;
 use super::entry::{Dir, EntryPair, in_restored, in_source};
 use super::hard_links::{HardLinks, NameMatch};
 use super::request::CompareRequest;
@@ -29,6 +30,9 @@ const EMPTY_SUBVOLUME_INODE: u64 = 2;
 pub struct PairedWalk<'a> {
     shared: &'a Shared<'a>,
     pick: Pick,
+    /// True if every byte is compared, not only a sample.
+    is_full: bool,
+    early: &'a ComparedFiles,
     device: u64,
     links: HardLinks,
     compared: Comparison,
@@ -51,6 +55,7 @@ impl<'a> PairedWalk<'a> {
         request: &CompareRequest,
         shared: &'a Shared<'a>,
         pick: Pick,
+        early: &'a ComparedFiles,
     ) -> Result<PairedWalk<'a>, CompareError> {
         let open = |path: &Path| {
             let directory = Dir::open(path);
@@ -70,6 +75,8 @@ impl<'a> PairedWalk<'a> {
         let mut walk = PairedWalk {
             shared,
             pick,
+            is_full: request.sample.is_none(),
+            early,
             device,
             links: HardLinks::default(),
             compared: Comparison::default(),
@@ -86,7 +93,7 @@ impl<'a> PairedWalk<'a> {
     }
 
     /// Walks both trees, until the end or until the comparison is stopped.
-    pub fn run(&mut self, to_threads: &SyncSender<Pair>) {
+    pub fn run(&mut self, to_threads: &SyncSender<Segment>) {
         while let Some(mut level) = self.open.pop() {
             if self.shared.stop.load(Ordering::Relaxed) {
                 return;
@@ -125,7 +132,7 @@ impl<'a> PairedWalk<'a> {
         level: &mut Level,
         name: &OsStr,
         path: &Path,
-        to_threads: &SyncSender<Pair>,
+        to_threads: &SyncSender<Segment>,
     ) -> Result<Option<(Dir, Dir)>, Mismatch> {
         let source = level.source.metadata(name).map_err(|error| in_source(&error))?;
         // The source is read-only, so no name disappears while it is read.
@@ -164,7 +171,7 @@ impl<'a> PairedWalk<'a> {
         &mut self,
         entry: &EntryPair<'_>,
         path: &Path,
-        to_threads: &SyncSender<Pair>,
+        to_threads: &SyncSender<Segment>,
     ) -> Result<(), Mismatch> {
         let (source, restored) = (&entry.source, &entry.restored);
         match self.links.meet(source.ino(), restored.ino(), source.nlink()) {
@@ -180,9 +187,19 @@ impl<'a> PairedWalk<'a> {
         if source.len() != restored.len() || !self.pick.takes(path) {
             return Ok(());
         }
+        if let Some(bytes) = self.early.bytes_of(source, restored) {
+            self.compared.files_early += 1;
+            self.shared.files_read.fetch_add(1, Ordering::Relaxed);
+            self.shared.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+            return Ok(());
+        }
+        let len = source.len();
         let (source, restored) = entry.open_both(Dir::file)?;
-        // This fails only if all threads have died, which is reported elsewhere.
-        to_threads.send(Pair { path: path.to_owned(), source, restored }).ok();
+        let mut pair = Pair { path: path.to_owned(), source, restored };
+        if self.is_full {
+            pair = pair.uncached().map_err(|error| in_source(&error))?;
+        }
+        pair.send(len, self.is_full, to_threads);
         Ok(())
     }
 

@@ -12,10 +12,11 @@ impl Restore<'_> {
         &self,
         entry: &ChainEntry,
         received: compare::RestoredTree,
+        early: compare::ComparedFiles,
     ) -> Result<Proof, RestoreError> {
         let Restore { btrfs, shutdown, progress, .. } = self;
-        let proof =
-            self.compare_options.prove(btrfs, &entry.manifest, received, shutdown, progress).await;
+        let (options, received) = (&self.compare_options, (received, early));
+        let proof = options.prove(btrfs, &entry.manifest, received, shutdown, progress).await;
         let proof = proof.map_err(|err| match err {
             CompareError::Stopped(stop) => RestoreError::Stopped(stop),
             err @ (CompareError::Io { .. } | CompareError::Thread) => RestoreError::Compare(err),
@@ -27,6 +28,7 @@ impl Restore<'_> {
             mode = proof.as_str(),
             files = compared.files,
             files_compared = compared.files_read,
+            files_compared_early = compared.files_early,
             bytes_compared = compared.bytes_read,
             differences = compared.differences.count,
             "{proof}"

@@ -1,16 +1,18 @@
-//! Finds the files that a stream writes much data to. Pure.
+//! Finds the files that a stream writes much data to, and those of them that are complete. Pure.
 //!
 //! `btrfs send` sends the data of one file after that of another, so only the current file has to
-//! be counted.
+//! be counted. Its times are the last thing that `btrfs send` sends of a file.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use btrfs_sendstream::Command;
+use btrfs_sendstream::{Command, CommandKind};
 
 /// Minimum length for which opening the file once more pays off.
 const LONG_BYTES: u64 = 1 << 20;
+/// Minimum length for which comparing the file before the end of the stream pays off.
+const COMPLETE_BYTES: u64 = 64 << 10;
 
 #[derive(Debug, Default)]
 pub struct LongFiles {
@@ -18,8 +20,12 @@ pub struct LongFiles {
     subvolume: Vec<u8>,
     /// Path of the current file in the subvolume.
     path: Vec<u8>,
+    /// Bytes of the current file since the last call of `take`.
     bytes: u64,
     long: Vec<Vec<u8>>,
+    /// All bytes of the current file.
+    total: u64,
+    complete: Vec<Vec<u8>>,
 }
 
 impl LongFiles {
@@ -31,14 +37,24 @@ impl LongFiles {
         }
         if let Some(data) = &command.data {
             self.write(path, data.end - data.start);
+        } else if command.kind == CommandKind::Utimes {
+            self.complete(path);
+        }
+    }
+
+    fn complete(&mut self, path: &[u8]) {
+        if self.path == path && self.total >= COMPLETE_BYTES {
+            self.complete.push(path.to_vec());
+            self.total = 0;
         }
     }
 
     fn write(&mut self, path: &[u8], bytes: u64) {
         if self.path != path {
             path.clone_into(&mut self.path);
-            self.bytes = 0;
+            (self.bytes, self.total) = (0, 0);
         }
+        self.total = self.total.saturating_add(bytes);
         let before = self.bytes;
         self.bytes = before.saturating_add(bytes);
         if before < LONG_BYTES && LONG_BYTES <= self.bytes {
@@ -50,8 +66,20 @@ impl LongFiles {
     /// directory that is received into.
     pub fn take(&mut self) -> Vec<PathBuf> {
         self.bytes = 0;
+        let long = std::mem::take(&mut self.long);
+        self.below_directory(long)
+    }
+
+    /// Returns the files that became complete since the last call, relative to the directory that is
+    /// received into.
+    pub fn take_complete(&mut self) -> Vec<PathBuf> {
+        let complete = std::mem::take(&mut self.complete);
+        self.below_directory(complete)
+    }
+
+    fn below_directory(&self, paths: Vec<Vec<u8>>) -> Vec<PathBuf> {
         let below = |path: Vec<u8>| [&self.subvolume[..], &path].join(&b'/');
-        self.long.drain(..).map(|path| OsString::from_vec(below(path)).into()).collect()
+        paths.into_iter().map(|path| OsString::from_vec(below(path)).into()).collect()
     }
 }
 
@@ -86,6 +114,23 @@ mod tests {
         assert!(files.take().is_empty(), "counting starts over");
         files.write(b"c/d", LONG_BYTES);
         assert_eq!(files.take(), [Path::new("s/c/d")]);
+    }
+
+    #[test]
+    fn a_file_is_complete_once_its_times_are_set() {
+        let mut files = files();
+        files.write(b"a", COMPLETE_BYTES - 1);
+        files.complete(b"a");
+        files.write(b"b", COMPLETE_BYTES / 2);
+        files.write(b"b", COMPLETE_BYTES / 2);
+        assert!(files.take_complete().is_empty(), "one is short, the other may get more data");
+
+        files.complete(b"directory");
+        assert!(files.take_complete().is_empty());
+        files.complete(b"b");
+        files.complete(b"b");
+        assert_eq!(files.take_complete(), [Path::new("s/b")]);
+        assert!(files.take_complete().is_empty());
     }
 
     /// The stream is one of `btrfs send`.

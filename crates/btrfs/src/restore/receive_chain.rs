@@ -26,6 +26,7 @@ use super::receive_pump::{PumpFailure, PumpResult, ReceivePump};
 use super::uuid_rewrite::{OwnUuid, UuidRewrite};
 use super::verified_stream::{StreamRefusal, VerifiedStream};
 use super::writeback::{PageCache, Writeback};
+use crate::compare::{ComparedFiles, EarlyComparison};
 use crate::restore::staging::{ReceivedBackup, Staging, StagingError};
 
 /// The newest protocol that `btrfs-sendstream` reads.
@@ -40,6 +41,7 @@ struct ReceiveContext<'a, 'c> {
     progress: Arc<Progress>,
     /// Highest protocol that `btrfs receive` supports.
     protocol_max: u32,
+    early: Option<&'a EarlyComparison>,
 }
 
 /// Facts about one received snapshot.
@@ -51,21 +53,57 @@ struct Received<'f> {
 }
 
 impl Restore<'_> {
-    /// Receives the chain, and returns the read-only snapshot of its newest backup.
+    /// Receives the chain, and returns the read-only snapshot of its newest backup, with the files that were
+    /// compared meanwhile.
     pub(super) async fn receive_all(
         &self,
         fetch_plan: &FetchPlan<'_>,
         staging: &mut Staging,
-    ) -> Result<ReceivedBackup, RestoreError> {
+    ) -> Result<(ReceivedBackup, ComparedFiles), RestoreError> {
         let digests: Vec<Sha256Digest> =
             fetch_plan.entries.iter().map(|planned| digest(planned.entry)).collect();
         let found = staging.resume(self.btrfs, &digests).await?;
+        let early = self.compare_early(fetch_plan, staging).await?;
+        let received = self.receive_rest(fetch_plan, staging, (&digests, found), early.as_ref());
+        let received = received.await;
+        // The threads hold files of the staging directory open, which may be removed next.
+        let compared = match (early, &received) {
+            (Some(early), Ok(_)) => early.end(&self.shutdown).await,
+            (Some(early), Err(_)) => {
+                early.abandon().await;
+                ComparedFiles::default()
+            }
+            (None, _) => ComparedFiles::default(),
+        };
+        Ok((received?, compared))
+    }
+
+    /// Starts to compare files as soon as they are received.
+    async fn compare_early(
+        &self,
+        fetch_plan: &FetchPlan<'_>,
+        staging: &Staging,
+    ) -> Result<Option<EarlyComparison>, RestoreError> {
+        let Some(newest) = fetch_plan.entries.last() else { return Ok(None) };
+        let (manifest, directory) = (&newest.entry.manifest, staging.received());
+        let options = &self.compare_options;
+        let early = options.start_early(self.btrfs, manifest, &directory, self.clock.wall);
+        self.unless_stopped(async { Ok(early.await) }).await
+    }
+
+    async fn receive_rest(
+        &self,
+        fetch_plan: &FetchPlan<'_>,
+        staging: &mut Staging,
+        (digests, found): (&[Sha256Digest], Option<(usize, ReceivedBackup)>),
+        early: Option<&EarlyComparison>,
+    ) -> Result<ReceivedBackup, RestoreError> {
         let (from, mut last) = found.map_or((0, None), |(count, last)| (count, Some(last)));
         if from > 0 {
             let (path, of) = (staging.directory().display(), digests.len());
             tracing::info!(event = "restore_resumed", %path, backups = from, of);
         }
-        let mut context = self.context(fetch_plan, from).await?;
+        let mut context = self.context(fetch_plan, from, early).await?;
         for (n, planned) in fetch_plan.entries.iter().enumerate().skip(from) {
             self.check_shutdown()?;
             let label = format!("restore backup {} of {}", n + 1, digests.len());
@@ -86,6 +124,7 @@ impl Restore<'_> {
         &self,
         fetch_plan: &'a FetchPlan<'c>,
         from: usize,
+        early: Option<&'a EarlyComparison>,
     ) -> Result<ReceiveContext<'a, 'c>, RestoreError> {
         let version = self.btrfs.version().await?;
         let left = fetch_plan.entries.iter().skip(from);
@@ -99,6 +138,7 @@ impl Restore<'_> {
             protocol_max: (1..=PROTOCOL_NEWEST)
                 .rfind(|protocol| preflight::receives(&version, *protocol))
                 .unwrap_or(1),
+            early,
         })
     }
 
@@ -137,7 +177,9 @@ impl Restore<'_> {
         let (writeback, threads) =
             writeback.map_err(|source| StagingError::Make { path: directory.clone(), source })?;
         let (mut receiver, pipe) = Receiver::start(self.btrfs, &directory)?;
-        let mut pump = ReceivePump::start(pipe, stream, writeback, Arc::clone(&context.progress));
+        let early = context.early.map(EarlyComparison::files);
+        let consumers = (writeback, early);
+        let mut pump = ReceivePump::start(pipe, stream, consumers, Arc::clone(&context.progress));
         let outcome = self.unless_stopped(async {
             match pump.feed(&mut context.sequence, planned).await? {
                 PumpResult::Received(facts) => {

@@ -1,5 +1,5 @@
 //! Feeds `btrfs receive`. A thread verifies the downloaded parts and writes them into the pipe,
-//! while the next parts are downloaded and restored data is written back.
+//! while the next parts are downloaded, and restored data is written back and compared.
 //!
 //! The channel to the thread holds one part. The part buffers are sized for this: the parts that
 //! are being downloaded, and one that waits here. Verifying and writing block, so they must not
@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use super::error::RestoreError;
 use super::verified_stream::{StreamOutput, StreamRefusal, VerifiedStream};
 use super::writeback::Writeback;
+use crate::compare::EarlyFiles;
 
 /// Bytes that are verified at once: few enough to be still in the CPU cache when the pipe is
 /// read. A command that crosses into the next slice is copied.
@@ -50,13 +51,14 @@ impl ReceivePump {
     pub fn start(
         pipe: PipeWriter,
         stream: VerifiedStream,
-        mut writeback: Writeback,
+        (mut writeback, mut early): (Writeback, Option<EarlyFiles>),
         progress: Arc<Progress>,
     ) -> ReceivePump {
         let (pieces, taken) = mpsc::channel(1);
         let thread = tokio::task::spawn_blocking(move || {
             let mut pipe = LendingPipe::new(pipe);
-            let outcome = feed(&mut pipe, &mut writeback, stream, taken, &progress);
+            let consumers = (&mut writeback, early.as_mut());
+            let outcome = feed(&mut pipe, consumers, stream, taken, &progress);
             (outcome, pipe.close())
         });
         let lent = LentMemory::default();
@@ -113,7 +115,7 @@ impl ReceivePump {
 
 fn feed(
     pipe: &mut LendingPipe,
-    writeback: &mut Writeback,
+    (writeback, mut early): (&mut Writeback, Option<&mut EarlyFiles>),
     mut stream: VerifiedStream,
     mut pieces: mpsc::Receiver<ObjectBytes>,
     progress: &Progress,
@@ -130,6 +132,10 @@ fn feed(
         }
         progress.inc(count);
         writeback.add(count, &stream.take_long_files());
+        let complete = stream.take_complete_files();
+        if let Some(early) = &mut early {
+            early.add(complete);
+        }
     }
     let cut = |err: StreamError| PumpFailure { object: None, refused: StreamRefusal::Stream(err) };
     stream.finish().map_err(cut)

@@ -93,6 +93,11 @@ impl VerifiedStream {
         self.files.take()
     }
 
+    /// Returns the files that became complete since the last call.
+    pub fn take_complete_files(&mut self) -> Vec<PathBuf> {
+        self.files.take_complete()
+    }
+
     /// Takes the next piece, and releases the commands that are verified by it.
     pub fn feed(
         &mut self,

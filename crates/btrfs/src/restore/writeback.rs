@@ -15,17 +15,15 @@
 //! through another open file, reports every write error since that file was opened, and a page
 //! that stays in memory does no harm.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use rustix::fs::{Advice, FileType, OFlags, ResolveFlags, fadvise, fstat, syncfs};
-use s3up_cli::open_confined;
+use rustix::fs::{Advice, ResolveFlags, fadvise, syncfs};
+use s3up_cli::open_confined_file;
 use tokio::task::JoinSet;
 
 /// Bytes between two syncs. Each sync commits a btrfs transaction: this is rare enough for a
@@ -171,22 +169,20 @@ fn drop_all(directory: &File, files: &[PathBuf]) {
 }
 
 /// Drops the pages that are on disk and starts writeback of the others
-/// (`POSIX_FADV_DONTNEED`). The stream may have replaced the file by now, so only a regular
-/// file is opened: opening a device may have effects.
+/// (`POSIX_FADV_DONTNEED`). The stream may have replaced the file by now.
 fn drop_pages(directory: &File, path: &Path) -> io::Result<()> {
-    let found = open_confined(directory, path, OFlags::PATH, ResolveFlags::empty())?;
-    if FileType::from_raw_mode(fstat(&found)?.st_mode) != FileType::RegularFile {
+    let Some(file) = open_confined_file(directory, path, ResolveFlags::empty())? else {
         return Ok(());
-    }
-    let same = format!("/proc/self/fd/{}", found.as_raw_fd());
-    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
-    let file = fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(same)?;
+    };
     Ok(fadvise(&file, 0, None, Advice::DontNeed)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
+
+    use rustix::fs::FileType;
 
     use super::*;
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use s3up_devstore::Op;
-use s3up_testkit::{Tree, char_device, file, hard_link, set_read_only, sparse, symlink};
+use s3up_testkit::{Tree, char_device, file, hard_link, noise, set_read_only, sparse, symlink};
 
 use crate::fixture::{Ran, World};
 
@@ -122,6 +122,44 @@ async fn a_difference_from_the_source_is_named_and_no_target_is_created() {
     let (ran, target) = restore(&world, &["--verify", "none"]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(fs::read(target.join("readme")).unwrap(), b"hello");
+}
+
+/// The files are long enough to be compared while the next ones are received.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_compared_early_and_changed_since_is_compared_again() {
+    let Some(mut world) = World::start(&["data"]).await else { return };
+    let data = world.subvolume("data");
+    for n in 0..10 {
+        fs::write(data.join(format!("long-{n}")), noise(3 << 20)).unwrap();
+    }
+    world.backup().await;
+    fs::write(data.join("new"), "new").unwrap();
+    world.backup().await;
+    let (ran, target) = restore(&world, &[]).await;
+    let line = proof(&ran).to_owned();
+    let early = line.split_once("files_compared_early=").expect("a number").1;
+    let early: u32 = early.split(' ').next().and_then(|n| n.parse().ok()).expect("a number");
+    assert!((1..=10).contains(&early), "{line}");
+    assert!(line.contains("every byte of 11 files (30 MiB)"), "{line}");
+    s3up_testkit::delete_subvolume(&target);
+    // Each in one byte, and with the modification time of before.
+    let received = format!("{}/.restored.btrfs-to-s3-restore/received", world.fs.path().display());
+    let script = format!(
+        "for s in {received}/data__*__inc; do btrfs property set -f -ts $s ro false && \
+         for f in $s/long-*; do t=$(stat -c %y $f) && \
+         printf X | dd of=$f bs=1 seek=1048576 conv=notrunc status=none && touch -d \"$t\" $f; \
+         done; btrfs property set -f -ts $s ro true; done"
+    );
+    let (_dir, path) = changing(&script);
+    world.path = Some(path);
+
+    let (ran, target) = restore(&world, &[]).await;
+
+    // One byte in 256 is an X already.
+    ran.failed_with(1, &["content differs from byte 1048576 on", "the target was not created"]);
+    let found = ran.stderr.matches("content differs from byte 1048576 on").count();
+    assert!(found >= 7, "{}", ran.stderr);
+    assert!(!target.exists());
 }
 
 /// The received snapshot is intact, but the source looks different.

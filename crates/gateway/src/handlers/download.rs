@@ -2,7 +2,7 @@
 //!
 //! The first bytes are fetched before the response begins, so that a failure of
 //! S3 becomes a status instead of a truncated body. A file of one part is fully
-//! verified by then. Every response is an attachment, because stored HTML must
+//! verified by then, and a short one costs one call. Every response is an attachment, because stored HTML must
 //! not run on the gateway's origin.
 
 use std::ops::Range;
@@ -84,6 +84,17 @@ pub(crate) async fn send(
 ) -> Result<Response, Refusal> {
     let StoredVersion { client: name, path, version_id, share, is_activity } = file;
     let key = Key::of_file(gateway.prefix(), &name, &path)?;
+    if *method == Method::GET
+        && !requested.contains_key(header::RANGE)
+        && let Some(short) =
+            gateway.answering_store()?.short_object(&key, version_id.as_deref()).await
+    {
+        if is_activity {
+            record_activity(gateway, &name, short.facts.size);
+        }
+        let headers = headers(&path, &short.facts, StatusCode::OK, &(0..short.facts.size));
+        return Ok((StatusCode::OK, headers, short.bytes).into_response());
+    }
     let mut facts = facts(gateway, &key, &path, version_id.as_deref()).await?;
     if facts.sha256.is_none() {
         // S3 does not have it. With that of the catalogue the whole file is verified all the same.
@@ -102,8 +113,7 @@ pub(crate) async fn send(
         return Ok((status, headers).into_response());
     }
     if is_activity {
-        let (bytes, at) = (range.end - range.start, gateway.database().now());
-        gateway.database().record(Record::Download { client: name.clone(), bytes, at });
+        record_activity(gateway, &name, range.end - range.start);
     }
     let get = Get {
         key,
@@ -118,6 +128,11 @@ pub(crate) async fn send(
     };
     let body = body(gateway.store().download(get), name, path).await.map_err(refusal)?;
     Ok((status, headers, body).into_response())
+}
+
+fn record_activity(gateway: &Gateway, client: &ClientName, bytes: u64) {
+    let at = gateway.database().now();
+    gateway.database().record(Record::Download { client: client.clone(), bytes, at });
 }
 
 /// Returns the facts of a file, or of one version of it.

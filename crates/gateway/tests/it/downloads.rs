@@ -60,6 +60,34 @@ async fn head_returns_the_same_headers_without_a_body() {
 }
 
 #[tokio::test]
+async fn a_short_download_costs_one_call_to_s3() {
+    let world = World::start().await;
+    let short = usize::try_from(s3up_store::SHORT_BYTES_MAX).unwrap();
+    let faults = world.s3.faults();
+    #[rustfmt::skip]
+    let cases = [
+        // path    length      HEAD  GET
+        ("short",  short,      0,    1),
+        ("long",   short + 1,  1,    2),
+        // There is no range in an empty object.
+        ("empty",  0,          1,    1),
+    ];
+    for (path, bytes, heads, gets) in cases {
+        let body = noise(bytes);
+        stored(world.put(path, body.clone())).await;
+        let before = [Op::HeadObject, Op::GetObject].map(|op| faults.calls(op));
+
+        let get = world.get(&format!("/download?path={path}")).send().await.unwrap();
+
+        assert_eq!(get.headers()[header::CONTENT_LENGTH], bytes.to_string(), "{path}");
+        assert!(get.bytes().await.unwrap() == body, "{path}");
+        let after = [Op::HeadObject, Op::GetObject].map(|op| faults.calls(op));
+        assert_eq!([after[0] - before[0], after[1] - before[1]], [heads, gets], "{path}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_range_returns_exactly_its_bytes() {
     let world = World::start().await;
     let body = noise(20 * MIB);
@@ -111,11 +139,18 @@ async fn a_failing_connection_to_s3_does_not_fail_the_download() {
     let body = noise(20 * MIB);
     stored(world.put("a", body.clone())).await;
     let faults = world.s3.faults();
-    faults.inject(Op::GetObject, 1, Fault::CutBody { after_bytes: 1_000_000 });
-    faults.inject(Op::GetObject, 2, Fault::CutBody { after_bytes: 0 });
-    faults.inject(Op::GetObject, 3, Fault::InternalError);
+    // The first call asks for a short file.
+    faults.inject(Op::GetObject, 2, Fault::CutBody { after_bytes: 1_000_000 });
+    faults.inject(Op::GetObject, 3, Fault::CutBody { after_bytes: 0 });
+    faults.inject(Op::GetObject, 4, Fault::InternalError);
 
     assert!(world.download("a").await == body);
+    for fault in [Fault::CutBody { after_bytes: 500 }, Fault::InternalError] {
+        let body = noise(1000);
+        stored(world.put("short", body.clone())).await;
+        faults.inject(Op::GetObject, 1, fault);
+        assert!(world.download("short").await == body);
+    }
     world.stop().await;
 }
 
@@ -125,11 +160,18 @@ async fn a_damaged_file_is_never_delivered_as_complete() {
     stored(world.put("small", noise(1000))).await;
     stored(world.put("long", noise(20 * MIB))).await;
 
-    world.s3.faults().inject(Op::GetObject, 1, Fault::FlipByte { offset: 17 });
+    let faults = world.s3.faults();
+    faults.inject(Op::GetObject, 1, Fault::FlipByte { offset: 17 });
+    let damaged_on_the_way = world.download("small").await;
+    for call in [1, 2] {
+        faults.inject(Op::GetObject, call, Fault::FlipByte { offset: 17 });
+    }
     let small = refused(world.get("/download?path=small")).await;
-    world.s3.faults().inject(Op::GetObject, 2, Fault::FlipByte { offset: 17 });
+    // After the call that asks for a short file, the second part.
+    faults.inject(Op::GetObject, 3, Fault::FlipByte { offset: 17 });
     let long = world.get("/download?path=long").send().await.unwrap().bytes().await;
 
+    assert!(damaged_on_the_way == noise(1000), "fetched once more");
     assert_eq!(small.code, Code::StoreRefused);
     assert!(small.detail.contains("does not match its checksum"), "{}", small.detail);
     assert!(long.is_err(), "a damaged file was delivered as complete");

@@ -65,6 +65,10 @@ impl Engine {
         changed_since: bool,
         now: ClockReading,
     ) {
+        if job.mode == UploadMode::Hot && !changed_since {
+            // It may change a moment later, while its last upload forbids the next one.
+            self.wheel.note_hot_stored(&job.key);
+        }
         if job.mode == UploadMode::Settled || !changed_since {
             self.hot_files.remove(&job.key);
             return;
@@ -73,8 +77,13 @@ impl Engine {
         if job.mode == UploadMode::Copy {
             self.copy_later(&job.key, now);
         }
-        let local_path = self.local_path(&job.key);
-        let change = self.problem(local_path, ProblemKind::Hot, HOT, job.identity, now);
+        self.still_hot(&job.key, job.identity, now);
+    }
+
+    /// Records that the last changes of a hot file wait for its next upload.
+    pub(super) fn still_hot(&mut self, name: &Name, identity: Identity, now: ClockReading) {
+        let local_path = self.local_path(name);
+        let change = self.problem(local_path, ProblemKind::Hot, HOT, identity, now);
         self.change(change);
     }
 }

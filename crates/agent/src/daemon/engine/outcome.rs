@@ -58,6 +58,10 @@ impl Engine {
             }
             Outcome::Skipped { as_state, change } => {
                 self.breaker.released(permit);
+                if job.mode == UploadMode::Hot {
+                    // The gateway has its content already, and it may change a moment later.
+                    self.wheel.note_hot_stored(&name);
+                }
                 self.hot_files.remove(&name);
                 self.record_end(&name, ending(&as_state));
                 if let SkippedAs::Problem(reason) = as_state {

@@ -155,6 +155,9 @@ impl Engine {
         if matches!(self.mode, Mode::Once) {
             self.summary.protected += result.report.counts.protected.files;
             self.summary.problems += result.report.counts.problems.files;
+            if result.complete {
+                self.scans.reports.insert(result.watch, result.report.clone());
+            }
             let problems = result.report.problems.into_iter();
             self.summary.failed.extend(problems.map(|it| (it.local_path, it.problem.to_string())));
             self.summary.scan_errors.extend(result.report.error);

@@ -73,6 +73,7 @@ impl Engine {
                     }
                     SettleVerdict::Waiting => {}
                     SettleVerdict::NeverSettled => self.never_settled(name, identity, now),
+                    SettleVerdict::StillHot => self.still_hot(&name, identity, now),
                     SettleVerdict::Hot(writes) => {
                         self.never_settled(name.clone(), identity, now);
                         let mode = UploadMode::Hot;

@@ -1,6 +1,6 @@
 //! The state of the engine, and the messages of its tasks.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use crate::database::recorder::WriteRequest;
 use crate::files::confined_fs::RootId;
 use crate::files::watch::{Name, Watch, WatchIndex};
 use crate::gateway::client::GatewayClient;
+use crate::scanning::scan::ScanReport;
 use crate::scanning::schedule::ScanIntervals;
 use crate::settling::{ClockReading, SettlePolicy, SettleWheel};
 use crate::states::decide::UploadExisting;
@@ -157,6 +158,8 @@ pub(super) struct Scans {
     pub(super) history_tries: u32,
     /// True if it is not known of some watch whether its existing files may be baseline.
     pub(super) undecided: bool,
+    /// Reports of the complete scans of `s3up scan`, by watch.
+    pub(super) reports: BTreeMap<WatchIndex, ScanReport>,
 }
 
 impl Engine {
@@ -232,6 +235,7 @@ impl Scans {
             degraded: None,
             history_tries: 0,
             undecided,
+            reports: BTreeMap::new(),
         }
     }
 }
