@@ -14,7 +14,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
@@ -83,12 +83,12 @@ pub(crate) async fn metrics(
     request: Request,
 ) -> Result<Response, Refusal> {
     gateway.authenticate_admin(request.headers())?;
-    let mut registry = Registry::with_prefix("s3up");
     let readiness = gateway.readiness().await;
-    add_gateway(&mut registry, &readiness);
-    add_work(&mut registry, &gateway);
-    add_s3_calls(&mut registry, &gateway);
-    add_uploads(&mut registry, &gateway);
+    let mut text = Exposition::default();
+    text.add(|registry| add_gateway(registry, &readiness))?;
+    text.add(|registry| add_work(registry, &gateway))?;
+    text.add(|registry| add_s3_calls(registry, &gateway))?;
+    text.add(|registry| add_uploads(registry, &gateway))?;
     // Without the database the series of clients are absent, and `s3up_database_ok` says why.
     if let (Ok(facts), Ok(open)) =
         (gateway.database().client_facts().await, gateway.database().open_incidents().await)
@@ -96,14 +96,30 @@ pub(crate) async fn metrics(
         let open = by_subject(open);
         let list =
             overview(gateway.live().clients.policies(), facts, &open, gateway.database().now());
-        add_clients(&mut registry, &list.clients);
-        backups::add(&mut registry, &list.clients);
-        add_incidents(&mut registry, &list.clients, &open);
+        add_clients(&mut text, &list.clients)?;
+        text.add(|registry| backups::add(registry, &list.clients))?;
+        text.add(|registry| add_incidents(registry, &list.clients, &open))?;
     }
-    add_alerts(&mut registry, &gateway).await;
-    let mut text = String::new();
-    encode(&mut text, &registry).map_err(|err| Refusal::new(Code::Internal, err))?;
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], prometheus_text(&text)).into_response())
+    let waiting = waiting_alerts(&gateway).await;
+    let help = "Alerts that wait for their receiver, up to 100";
+    text.add(|registry| registry.register("alerts_undelivered", help, waiting))?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text.0).into_response())
+}
+
+/// The text of all metrics. A family takes many times the memory of its text, so few of them exist at once.
+#[derive(Default)]
+struct Exposition(String);
+
+impl Exposition {
+    /// Adds the families that `register` registers.
+    fn add(&mut self, register: impl FnOnce(&mut Registry)) -> Result<(), Refusal> {
+        let mut registry = Registry::with_prefix("s3up");
+        register(&mut registry);
+        let mut text = String::new();
+        encode_registry(&mut text, &registry).map_err(|err| Refusal::new(Code::Internal, err))?;
+        self.0.push_str(&prometheus_text(&text));
+        Ok(())
+    }
 }
 
 /// Returns OpenMetrics text in the text format of Prometheus, which gives the type and the help of a counter
@@ -227,8 +243,8 @@ fn add_incidents(
     registry.register("gateway_incident", "1 while there is such an incident", of_gateways);
 }
 
-/// Adds the alerts that wait for each receiver of the configuration.
-async fn add_alerts(registry: &mut Registry, gateway: &Gateway) {
+/// Returns the number of alerts that wait for each receiver of the configuration.
+async fn waiting_alerts(gateway: &Gateway) -> Family<ChannelLabels, Value> {
     let waiting = Family::<ChannelLabels, Value>::default();
     let alerts = gateway.live().alerts.clone();
     for channel in Channel::ALL {
@@ -241,8 +257,7 @@ async fn add_alerts(registry: &mut Registry, gateway: &Gateway) {
             waiting.get_or_create(&label).set(alerts.len() as f64);
         }
     }
-    let help = "Alerts that wait for their receiver, up to 100";
-    registry.register("alerts_undelivered", help, waiting);
+    waiting
 }
 
 fn add_gateway(registry: &mut Registry, readiness: &Readiness) {
@@ -268,10 +283,7 @@ fn add_gateway(registry: &mut Registry, readiness: &Readiness) {
     registry.register("config_reloads_refused", help, refused);
 }
 
-fn add_clients(registry: &mut Registry, clients: &[ClientStatus]) {
-    let state = Family::<StateLabels, Value>::default();
-    let (files, bytes) =
-        (Family::<StateLabels, Value>::default(), Family::<StateLabels, Value>::default());
+fn add_clients(text: &mut Exposition, clients: &[ClientStatus]) -> Result<(), Refusal> {
     let gauges = [
         ("client_last_seen_timestamp_seconds", "Last request with a key of the client; 0: never"),
         ("client_last_heartbeat_timestamp_seconds", "Last heartbeat; 0: never"),
@@ -284,32 +296,45 @@ fn add_clients(registry: &mut Registry, clients: &[ClientStatus]) {
         ("client_quota_bytes", "Quota of the client; 0: none"),
         ("client_frozen", "1 while an operator has stopped its uploads"),
     ];
-    let families = gauges.map(|(name, help)| {
+    for (n, (name, help)) in gauges.into_iter().enumerate() {
         let family = Family::<ClientLabels, Value>::default();
-        registry.register(name, help, family.clone());
-        family
-    });
-    registry.register("client_state", "1 for the state of the client", state.clone());
-    registry.register("client_files", "Files on the host by state", files.clone());
-    registry.register(
-        "client_file_bytes",
-        "Bytes of the files on the host by state",
-        bytes.clone(),
-    );
-    for client in clients {
-        for (family, value) in families.iter().zip(values(client)) {
+        for client in clients {
+            let value = values(client).get(n).copied().unwrap_or_default();
             family.get_or_create(&ClientLabels { client: client.name.clone() }).set(value);
         }
-        let label = |state| StateLabels { client: client.name.clone(), state };
-        for known in ClientState::ALL {
-            let value = if known == client.state { 1.0 } else { 0.0 };
-            state.get_or_create(&label(known.as_str())).set(value);
-        }
-        for (name, total) in totals(&client.files.unwrap_or_default()) {
-            files.get_or_create(&label(name)).set(float(total.files));
-            bytes.get_or_create(&label(name)).set(float(total.bytes));
+        text.add(|registry| registry.register(name, help, family))?;
+    }
+    let state_of = |client: &ClientStatus| {
+        let value = |known| if known == client.state { 1.0 } else { 0.0 };
+        ClientState::ALL.map(|known| (known.as_str(), value(known)))
+    };
+    add_states(text, "client_state", "1 for the state of the client", clients, state_of)?;
+    let totals_of = |client: &ClientStatus| totals(&client.files.unwrap_or_default());
+    let files =
+        |client: &ClientStatus| totals_of(client).map(|(state, total)| (state, float(total.files)));
+    add_states(text, "client_files", "Files on the host by state", clients, files)?;
+    let bytes =
+        |client: &ClientStatus| totals_of(client).map(|(state, total)| (state, float(total.bytes)));
+    let help = "Bytes of the files on the host by state";
+    add_states(text, "client_file_bytes", help, clients, bytes)
+}
+
+/// Adds a family with a series for each client and state.
+fn add_states<const N: usize>(
+    text: &mut Exposition,
+    name: &str,
+    help: &str,
+    clients: &[ClientStatus],
+    values: impl Fn(&ClientStatus) -> [(&'static str, f64); N],
+) -> Result<(), Refusal> {
+    let family = Family::<StateLabels, Value>::default();
+    for client in clients {
+        for (state, value) in values(client) {
+            let label = StateLabels { client: client.name.clone(), state };
+            family.get_or_create(&label).set(value);
         }
     }
+    text.add(|registry| registry.register(name, help, family))
 }
 
 /// Returns the values in the order of the gauges of [`add_clients`].

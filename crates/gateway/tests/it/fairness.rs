@@ -5,7 +5,7 @@
 //! The busy client is a process of its own with the lowest priority, and the other one has a thread of its own: what is
 //! measured is the gateway, and not the load on this machine.
 
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use reqwest::Client;
@@ -62,6 +62,7 @@ impl BusyClient {
         let mut command = Command::new("nice");
         command.args(["-n", "19"]).arg(program).env(BUSY_URL, url);
         command.args(["--exact", "fairness::a_busy_client_keeps_its_requests_in_flight"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         BusyClient(command.spawn().expect("a process"))
     }
 }
@@ -104,7 +105,7 @@ async fn until_in_flight(url: &str) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), all).await.expect("requests in flight");
+    tokio::time::timeout(Duration::from_secs(300), all).await.expect("requests in flight");
 }
 
 async fn in_flight(url: &str) -> u64 {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use reqwest::StatusCode;
 use s3up_testkit::CLOCK;
 use tempfile::TempDir;
@@ -199,15 +200,20 @@ async fn idle_connections_are_closed_for_others(max_connections: usize, count: u
     let gateway = Running::start(&write_config(&root, &s3.endpoint(), &server), &[]);
     let (done, stop) = tokio::sync::oneshot::channel::<()>();
     let opening = async {
-        let mut idle = Vec::new();
-        for n in 0..count {
-            let mut socket = TcpStream::connect(address(&gateway)).await.expect("a connection");
-            if n % 2 == 0 {
-                // It may have been closed already.
-                socket.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await.ok();
+        let open = |n: usize| {
+            let address = address(&gateway);
+            async move {
+                let mut socket = TcpStream::connect(address).await.expect("a connection");
+                if n.is_multiple_of(2) {
+                    // It may have been closed already.
+                    socket.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await.ok();
+                }
+                socket
             }
-            idle.push(socket);
-        }
+        };
+        // Within less than the time after which an idle connection is closed anyway.
+        let opened = stream::iter((0..count).map(open)).buffer_unordered(64);
+        let idle: Vec<_> = opened.collect().await;
         // The next connections find no place that is free.
         for _ in 0..20 {
             let health = reqwest::get(format!("{}/health", gateway.url)).await;

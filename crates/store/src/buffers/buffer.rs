@@ -7,6 +7,7 @@ use memmap2::MmapMut;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::buffers::idle_maps::IdleMaps;
+use crate::buffers::units::HeldUnits;
 
 /// Memory for one part: filled once, then read by the hasher and the sender, and
 /// returned to its pool when both have dropped it.
@@ -17,7 +18,7 @@ pub struct Buffer {
     filled: usize,
     idle: Arc<IdleMaps>,
     // Dropped after `drop` has returned the map, so that a waiter finds it.
-    _permit: OwnedSemaphorePermit,
+    _held: HeldUnits,
     _shared: Option<OwnedSemaphorePermit>,
 }
 
@@ -26,10 +27,10 @@ impl Buffer {
         map: MmapMut,
         len: usize,
         idle: Arc<IdleMaps>,
-        permit: OwnedSemaphorePermit,
+        held: HeldUnits,
         shared: Option<OwnedSemaphorePermit>,
     ) -> Buffer {
-        Buffer { map: Some(map), len, filled: 0, idle, _permit: permit, _shared: shared }
+        Buffer { map: Some(map), len, filled: 0, idle, _held: held, _shared: shared }
     }
 
     pub fn filled_len(&self) -> usize {
@@ -103,7 +104,7 @@ impl DerefMut for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // Before the permits are released, so that a waiter finds the map.
+        // Before the units are released, so that a waiter finds the map.
         if let Some(map) = self.map.take() {
             self.idle.put_back(map);
         }

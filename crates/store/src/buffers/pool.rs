@@ -3,14 +3,15 @@
 //! Fresh memory costs page faults (we measured half of a streaming client's CPU
 //! time there), so buffers are anonymous maps, in huge pages if the kernel gives
 //! them, and are reused. Buffers in use and idle ones together never exceed the
-//! budget. A request that finds no room waits, first come, first served. It
-//! cannot deadlock: a filled buffer needs no second one to be sent, so every
-//! buffer is returned.
+//! budget. A request that finds no room waits; the user that holds least is next
+//! (`fair_queue`). It cannot deadlock: a filled buffer needs no second one to be
+//! sent, so every buffer is returned.
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use memmap2::{Advice, MmapMut};
@@ -19,7 +20,9 @@ use s3up_core::part::MIB;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::buffers::buffer::Buffer;
+use crate::buffers::fair_queue::UserId;
 use crate::buffers::idle_maps::IdleMaps;
+use crate::buffers::units::{HeldUnits, Units};
 
 /// Unit in which the budget is counted; a small file takes one.
 const UNIT_BYTES: u64 = 16 << 10;
@@ -30,7 +33,7 @@ pub struct Pool(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     budget_bytes: u64,
-    units: Arc<Semaphore>,
+    units: Units,
     idle: Arc<IdleMaps>,
 }
 
@@ -38,18 +41,21 @@ struct Inner {
 /// same share.
 #[derive(Clone, Debug)]
 pub struct Share {
+    user: UserId,
     units: Arc<Semaphore>,
     bytes: u64,
 }
 
+/// All users without a share are one.
+const NO_SHARE: UserId = 0;
+
 impl Share {
     pub fn new(bytes: u64) -> Share {
-        Share { units: Arc::new(Semaphore::new(units_of(bytes))), bytes }
+        static USERS: AtomicU64 = AtomicU64::new(NO_SHARE + 1);
+        let units = (bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS as u64) as usize;
+        let user = USERS.fetch_add(1, Ordering::Relaxed);
+        Share { user, units: Arc::new(Semaphore::new(units)), bytes }
     }
-}
-
-fn units_of(bytes: u64) -> usize {
-    (bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS as u64) as usize
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +72,7 @@ impl Pool {
     pub fn new(budget_bytes: u64) -> Pool {
         Pool(Arc::new(Inner {
             budget_bytes,
-            units: Arc::new(Semaphore::new(units_of(budget_bytes))),
+            units: Units::new(budget_bytes / UNIT_BYTES),
             idle: Arc::default(),
         }))
     }
@@ -77,8 +83,8 @@ impl Pool {
 
     /// Returns how many bytes are in use now.
     pub fn used_bytes(&self) -> u64 {
-        let units = (self.0.budget_bytes / UNIT_BYTES) as usize;
-        (units - self.0.units.available_permits().min(units)) as u64 * UNIT_BYTES
+        let units = self.0.budget_bytes / UNIT_BYTES;
+        units.saturating_sub(self.0.units.free()) * UNIT_BYTES
     }
 
     /// Returns a buffer of `bytes` bytes. Waits until the budget, and the share if
@@ -92,8 +98,8 @@ impl Pool {
             }
             None => None,
         };
-        let permit = self.0.units.clone().acquire_many_owned(units).await.expect(never_closed);
-        self.new_buffer(bytes, map_bytes, permit, shared)
+        let held = self.0.units.take(user_of(share), units.into()).await;
+        self.new_buffer(bytes, map_bytes, held, shared)
     }
 
     /// Takes buffers like [`Pool::take`], but fails after `wait`.
@@ -113,9 +119,9 @@ impl Pool {
         let (map_bytes, units) = self.reservation(bytes, share)?;
         let shared = share.map(|share| share.units.clone().try_acquire_many_owned(units));
         let Ok(shared) = shared.transpose() else { return Ok(None) };
-        match self.0.units.clone().try_acquire_many_owned(units) {
-            Ok(permit) => self.new_buffer(bytes, map_bytes, permit, shared).map(Some),
-            Err(_) => Ok(None),
+        match self.0.units.try_take(user_of(share), units.into()) {
+            Some(held) => self.new_buffer(bytes, map_bytes, held, shared).map(Some),
+            None => Ok(None),
         }
     }
 
@@ -133,16 +139,20 @@ impl Pool {
         &self,
         bytes: u64,
         map_bytes: u64,
-        permit: OwnedSemaphorePermit,
+        held: HeldUnits,
         shared: Option<OwnedSemaphorePermit>,
     ) -> Result<Buffer, PoolError> {
-        let free_bytes = self.0.units.available_permits() as u64 * UNIT_BYTES;
+        let free_bytes = self.0.units.free() * UNIT_BYTES;
         let map = match self.0.idle.take(map_bytes, free_bytes) {
             Some(map) => map,
             None => new_map(map_bytes).map_err(|source| PoolError::Map { bytes, source })?,
         };
-        Ok(Buffer::new(map, bytes as usize, Arc::clone(&self.0.idle), permit, shared))
+        Ok(Buffer::new(map, bytes as usize, Arc::clone(&self.0.idle), held, shared))
     }
+}
+
+fn user_of(share: Option<&Share>) -> UserId {
+    share.map_or(NO_SHARE, |share| share.user)
 }
 
 /// Returns the length of the map for a buffer, rounded up so that maps can be

@@ -15,7 +15,7 @@ const UPLOADS_SHOWN: i64 = 50;
 /// Number of keys that the page shows, the newest first.
 const KEYS_SHOWN: i64 = 100;
 /// Paths that one search reads, and those that it finds at most. A search that stops earlier says where.
-const SEARCH_READS: i64 = 100_000;
+const SEARCH_READS: i64 = 25_000;
 const SEARCH_FINDS: usize = 200;
 
 /// An upload that has ended.

@@ -72,6 +72,60 @@ async fn a_user_with_an_exhausted_share_leaves_the_rest_to_others() {
     assert!(pool.try_take(2 * MIB, Some(&greedy)).unwrap().is_some());
 }
 
+/// Two users hold all, and a third one has a hundred requests that wait.
+#[tokio::test]
+async fn a_new_user_gets_the_next_buffer_that_comes_back() {
+    let pool = Pool::new(4 * MIB);
+    let busy = [Share::new(2 * MIB), Share::new(2 * MIB)];
+    let mut held = Vec::new();
+    for share in [&busy[0], &busy[1], &busy[0], &busy[1]] {
+        held.push(pool.take(MIB, Some(share)).await.unwrap());
+    }
+    let mut queued: tokio::task::JoinSet<_> = (0..100)
+        .map(|_| {
+            let pool = pool.clone();
+            async move { pool.take(MIB, None).await.unwrap() }
+        })
+        .collect();
+    while pool.0.units.waiting() < 100 {
+        tokio::task::yield_now().await;
+    }
+    let new = tokio::spawn({
+        let (pool, share) = (pool.clone(), Share::new(2 * MIB));
+        async move { pool.take(MIB, Some(&share)).await.unwrap() }
+    });
+    while pool.0.units.waiting() < 101 {
+        tokio::task::yield_now().await;
+    }
+
+    held.truncate(2);
+
+    let new = new.await.unwrap();
+    assert_eq!(pool.0.units.waiting(), 99, "one was there before it");
+    drop((held, new));
+    while let Some(buffer) = queued.join_next().await {
+        drop(buffer);
+    }
+    assert_eq!(pool.used_bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_wait_that_is_dropped_lets_the_next_one_pass() {
+    let pool = Pool::new(4 * MIB);
+    let held = pool.take(3 * MIB, None).await.unwrap();
+    let shares = [Share::new(4 * MIB), Share::new(4 * MIB)];
+    let mut long = Box::pin(pool.take(4 * MIB, Some(&shares[0])));
+    assert!(futures::poll!(&mut long).is_pending());
+    let mut short = Box::pin(pool.take(MIB, Some(&shares[1])));
+    assert!(futures::poll!(&mut short).is_pending(), "it waits behind the long one");
+
+    drop(long);
+
+    assert!(futures::poll!(&mut short).is_ready());
+    drop((short, held));
+    assert_eq!(pool.used_bytes(), 0);
+}
+
 #[tokio::test]
 async fn a_buffer_over_the_budget_is_refused_with_both_numbers() {
     let err = Pool::new(MIB).take(8 * MIB, None).await.unwrap_err();
