@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// Number of a user.
 pub(super) type UserId = u64;
 
-/// The free units, and those who wait for them. `W` is how a waiter is told.
+/// The free units, and those who wait for them. `W` wakes a waiter.
 #[derive(Debug)]
 pub(super) struct FairQueue<W> {
     free: u64,

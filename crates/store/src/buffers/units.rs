@@ -42,7 +42,7 @@ impl Units {
         // If this wait is dropped, the next one may fit.
         let _wait = Wait(self);
         self.grant();
-        turn.await.expect("a waiter is told before it is forgotten")
+        turn.await.expect("a waiter is woken before it is removed")
     }
 
     #[cfg(test)]
