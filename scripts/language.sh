@@ -23,7 +23,7 @@ refuse '*.rs *.md' '(asked for|announced|sent|set) was\b|\b(it|that) is said\b' 
   'write "expected X, found Y", or who says it'
 refuse '*.rs' '\bgo(es)? on\b|\bcomes? back\b|\bstands? (in|at|before|after|beside|there)\b|\bbegun anew\b' \
   'write "continues", "is returned", "is in"'
-refuse '*.rs' '\b(is|are) told\b' 'write "is alerted", "is refused", "receives"'
+refuse '*.rs' '\b(is|are|was|were) told\b|/// *Told\b' 'write "is alerted", "is refused", "receives"'
 refuse '*.rs' '(struct|enum|type) (Found|Proven|Whole|Work|Links|Names|Ends)\b' \
   'name the type after what it holds: "FoundVersion", "WholeReason"'
 

@@ -75,7 +75,7 @@ impl Config {
         Config::check(s3up_cli::config::load_with(path, settings)?)
     }
 
-    /// Parses the text of a TOML file in which no variable stands.
+    /// Parses the text of a TOML file. A `${VAR}` in it is refused, as if the variable were not set.
     pub fn parse(text: &str) -> Result<Config, ConfigError> {
         Config::check(s3up_cli::config::parse(Path::new("config.toml"), text, &|_| None)?)
     }

@@ -6,13 +6,12 @@ use std::time::Duration;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
+/// A `y` after one of them is kept: `days`, and `entries`.
+const VOWELS: [char; 5] = ['a', 'e', 'i', 'o', 'u'];
 
 /// A count and what is counted, in the singular: `1 file`, `2 files`, `0 entries`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count(pub u64, pub &'static str);
-
-/// A `y` after one of them is kept: `days`, and `entries`.
-const VOWELS: [char; 5] = ['a', 'e', 'i', 'o', 'u'];
 
 impl Count {
     pub fn of(count: usize, noun: &'static str) -> Count {
@@ -25,9 +24,7 @@ impl fmt::Display for Count {
         let Count(count, noun) = self;
         match (count, noun.strip_suffix('y').filter(|stem| !stem.ends_with(VOWELS))) {
             (1, _) => write!(f, "1 {noun}"),
-            (_, Some(stem)) if !stem.ends_with(['a', 'e', 'o', 'u']) => {
-                write!(f, "{count} {stem}ies")
-            }
+            (_, Some(stem)) => write!(f, "{count} {stem}ies"),
             _ => write!(f, "{count} {noun}s"),
         }
     }

@@ -1,4 +1,4 @@
-//! An S3 server in a directory, for the demo and the tests.
+//! An S3 server in a directory, for the tests, the demo, the quick starts and benchmarks.
 //!
 //! `transport` accepts connections and applies injected [`Faults`]. `s3s` checks
 //! the signature and turns HTTP into a typed call, which `api` answers from

@@ -138,8 +138,8 @@ pub(crate) struct WebhookBody<'a> {
     pub text: String,
 }
 
-/// Returns true if a change of the state is an alert: it got worse, or an incident ended. A client that
-/// was configured just now is no incident, and neither is its first contact.
+/// Returns true if a change of the state is an alert: it got worse, or is `ok` again. A client that
+/// was configured just now makes no alert, and neither does its first contact.
 pub(crate) fn is_alert(before: Option<ClientState>, after: ClientState) -> bool {
     match (before, after) {
         (None | Some(ClientState::Never), ClientState::Ok | ClientState::Never) => false,

@@ -56,8 +56,8 @@ impl Client {
         })
     }
 
-    /// Takes the turn to record a report of the client. It never waits for one.
-    pub(crate) fn report_turn(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+    /// Returns the permit to record a report of the client, or refuses at once.
+    pub(crate) fn report_permit(&self) -> Result<SemaphorePermit<'_>, Refusal> {
         self.resources.report.try_acquire().map_err(|_| {
             let what = "another report of this client is being recorded; send this one again later";
             Refusal::new(Code::RateLimited, what)

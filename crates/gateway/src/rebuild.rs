@@ -26,7 +26,7 @@ use crate::database::rebuild::rows::{
     CatalogueRow, ChangedRows, FileTotal, RebuildPage, RebuildPosition, RowChange,
 };
 
-/// Number of files of one page, so the number whose examination a kill can cost. A request to list costs as
+/// Number of files of one page. A rebuild that is killed repeats at most one page. A request to list costs as
 /// much as some ten HEADs.
 const PAGE_FILES: usize = 100;
 /// Number of files about which S3 is asked at the same time.
@@ -38,8 +38,8 @@ const RETRY_FOR: Duration = Duration::from_secs(30);
 pub(crate) struct Rebuilder {
     store: Store,
     prefix: KeyPrefix,
-    /// The place of all files: endpoint, bucket and prefix.
-    origin: String,
+    /// Location of all files: endpoint, bucket and prefix.
+    location: String,
     database: RebuildDatabase,
 }
 
@@ -90,8 +90,8 @@ impl Rebuilder {
         prefix: KeyPrefix,
         database: RebuildDatabase,
     ) -> Rebuilder {
-        let origin = format!("{} {} {prefix}", endpoint.unwrap_or("aws"), store.bucket());
-        Rebuilder { store, prefix, origin, database }
+        let location = format!("{} {} {prefix}", endpoint.unwrap_or("aws"), store.bucket());
+        Rebuilder { store, prefix, location, database }
     }
 
     /// Rebuilds the catalogue of one client. Calls `progress` after each page.
@@ -100,7 +100,7 @@ impl Rebuilder {
         client: &ClientName,
         mut progress: impl FnMut(&RebuildCounts),
     ) -> Result<RebuildResult, RebuildError> {
-        let mut position = self.database.begin(client, &self.origin).await?;
+        let mut position = self.database.begin(client, &self.location).await?;
         let is_resumed = position != RebuildPosition::default();
         let not_examined = position.not_examined;
         let mut counts = RebuildCounts { not_examined, ..RebuildCounts::default() };

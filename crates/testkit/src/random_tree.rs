@@ -1,4 +1,4 @@
-//! A tree that changes at random, in every way that a stream has a command for.
+//! A tree that changes at random, by most commands that a stream can have. Devices and sockets are not made.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
@@ -181,13 +181,11 @@ fn clone_all(from: &File, to: &File) -> std::io::Result<u64> {
 }
 
 fn walk(directory: &Path, files: &mut Vec<PathBuf>, directories: &mut Vec<PathBuf>) {
-    let mut entries: Vec<_> = fs::read_dir(directory)
-        .expect("a change of the tree")
-        .map(|it| it.expect("a change of the tree"))
-        .collect();
+    let mut entries: Vec<_> =
+        fs::read_dir(directory).expect(CHANGE).map(|it| it.expect(CHANGE)).collect();
     entries.sort_by_key(|entry| entry.file_name());
     for entry in entries {
-        let (path, kind) = (entry.path(), entry.file_type().expect("a change of the tree"));
+        let (path, kind) = (entry.path(), entry.file_type().expect(CHANGE));
         if kind.is_dir() {
             walk(&path, files, directories);
             directories.push(path);

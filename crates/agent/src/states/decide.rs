@@ -34,7 +34,7 @@ pub struct FileRow {
 pub struct UploadedVersion {
     pub identity: Identity,
     pub sha256: Sha256Digest,
-    /// Permission bits that the gateway has; `None` if it was not told them, and in a row of an older agent.
+    /// Permission bits that the gateway has; `None` if it never received them, or in a row of an older agent.
     pub mode: Option<u32>,
 }
 

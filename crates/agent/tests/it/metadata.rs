@@ -144,7 +144,7 @@ async fn a_gateway_that_does_not_take_the_metadata_is_asked_for_the_content() {
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         let told = host.scan().await;
         assert!(told.is_clean(), "{fault:?}: {told}");
-        let mode = mode_at_gateway(&host, &file).await.expect("the gateway was told");
+        let mode = mode_at_gateway(&host, &file).await.expect("the gateway has it");
         assert_eq!((get(&host, "file").await.0 & 0o777, mode), (0o640, 0o640), "{fault:?}");
     }
 }

@@ -15,11 +15,11 @@ use crate::fixture::{CHUNK, World, index_of, names_in};
 use crate::prunes::OFF;
 
 const ROUNDS: u64 = 100;
-/// Rounds of prunes and restores, of which each kind is killed in half.
+/// Number of rounds with a kill, half of them of prunes and half of restores.
 const OTHER_ROUNDS: u64 = 30;
 /// Variable with another number of rounds, which `./check --full` sets.
 const OTHER_ROUNDS_VARIABLE: &str = "S3UP_KILL_ROUNDS";
-/// Number of runs that are timed before the first is killed.
+/// Number of backups that are timed before the first kill. Of prunes and restores, one more run is timed.
 const TIMED: u64 = 3;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +76,7 @@ async fn a_prune_and_a_restore_that_were_killed_at_a_random_moment_are_completed
     let (mut longest, mut killed) = ([Duration::ZERO; 2], [0; 2]);
     let set = std::env::var_os(OTHER_ROUNDS_VARIABLE).and_then(|text| text.into_string().ok());
     let rounds = set.map_or(OTHER_ROUNDS, |text| text.parse().expect("a number of rounds"));
-    for round in 0..TIMED + rounds {
+    for round in 0..TIMED + 1 + rounds {
         change(&world, round);
         // A full, and the incremental after which the earlier generation may go.
         let is_prune = !round.is_multiple_of(2);

@@ -1,4 +1,4 @@
-//! `GET /dashboard/reports` and `GET /dashboard/alerts`: what was reported, and what the operator was told.
+//! `GET /dashboard/reports` and `GET /dashboard/alerts`: the daily reports of agents, and the alerts.
 
 use axum::extract::{Request, State};
 use axum::response::Response;

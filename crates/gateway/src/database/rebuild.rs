@@ -45,21 +45,21 @@ impl RebuildDatabase {
         Ok(RebuildDatabase { location, clock, connection })
     }
 
-    /// Returns the position of an unfinished rebuild from `origin`, if there is one, or begins one.
+    /// Returns the position of an unfinished rebuild from `location`, if there is one, or begins one.
     pub(crate) async fn begin(
         &mut self,
         client: &ClientName,
-        origin: &str,
+        location: &str,
     ) -> Result<RebuildPosition, DatabaseError> {
-        let (now, origin) = (millis(self.clock.now()), origin.to_owned());
+        let (now, location) = (millis(self.clock.now()), location.to_owned());
         let found = self
-            .run(|connection| position(connection, client.clone(), origin.clone(), now).boxed());
+            .run(|connection| position(connection, client.clone(), location.clone(), now).boxed());
         let found = found.await?;
         if let Some(found) = found {
             return Ok(found);
         }
         self.forget_paths(client).await?;
-        self.run(|connection| start(connection, client.clone(), origin.clone(), now).boxed())
+        self.run(|connection| start(connection, client.clone(), location.clone(), now).boxed())
             .await?;
         Ok(RebuildPosition::default())
     }

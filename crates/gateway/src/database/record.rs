@@ -114,7 +114,7 @@ pub(crate) struct ReportRecord {
     /// The checked report in JSON.
     pub body: Arc<str>,
     pub at: Millis,
-    /// Told the end of the report.
+    /// Receives the outcome of the report.
     pub ended: oneshot::Sender<RecordEnd>,
 }
 
@@ -124,7 +124,7 @@ pub(crate) struct BackupReportRecord {
     /// The checked backup report in JSON.
     pub body: Arc<str>,
     pub at: Millis,
-    /// Told the end of the report.
+    /// Receives the outcome of the report.
     pub ended: oneshot::Sender<RecordEnd>,
 }
 

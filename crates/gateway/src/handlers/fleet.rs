@@ -52,7 +52,7 @@ pub(crate) async fn report(
 ) -> Result<Json<Accepted>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
     client.require_own_key()?;
-    let _one_at_a_time = client.report_turn()?;
+    let _one_at_a_time = client.report_permit()?;
     let (report, _memory): (Report, _) =
         json::read(&gateway, &client, request, REPORT_BYTES_MAX).await?;
     report.check().map_err(|err| Refusal::new(Code::BadRequest, err))?;

@@ -21,15 +21,15 @@ pub(super) struct IdleConnections(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Told of each connection that becomes idle.
+    /// Notified whenever a connection becomes idle.
     is_idle: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// Number of times that a connection became idle.
-    turns: u64,
-    /// The idle connections by the turn in which each became idle.
+    idle_count: u64,
+    /// The idle connections in the order in which they became idle.
     idle: BTreeMap<u64, CancellationToken>,
 }
 
@@ -48,7 +48,7 @@ struct OneConnection {
 #[derive(Debug, Default)]
 struct RequestsInProgress {
     count: usize,
-    /// The turn in which the connection became idle, if it is.
+    /// Number under which the connection is idle, if it is.
     idle_since: Option<u64>,
 }
 
@@ -83,15 +83,15 @@ impl IdleConnections {
 
     fn insert(&self, close: &CancellationToken) -> u64 {
         let mut state = self.state();
-        state.turns += 1;
-        let turn = state.turns;
-        state.idle.insert(turn, close.clone());
+        state.idle_count += 1;
+        let idle_number = state.idle_count;
+        state.idle.insert(idle_number, close.clone());
         self.0.is_idle.notify_one();
-        turn
+        idle_number
     }
 
-    fn remove(&self, turn: u64) {
-        self.state().idle.remove(&turn);
+    fn remove(&self, idle_number: u64) {
+        self.state().idle.remove(&idle_number);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -104,8 +104,8 @@ impl Connection {
     pub(super) fn begin_request(&self) -> BusyConnection {
         let mut requests = self.0.requests();
         requests.count += 1;
-        if let Some(turn) = requests.idle_since.take() {
-            self.0.all.remove(turn);
+        if let Some(idle_number) = requests.idle_since.take() {
+            self.0.all.remove(idle_number);
         }
         drop(requests);
         BusyConnection(self.0.clone())
@@ -120,8 +120,8 @@ impl OneConnection {
 
 impl Drop for OneConnection {
     fn drop(&mut self) {
-        if let Some(turn) = self.requests().idle_since.take() {
-            self.all.remove(turn);
+        if let Some(idle_number) = self.requests().idle_since.take() {
+            self.all.remove(idle_number);
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-/// Number of ranges: from 1 ms to a minute, and one for what takes longer.
+/// Number of ranges: the first is up to 1 ms, the last from 54 s on.
 const RANGES: usize = 65;
-/// Number of ranges in which a time doubles, so that a percentile is at most 19 % too long.
+/// Number of ranges in which a time doubles, so that a percentile is at most 19 % too long from 1 ms to
+/// 65 s.
 const RANGES_PER_DOUBLING: f64 = 4.0;
 
 /// Counts calls by the range of their time.
@@ -43,8 +44,8 @@ impl Latencies {
         Duration::from_secs_f64((range as f64 / RANGES_PER_DOUBLING).exp2() / 1000.0)
     }
 
-    /// Returns the time within which `percent` of the calls were answered, rounded up to the end of its range.
-    /// `None`: there were no calls.
+    /// Returns the time within which `percent` of the calls were answered, rounded up to the end of its range;
+    /// a time over 65 s is returned as 65.5 s. `None`: there were no calls.
     pub fn percentile(&self, percent: u64) -> Option<Duration> {
         let total: u64 = self.0.iter().sum();
         let rank = u128::from(total) * u128::from(percent.min(100));

@@ -1,7 +1,7 @@
 //! A map from keys to values in temporary files, for what does not fit into memory.
 //!
-//! One file has the records one after the other, another one a hash table of their places. A key
-//! keeps its place: a value that is put again is overwritten if it fits.
+//! One file has the records one after the other, another one a hash table of their offsets. A key
+//! keeps its offset: a value that is put again is overwritten if it fits.
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
@@ -9,20 +9,20 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Number of places of the first table.
-const PLACES_FIRST: u64 = 1 << 14;
-/// Length of a place: hash of the key, and the offset of its record plus 1, or 0 if it is free.
-const PLACE_BYTES: usize = 16;
-/// Number of places that are read at once.
-const PLACES_READ: usize = 4;
+/// Number of slots of the first table.
+const SLOTS_FIRST: u64 = 1 << 14;
+/// Length of a slot: hash of the key, and the offset of its record plus 1, or 0 if it is free.
+const SLOT_BYTES: usize = 16;
+/// Number of slots that are read at once.
+const SLOTS_READ: usize = 4;
 /// Length of the records that are collected before they are written.
 const TAIL_BYTES: usize = 64 << 10;
-/// Length of a record before its key: lengths of key and value, and the room for the value.
+/// Length of a record before its key: lengths of key and value, and the capacity for the value.
 const HEAD_BYTES: usize = 12;
 /// Length of the value of a key that was removed.
 const ABSENT: u32 = u32::MAX;
-/// Room for a value is a multiple of this, so that one that grows a little still fits.
-const ROOM_BYTES: usize = 32;
+/// The capacity for a value is a multiple of this, so that one that grows a little still fits.
+const CAPACITY_STEP_BYTES: usize = 32;
 /// Bytes that are read of a record first. Few records are longer.
 const READ_BYTES: usize = 256;
 
@@ -38,10 +38,10 @@ struct Files {
     records: Records,
 }
 
-/// The places of the records, by the hashes of their keys.
+/// The slots of the records, by the hashes of their keys.
 struct Table {
     file: File,
-    /// Binary logarithm of the number of places.
+    /// Binary logarithm of the number of slots.
     bits: u32,
     used: u64,
 }
@@ -56,7 +56,7 @@ struct Records {
 /// The record of a key.
 struct KeyRecord {
     offset: u64,
-    room: usize,
+    capacity: usize,
     /// `None` if it was removed.
     value: Option<Vec<u8>>,
 }
@@ -82,22 +82,22 @@ impl DiskMap {
         if self.files.is_none() {
             let records = tempfile::tempfile_in(&self.directory)?;
             let records = Records { file: records, written: 0, tail: Vec::new() };
-            self.files = Some(Files { table: Table::new(&self.directory, PLACES_FIRST)?, records });
+            self.files = Some(Files { table: Table::new(&self.directory, SLOTS_FIRST)?, records });
         }
         let Some(files) = &mut self.files else { return Ok(()) };
-        let place = match files.find(hash, key)? {
-            Ok(found) if value.len() <= found.room => {
+        let slot = match files.find(hash, key)? {
+            Ok(found) if value.len() <= found.capacity => {
                 return files.records.overwrite(&found, key, value);
             }
-            Ok(found) => files.place_of(hash, found.offset)?,
+            Ok(found) => files.slot_of(hash, found.offset)?,
             Err(free) => {
                 files.table.used += 1;
                 free
             }
         };
         let offset = files.records.append(key, value)?;
-        files.table.write(place, hash, offset)?;
-        // At most half of the places are used, so that a search is short.
+        files.table.write(slot, hash, offset)?;
+        // At most half of the slots are used, so that a search is short.
         if files.table.used * 2 > 1 << files.table.bits {
             files.table = files.table.doubled(&self.directory)?;
         }
@@ -115,12 +115,12 @@ impl DiskMap {
 }
 
 impl Files {
-    /// Returns the record of a key, or else the place that is free for it.
+    /// Returns the record of a key, or else the slot that is free for it.
     fn find(&self, hash: u64, key: &[u8]) -> io::Result<Result<KeyRecord, u64>> {
         let mut found = Err(0);
-        self.table.search(hash, |place, offset| {
+        self.table.search(hash, |slot, offset| {
             found = match offset {
-                None => Err(place),
+                None => Err(slot),
                 Some(offset) => match self.records.read(offset, key)? {
                     Some(record) => Ok(record),
                     // The record of another key with this hash.
@@ -132,11 +132,11 @@ impl Files {
         Ok(found)
     }
 
-    /// Returns the place of a record.
-    fn place_of(&self, hash: u64, wanted: u64) -> io::Result<u64> {
+    /// Returns the slot of a record.
+    fn slot_of(&self, hash: u64, wanted: u64) -> io::Result<u64> {
         let mut found = 0;
-        self.table.search(hash, |place, offset| {
-            found = place;
+        self.table.search(hash, |slot, offset| {
+            found = slot;
             Ok(offset.is_none_or(|offset| offset == wanted))
         })?;
         Ok(found)
@@ -144,61 +144,61 @@ impl Files {
 }
 
 impl Table {
-    fn new(directory: &Path, places: u64) -> io::Result<Table> {
+    fn new(directory: &Path, slots: u64) -> io::Result<Table> {
         let file = tempfile::tempfile_in(directory)?;
-        file.set_len(places * PLACE_BYTES as u64)?;
-        Ok(Table { file, bits: places.ilog2(), used: 0 })
+        file.set_len(slots * SLOT_BYTES as u64)?;
+        Ok(Table { file, bits: slots.ilog2(), used: 0 })
     }
 
-    /// Calls `each` for the places that may have a hash, with the offset of the record there, until
-    /// it returns true. The last place is free.
+    /// Calls `each` for the slots that may have a hash, with the offset of the record there, until
+    /// it returns true. The last slot is free.
     fn search(
         &self,
         hash: u64,
         mut each: impl FnMut(u64, Option<u64>) -> io::Result<bool>,
     ) -> io::Result<()> {
         let count = 1_u64 << self.bits;
-        let mut place = hash >> (64 - self.bits);
+        let mut slot = hash >> (64 - self.bits);
         loop {
-            let read = (count - place).min(PLACES_READ as u64);
-            let mut bytes = [0; PLACE_BYTES * PLACES_READ];
-            let bytes = &mut bytes[..read as usize * PLACE_BYTES];
-            self.file.read_exact_at(bytes, place * PLACE_BYTES as u64)?;
-            for entry in bytes.chunks_exact(PLACE_BYTES) {
+            let read = (count - slot).min(SLOTS_READ as u64);
+            let mut bytes = [0; SLOT_BYTES * SLOTS_READ];
+            let bytes = &mut bytes[..read as usize * SLOT_BYTES];
+            self.file.read_exact_at(bytes, slot * SLOT_BYTES as u64)?;
+            for entry in bytes.chunks_exact(SLOT_BYTES) {
                 let (found, offset) = (number(&entry[..8]), number(&entry[8..]));
                 let is_end = match offset.checked_sub(1) {
-                    None => return each(place, None).map(drop),
-                    Some(offset) => found == hash && each(place, Some(offset))?,
+                    None => return each(slot, None).map(drop),
+                    Some(offset) => found == hash && each(slot, Some(offset))?,
                 };
                 if is_end {
                     return Ok(());
                 }
-                place = (place + 1) % count;
+                slot = (slot + 1) % count;
             }
         }
     }
 
-    fn write(&self, place: u64, hash: u64, offset: u64) -> io::Result<()> {
-        let mut entry = [0; PLACE_BYTES];
+    fn write(&self, slot: u64, hash: u64, offset: u64) -> io::Result<()> {
+        let mut entry = [0; SLOT_BYTES];
         entry[..8].copy_from_slice(&hash.to_le_bytes());
         entry[8..].copy_from_slice(&(offset + 1).to_le_bytes());
-        self.file.write_all_at(&entry, place * PLACE_BYTES as u64)
+        self.file.write_all_at(&entry, slot * SLOT_BYTES as u64)
     }
 
-    /// Returns a table with twice the places. Neighbours stay neighbours in it.
+    /// Returns a table with twice the slots. Neighbours stay neighbours in it.
     fn doubled(&self, directory: &Path) -> io::Result<Table> {
         let mut doubled = Table::new(directory, 2 << self.bits)?;
-        let bytes = (1 << self.bits) * PLACE_BYTES as u64;
+        let bytes = (1 << self.bits) * SLOT_BYTES as u64;
         let mut piece = vec![0; TAIL_BYTES];
         for at in (0..bytes).step_by(TAIL_BYTES) {
             let piece = &mut piece[..TAIL_BYTES.min((bytes - at) as usize)];
             self.file.read_exact_at(piece, at)?;
-            for entry in piece.chunks_exact(PLACE_BYTES) {
+            for entry in piece.chunks_exact(SLOT_BYTES) {
                 let (hash, offset) = (number(&entry[..8]), number(&entry[8..]));
                 let Some(offset) = offset.checked_sub(1) else { continue };
                 let mut free = 0;
-                doubled.search(hash, |place, found| {
-                    free = place;
+                doubled.search(hash, |slot, found| {
+                    free = slot;
                     Ok(found.is_none())
                 })?;
                 doubled.write(free, hash, offset)?;
@@ -212,11 +212,11 @@ impl Table {
 impl Records {
     fn append(&mut self, key: &[u8], value: &[u8]) -> io::Result<u64> {
         let offset = self.written + self.tail.len() as u64;
-        let room = value.len().next_multiple_of(ROOM_BYTES);
-        self.tail.extend(head(key, value, room)?);
+        let capacity = value.len().next_multiple_of(CAPACITY_STEP_BYTES);
+        self.tail.extend(head(key, value, capacity)?);
         self.tail.extend_from_slice(key);
         self.tail.extend_from_slice(value);
-        self.tail.resize(self.tail.len() + room - value.len(), 0);
+        self.tail.resize(self.tail.len() + capacity - value.len(), 0);
         if self.tail.len() >= TAIL_BYTES {
             self.file.write_all_at(&self.tail, self.written)?;
             self.written += self.tail.len() as u64;
@@ -233,7 +233,8 @@ impl Records {
         };
         let length =
             |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        let (key_bytes, value_bytes, room) = (length(0) as usize, length(4), length(8) as usize);
+        let (key_bytes, value_bytes, capacity) =
+            (length(0) as usize, length(4), length(8) as usize);
         if key_bytes != key.len() || !(rest.starts_with(key) || rest.len() < key.len()) {
             return Ok(None);
         }
@@ -245,7 +246,7 @@ impl Records {
         let found = bytes.get(HEAD_BYTES..start).zip(bytes.get(start..value_end));
         let (found, value) = found.ok_or(io::ErrorKind::UnexpectedEof)?;
         let value = (value_bytes != ABSENT).then(|| value.to_vec());
-        Ok((found == key).then_some(KeyRecord { offset, room, value }))
+        Ok((found == key).then_some(KeyRecord { offset, capacity, value }))
     }
 
     /// Returns up to `count` bytes.
@@ -261,7 +262,7 @@ impl Records {
     }
 
     fn overwrite(&mut self, found: &KeyRecord, key: &[u8], value: &[u8]) -> io::Result<()> {
-        let head = head(key, value, found.room)?;
+        let head = head(key, value, found.capacity)?;
         self.write(found.offset, &[&head[..], key, value].concat())
     }
 
@@ -280,9 +281,9 @@ impl Records {
     }
 }
 
-fn head(key: &[u8], value: &[u8], room: usize) -> io::Result<[u8; HEAD_BYTES]> {
+fn head(key: &[u8], value: &[u8], capacity: usize) -> io::Result<[u8; HEAD_BYTES]> {
     let mut head = [0; HEAD_BYTES];
-    for (at, length) in [key.len(), value.len(), room].into_iter().enumerate() {
+    for (at, length) in [key.len(), value.len(), capacity].into_iter().enumerate() {
         let length = u32::try_from(length).map_err(io::Error::other)?;
         head[at * 4..][..4].copy_from_slice(&length.to_le_bytes());
     }

@@ -17,18 +17,18 @@ pub(super) const ROWS_MAX: usize = 500;
 /// An unfinished rebuild that is older is started over: files that it has seen may be gone.
 const RESUME_AGE_MAX: Millis = 24 * 60 * 60 * 1000;
 
-/// Returns the position of an unfinished rebuild from `origin` that is young enough.
+/// Returns the position of an unfinished rebuild from `location` that is young enough.
 pub(super) async fn position(
     connection: &mut AnyConnection,
     client: ClientName,
-    origin: String,
+    location: String,
     now: Millis,
 ) -> sqlx::Result<Option<RebuildPosition>> {
     let query = sqlx::query(
         "SELECT after_key, is_listed, not_examined, updated_at FROM rebuilds \
          WHERE client = $1 AND origin = $2",
     );
-    let query = query.bind(client.to_string()).bind(origin);
+    let query = query.bind(client.to_string()).bind(location);
     let Some(row) = connection.fetch_optional(query).await? else {
         return Ok(None);
     };
@@ -46,7 +46,7 @@ pub(super) async fn position(
 pub(super) async fn start(
     connection: &mut AnyConnection,
     client: ClientName,
-    origin: String,
+    location: String,
     now: Millis,
 ) -> sqlx::Result<()> {
     let mut transaction = connection.begin().await?;
@@ -60,7 +60,7 @@ pub(super) async fn start(
         "INSERT INTO rebuilds (client, origin, is_listed, not_examined, losses, updated_at) \
          SELECT client, $2, 0, 0, losses, $3 FROM clients WHERE client = $1",
     );
-    transaction.execute(query.bind(client.to_string()).bind(origin).bind(now)).await?;
+    transaction.execute(query.bind(client.to_string()).bind(location).bind(now)).await?;
     transaction.commit().await
 }
 
