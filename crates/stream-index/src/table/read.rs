@@ -19,7 +19,14 @@ use crate::codec::Malformed;
 const CACHED_BLOCKS_MAX: usize = 32;
 /// Maximum length of these blocks in memory. A longer block is kept alone.
 const CACHED_BYTES_MAX: usize = 16 << 20;
-/// Bytes that a scan reads at once after it has read several blocks.
+/// Number of blocks that are read at once by scans that continue each other, such as the pages of a
+/// directory. They are kept, since the next scan begins with them.
+const KEPT_AHEAD_MAX: usize = CACHED_BLOCKS_MAX / 2;
+/// Number of blocks that one scan reads at once after it has read several.
+const AHEAD_MAX: usize = 128;
+/// Number of runs of scans that are followed.
+const RUNS_MAX: usize = 4;
+/// Bytes that a scan reads at once.
 const SCAN_BYTES_MAX: u64 = 4 << 20;
 /// Maximum length of their content.
 const SCAN_CONTENT_BYTES_MAX: u64 = 16 << 20;
@@ -45,6 +52,8 @@ struct Cache {
     order: VecDeque<usize>,
     /// Length of the blocks in memory.
     bytes: usize,
+    /// Ends of the last reads of scans, and the number of blocks that each has read.
+    runs: VecDeque<(usize, usize)>,
 }
 
 impl Cache {
@@ -60,6 +69,20 @@ impl Cache {
             // Another thread has read it, too.
             Some(same) => self.bytes -= same.memory_bytes(),
         }
+    }
+
+    /// Returns how many blocks a scan reads from number `n` on, if it continues an earlier one.
+    fn ahead(&mut self, n: usize) -> usize {
+        let run = self.runs.iter().position(|(next, _)| *next == n);
+        let read = run.and_then(|run| self.runs.remove(run));
+        read.map_or(1, |(_, count)| (count * 2).min(KEPT_AHEAD_MAX))
+    }
+
+    fn note_read(&mut self, next: usize, count: usize) {
+        if self.runs.len() == RUNS_MAX {
+            self.runs.pop_front();
+        }
+        self.runs.push_back((next, count));
     }
 }
 
@@ -180,7 +203,11 @@ impl Table {
             if first.as_slice() > prefix && !first.starts_with(prefix) {
                 return Ok(());
             }
-            let blocks = if ahead == 1 { vec![self.block(n)?] } else { self.blocks(n, ahead)? };
+            let kept = self.cache().blocks.get(&n).cloned();
+            let blocks = match kept {
+                Some(block) => vec![block],
+                None => self.read_ahead(n, &mut ahead)?,
+            };
             for block in blocks {
                 for at in block.find(from)..block.count() {
                     let key = block.key(at);
@@ -190,9 +217,22 @@ impl Table {
                 }
                 n += 1;
             }
-            ahead = (ahead * 2).min(CACHED_BLOCKS_MAX * 4);
         }
         Ok(())
+    }
+
+    /// Reads blocks from number `n` on: one at first, and more if the scan, or scans that continue
+    /// each other, have read the blocks before.
+    fn read_ahead(&self, n: usize, ahead: &mut usize) -> Result<Vec<Arc<Block>>, TableError> {
+        let count = self.cache().ahead(n).max(*ahead);
+        let blocks = self.blocks(n, count)?;
+        let mut cache = self.cache();
+        if count <= KEPT_AHEAD_MAX {
+            (n..).zip(&blocks).for_each(|(n, block)| cache.add(n, block));
+        }
+        cache.note_read(n + blocks.len(), count);
+        *ahead = (count * 2).min(AHEAD_MAX);
+        Ok(blocks)
     }
 
     /// Returns a digest of all records. Reads and verifies every block.

@@ -6,8 +6,8 @@ use super::super::directory::BlockFacts;
 use super::super::write::TableWriter;
 use super::*;
 
-/// Bytes whose largest read is noted.
-struct Watched(Vec<u8>, Arc<AtomicU64>);
+/// Bytes whose largest read is noted, and the number of reads.
+struct Watched(Vec<u8>, Arc<AtomicU64>, Arc<AtomicU64>);
 
 impl ReadAt for Watched {
     fn bytes(&self) -> u64 {
@@ -16,6 +16,7 @@ impl ReadAt for Watched {
 
     fn read_at(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
         self.1.fetch_max(range.end - range.start, Ordering::Relaxed);
+        self.2.fetch_add(1, Ordering::Relaxed);
         self.0.read_at(range)
     }
 }
@@ -90,7 +91,7 @@ fn a_scan_holds_little_of_many_blocks_that_compress_well() {
     (0..60_u8).for_each(|n| writer.put(&[n], &vec![n; 1 << 20]).unwrap());
     let (bytes, _) = writer.finish().unwrap();
     let (length, largest) = (bytes.len() as u64, Arc::new(AtomicU64::new(0)));
-    let watched = Watched(bytes, Arc::clone(&largest));
+    let watched = Watched(bytes, Arc::clone(&largest), Arc::default());
     let table = Table::open("index".to_owned(), Box::new(watched), None).unwrap();
     largest.store(0, Ordering::Relaxed);
 
@@ -124,4 +125,33 @@ fn long_keys_that_share_their_beginning_are_in_short_blocks() {
     assert!(directory.unwrap().blocks.len() >= 7);
     let table = Table::open("t".to_owned(), Box::new(bytes), None).unwrap();
     assert_eq!(table.get(&key(1999)).unwrap().as_deref(), Some(&b"value"[..]));
+}
+
+/// The pages of a directory are scans that continue each other, here between lookups elsewhere.
+#[test]
+fn scans_that_continue_each_other_read_several_blocks_at_once() {
+    let mut writer = TableWriter::new(Vec::new(), stream()).unwrap();
+    let key = |n: u32| n.to_be_bytes();
+    (0..4000).for_each(|n| writer.put(&key(n), &s3up_testkit::noise(4000)).unwrap());
+    let (bytes, _) = writer.finish().unwrap();
+    let reads = Arc::new(AtomicU64::new(0));
+    let watched = Watched(bytes, Arc::default(), Arc::clone(&reads));
+    let table = Table::open("index".to_owned(), Box::new(watched), None).unwrap();
+    let blocks = table.directory.blocks.len() as u64;
+    assert!(blocks > 200, "{blocks}");
+    reads.store(0, Ordering::Relaxed);
+
+    let mut next = 0;
+    while next < 4000 {
+        let end = next + 40;
+        let scanned = table.scan_from::<TableError>(b"", &key(next), |found, _| {
+            assert_eq!(found, key(next));
+            next += 1;
+            Ok(next < end)
+        });
+        scanned.unwrap();
+    }
+
+    let reads = reads.load(Ordering::Relaxed);
+    assert!(reads < blocks / 8, "{reads} reads of {blocks} blocks");
 }
