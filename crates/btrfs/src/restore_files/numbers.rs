@@ -27,8 +27,9 @@ pub struct Numbers {
     linked: HashMap<FileId, LinkedContent>,
 }
 
-/// Maximum number of files with several names that are remembered, at some 60 bytes each. A file that
-/// was moved has had several. Each name of another one gets a file of its own.
+/// Maximum number of files with several names that are remembered, at some 60 bytes each, and a path
+/// where a restore resumes. A file that was moved has had several. Each name of another one gets a
+/// file of its own.
 pub const LINKED_MAX: usize = 900_000;
 
 /// The content that several names share.
@@ -54,13 +55,6 @@ impl Numbers {
     pub fn is_wanted(&self, number: FileNumber) -> bool {
         let word = self.wanted.get((number / 64) as usize).copied().unwrap_or(0);
         word & 1 << (number % 64) != 0
-    }
-
-    /// Takes a number back whose file cannot be restored.
-    pub fn unwant(&mut self, number: FileNumber) {
-        if let Some(word) = self.wanted.get_mut((number / 64) as usize) {
-            *word &= !(1 << (number % 64));
-        }
     }
 
     /// Returns the number of the content of a file, which all of its names share.
@@ -123,12 +117,7 @@ mod tests {
     fn only_wanted_numbers_are_wanted() {
         let mut numbers = Numbers::default();
         [0, 63, 64, 1000].into_iter().for_each(|number| numbers.want(number));
-        let wanted = |numbers: &Numbers| -> Vec<_> {
-            (0..2000).filter(|number| numbers.is_wanted(*number)).collect()
-        };
-        assert_eq!(wanted(&numbers), [0, 63, 64, 1000]);
-        numbers.unwant(63);
-        numbers.unwant(5000);
-        assert_eq!(wanted(&numbers), [0, 64, 1000]);
+        let wanted: Vec<_> = (0..2000).filter(|number| numbers.is_wanted(*number)).collect();
+        assert_eq!(wanted, [0, 63, 64, 1000]);
     }
 }

@@ -234,9 +234,8 @@ impl Placing<'_> {
         if let Some(placed) = self.numbers.placed(file).map(<[u8]>::to_vec) {
             // Where that fails, its content is here as well.
             let linked = self.directory().map(drop).and_then(|()| self.link_placed(path, &placed));
-            if linked.is_ok() {
-                return Ok(Ok(()));
-            }
+            let Err(err) = linked else { return Ok(Ok(())) };
+            self.result.note_unset(Unset::HardLink, || shown(path), err.to_string());
         }
         if is_last_name {
             return Ok(self.rename_staged(path, content));

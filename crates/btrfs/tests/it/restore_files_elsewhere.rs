@@ -41,8 +41,8 @@ async fn with_everything(kind: OtherKind) {
     ])
     .write(&data);
     world.backup().await;
-    fs::rename(data.join("a"), data.join("b")).unwrap();
-    fs::rename(data.join("b/acl"), data.join("moved")).unwrap();
+    fs::rename(data.join("a"), data.join("b")).expect("a renamed directory");
+    fs::rename(data.join("b/acl"), data.join("moved")).expect("a renamed file");
     world.backup().await;
 
     let paths = fs.path().join("paths");
@@ -56,7 +56,7 @@ async fn with_everything(kind: OtherKind) {
         // xfs shows ACLs as these attributes, too.
         found.retain(|line| !line.contains("xattr trusted.SGI_ACL_"));
         assert_eq!(found, Vec::<String>::new(), "{kind:?}");
-        let blocks = fs::metadata(target.join("holes")).unwrap().blocks();
+        let blocks = fs::metadata(target.join("holes")).expect("a file").blocks();
         assert!(blocks * 512 < 1 << 20, "{kind:?}: {blocks} blocks");
     }
     let names = names_in(fs.path());
