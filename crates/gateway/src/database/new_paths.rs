@@ -1,19 +1,26 @@
 //! Answers whether paths are new, for many uploads at once.
 //!
 //! A query costs an upload of a short file more than all its hashing. So all questions that arrive
-//! while one query runs are answered by the next one.
+//! while one query runs are answered by the next one. The connection is kept between queries: a pool
+//! asks the database whether it is still there before each query and after it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use futures::future::join_all;
+use futures::FutureExt;
 use s3up_core::{ClientName, RemotePath};
-use sqlx::AnyPool;
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyPool};
 use tokio::sync::{mpsc, oneshot};
 
+use super::connect::{READ_WAIT_MAX, in_time};
+use super::error::DatabaseError;
 use super::read;
 
 /// Maximum number of questions that one query answers, and that wait for the next one.
 const QUESTIONS_MAX: usize = 256;
+/// Time without a question after which the connection is given back. A gateway that stops waits for that.
+const IDLE_MAX: Duration = Duration::from_millis(100);
 
 /// Takes questions. The task that answers them ends with it.
 pub(super) struct NewPaths(mpsc::Sender<PathQuestion>);
@@ -41,29 +48,60 @@ impl NewPaths {
 }
 
 async fn answer(readers: AnyPool, mut questions: mpsc::Receiver<PathQuestion>) {
+    let mut connection = ReaderConnection { readers, kept: None };
     let mut waiting = Vec::with_capacity(QUESTIONS_MAX);
-    while questions.recv_many(&mut waiting, QUESTIONS_MAX).await > 0 {
+    loop {
+        let received = questions.recv_many(&mut waiting, QUESTIONS_MAX);
+        let count = match connection.kept {
+            None => received.await,
+            Some(_) => match tokio::time::timeout(IDLE_MAX, received).await {
+                Ok(count) => count,
+                Err(_) => {
+                    connection.kept = None;
+                    continue;
+                }
+            },
+        };
+        if count == 0 {
+            return;
+        }
         let mut by_client: BTreeMap<ClientName, Vec<PathQuestion>> = BTreeMap::new();
         for question in waiting.drain(..) {
             by_client.entry(question.client.clone()).or_default().push(question);
         }
-        join_all(by_client.iter().map(|(client, asked)| known(&readers, client, asked)))
-            .await
-            .into_iter()
-            .zip(by_client.into_values())
-            .for_each(|(known, asked)| reply(known.as_ref(), asked));
+        for (client, asked) in by_client {
+            let known = connection.known(&client, &asked).await;
+            reply(known.as_ref(), asked);
+        }
     }
 }
 
-/// Returns those of the paths that are known; `None` if others may be stored as well. An error is
-/// reported by those who need an answer.
-async fn known(
-    readers: &AnyPool,
-    client: &ClientName,
-    asked: &[PathQuestion],
-) -> Option<BTreeSet<String>> {
-    let paths: Vec<_> = asked.iter().map(|question| question.path.as_str()).collect();
-    read::known_paths(readers, client, &paths).await.ok().flatten()
+/// A connection that is kept between queries until one fails.
+struct ReaderConnection {
+    readers: AnyPool,
+    kept: Option<PoolConnection<Any>>,
+}
+
+impl ReaderConnection {
+    /// Returns those of the paths that are known; `None` if others may be stored as well. An error is
+    /// reported by those who need an answer.
+    async fn known(
+        &mut self,
+        client: &ClientName,
+        asked: &[PathQuestion],
+    ) -> Option<BTreeSet<String>> {
+        let mut connection = match self.kept.take() {
+            Some(kept) => kept,
+            None => {
+                let acquired = self.readers.acquire().boxed();
+                in_time(READ_WAIT_MAX, acquired, DatabaseError::Read).await.ok()?
+            }
+        };
+        let paths: Vec<_> = asked.iter().map(|question| question.path.as_str()).collect();
+        let known = read::known_paths(&mut connection, client, &paths).await.ok()?;
+        self.kept = Some(connection);
+        known
+    }
 }
 
 /// An upload that was dropped meanwhile takes no answer.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::FutureExt;
 use s3up_core::{ClientName, RemotePath, Sha256Digest};
 use sqlx::any::AnyRow;
-use sqlx::{AnyPool, AssertSqlSafe, Row as _};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 
 use super::connect::{READ_WAIT_MAX, in_time};
 use super::error::DatabaseError;
@@ -75,7 +75,7 @@ pub(super) async fn is_complete(
 
 /// Returns those of `paths` that the catalogue has; `None` if it may lack files of the client.
 pub(super) async fn known_paths(
-    pool: &AnyPool,
+    connection: &mut AnyConnection,
     client: &ClientName,
     paths: &[&str],
 ) -> Result<Option<BTreeSet<String>>, DatabaseError> {
@@ -93,7 +93,8 @@ pub(super) async fn known_paths(
     for n in 0..count {
         query = query.bind((*paths.get(n).unwrap_or(last)).to_owned());
     }
-    let rows = in_time(READ_WAIT_MAX, query.fetch_all(pool).boxed(), DatabaseError::Read).await?;
+    let rows = query.fetch_all(connection).boxed();
+    let rows = in_time(READ_WAIT_MAX, rows, DatabaseError::Read).await?;
     let found = rows.iter().map(|row| row.try_get("path"));
     let mut found: BTreeSet<String> =
         found.collect::<Result<_, _>>().map_err(DatabaseError::Read)?;
