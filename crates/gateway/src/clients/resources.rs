@@ -1,5 +1,6 @@
 //! The resources that the requests of one client share, across reloads of the configuration.
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -18,8 +19,10 @@ pub(crate) struct Resources {
     pub json_share: JsonShare,
     /// True if the catalogue has every file of the client; found out once.
     pub is_catalogue_complete: OnceLock<bool>,
-    /// Held by the one upload that finds it out.
-    pub completeness_check: Semaphore,
+    /// Held by the one upload that finds it out, and until the next one may try.
+    pub completeness_check: Arc<Semaphore>,
+    /// Number of checks that found files which the catalogue lacks.
+    pub completeness_failures: AtomicU32,
     /// Held by the one report of the client that is being recorded.
     pub report: Arc<Semaphore>,
     uploads: Slots,
@@ -33,7 +36,8 @@ impl Resources {
             buffer_share: Share::new(share_bytes),
             json_share: JsonShare::default(),
             is_catalogue_complete: OnceLock::new(),
-            completeness_check: Semaphore::new(1),
+            completeness_check: Arc::new(Semaphore::new(1)),
+            completeness_failures: AtomicU32::new(0),
             report: Arc::new(Semaphore::new(1)),
             uploads: Slots::default(),
             rate: Mutex::default(),

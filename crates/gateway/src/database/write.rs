@@ -127,8 +127,12 @@ fn client_row(client: &ClientName, seen: FirstAndLastUse) -> Query<'static> {
 }
 
 fn complete_row(client: &ClientName, since: Millis) -> Query<'static> {
-    let query = "UPDATE clients SET complete_since = $2 WHERE client = $1";
-    sqlx::query(query).bind(client.to_string()).bind(since)
+    sqlx::query(
+        "INSERT INTO clients (client, created_at, complete_since) VALUES ($1, $2, $2) \
+         ON CONFLICT (client) DO UPDATE SET complete_since = excluded.complete_since",
+    )
+    .bind(client.to_string())
+    .bind(since)
 }
 
 /// Notes that the catalogues of all clients may lack files, because records were lost.

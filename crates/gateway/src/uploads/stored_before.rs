@@ -4,6 +4,7 @@
 //! may be overwritten: S3 says so.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use s3up_core::{ClientName, Sha256Digest};
@@ -20,6 +21,11 @@ use crate::refusal::Refusal;
 const LISTED_MAX: usize = 1000;
 /// Maximum time for that. Without an answer the upload checks its own path.
 const COMPLETENESS_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Maximum number of checks that find files which the catalogue lacks. One may find files of uploads that end at
+/// this moment: they are in S3 already and not yet in the catalogue.
+const COMPLETENESS_CHECKS_MAX: u32 = 5;
+/// Pause before the next check, in which such uploads end.
+const COMPLETENESS_PAUSE: Duration = Duration::from_secs(1);
 
 /// The file that is stored under the path of an upload.
 pub(super) enum StoredBefore {
@@ -104,13 +110,25 @@ impl Uploads {
         tokio::spawn(async move { uploads.check_completeness(&client).await });
     }
 
-    /// Returns true if the catalogue has every file of a client, and remembers the answer. While
-    /// another upload asks, and without an answer, it returns false: the next upload tries again.
+    /// Returns true if the catalogue has every file of a client, and remembers the answer; "no" only if several
+    /// checks find it. While another upload asks, in the pause after it, and without an answer, it returns
+    /// false: a later upload tries again.
     async fn check_completeness(&self, client: &Client) -> bool {
         let resources = &client.resources;
-        let Ok(_turn) = resources.completeness_check.try_acquire() else { return false };
+        let check = Arc::clone(&resources.completeness_check).try_acquire_owned();
+        let Ok(permit) = check else { return false };
         let answer = self.is_complete(&client.policy.name);
         match tokio::time::timeout(COMPLETENESS_WAIT_MAX, answer).await {
+            Ok(Some(false))
+                if resources.completeness_failures.fetch_add(1, Ordering::Relaxed) + 1
+                    < COMPLETENESS_CHECKS_MAX =>
+            {
+                tokio::spawn(async move {
+                    tokio::time::sleep(COMPLETENESS_PAUSE).await;
+                    drop(permit);
+                });
+                false
+            }
             Ok(Some(is_complete)) => *resources.is_catalogue_complete.get_or_init(|| is_complete),
             Ok(None) | Err(_) => false,
         }

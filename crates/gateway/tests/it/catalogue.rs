@@ -110,6 +110,39 @@ async fn an_upload_without_a_digest_saves_the_requests_of_those_that_follow() {
     world.stop().await;
 }
 
+/// S3 lists the files of uploads that are in progress, which the catalogue does not have yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_begin_together_find_out_that_the_catalogue_is_complete() {
+    let world = World::start().await;
+    let digest = |content: &[u8]| Sha256Digest::of(content).to_repr_digest();
+    let faults = world.s3.faults();
+    // The first upload finds nothing out.
+    faults.inject(Op::ListObjectsV2, 1, Fault::InternalError);
+    let held = faults.hold_op(Op::PutObject, 1);
+    let first = tokio::spawn(world.put("held", b"held".to_vec()).send());
+    held.reached().await;
+    faults.called(Op::ListObjectsV2, 1).await;
+    // The object of the first upload is in S3; its answer is not.
+    stored(world.put("second", b"second".to_vec())).await;
+    stored(world.put("third", b"third".to_vec()).header("repr-digest", digest(b"third"))).await;
+    held.release();
+    assert_eq!(first.await.unwrap().unwrap().status(), 200);
+
+    for number in 0.. {
+        world.commit_records().await;
+        let heads = world.calls(Op::HeadObject);
+        let (path, content) = (format!("later-{number}"), number.to_string().into_bytes());
+        let announced = digest(&content);
+        stored(world.put(&path, content).header("repr-digest", announced)).await;
+        if world.calls(Op::HeadObject) == heads {
+            break;
+        }
+        assert!(number < 100, "each upload still costs a request");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    world.stop().await;
+}
+
 /// The database is new, the bucket is not.
 #[tokio::test]
 async fn a_catalogue_that_lacks_files_takes_no_path_for_new() {
