@@ -67,8 +67,11 @@ fn limit_integers(schema: &mut Value) {
     };
     if is_of_type(object, "integer") {
         let (min, max) = match object.get("format").and_then(Value::as_str) {
-            Some("int32") => (i64::from(i32::MIN), i64::from(i32::MAX)),
-            Some(_) | None => (i64::MIN, i64::MAX),
+            Some("int32") => (i64::from(i32::MIN), i32::MAX.unsigned_abs().into()),
+            Some("int64") => (i64::MIN, i64::MAX.unsigned_abs()),
+            Some("u-int32") => (0, u32::MAX.into()),
+            // The name of utoipa, and numbers of elements.
+            Some(_) | None => (0, u64::MAX),
         };
         object.entry("minimum").or_insert(min.into());
         object.entry("maximum").or_insert(max.into());
@@ -209,7 +212,9 @@ mod tests {
         );
         assert_eq!(problems["maxItems"], 1000);
         let size = of("QueriedFile", "size");
-        assert_eq!((&size["minimum"], &size["maximum"]), (&0.into(), &i64::MAX.into()));
+        assert_eq!((&size["minimum"], &size["maximum"]), (&0.into(), &u64::MAX.into()));
+        let mtime = of("ListedFile", "mtime_ns");
+        assert_eq!((&mtime["minimum"], &mtime["maximum"]), (&i64::MIN.into(), &i64::MAX.into()));
         // Its verdict says whether it is one.
         assert_eq!(of("QueriedFile", "path").get("pattern"), None);
     }

@@ -25,7 +25,7 @@ use tokio::sync::SemaphorePermit;
 pub use self::admin_keys::AdminKeys;
 pub use self::policy::{ClientPolicy, OverwritePolicy, Right};
 pub(crate) use self::resources::Resources;
-pub(crate) use self::slots::UploadSlot;
+pub(crate) use self::slots::Slot;
 use crate::refusal::Refusal;
 
 /// A client as one of its requests sees it.
@@ -45,7 +45,7 @@ impl Client {
     }
 
     /// Takes one of the upload slots of the client. It waits for one for a short time.
-    pub(crate) async fn upload_slot(&self) -> Result<UploadSlot, Refusal> {
+    pub(crate) async fn upload_slot(&self) -> Result<Slot, Refusal> {
         let limit = self.policy.uploads_max;
         self.resources.upload_slot(limit).await.ok_or_else(|| {
             let what = format!(

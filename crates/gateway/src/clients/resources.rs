@@ -9,7 +9,7 @@ use s3up_store::Share;
 use tokio::sync::Semaphore;
 
 use super::request_rate::RequestRate;
-use super::slots::{Slots, UploadSlot};
+use super::slots::{Slot, Slots};
 use crate::clock::CLOCK;
 use crate::request::json_memory::JsonShare;
 
@@ -46,7 +46,7 @@ impl Resources {
     }
 
     /// Returns `None` if `limit` uploads are in progress and none of them ends in time.
-    pub(super) async fn upload_slot(&self, limit: usize) -> Option<UploadSlot> {
+    pub(super) async fn upload_slot(&self, limit: usize) -> Option<Slot> {
         self.uploads.take(limit).await
     }
 

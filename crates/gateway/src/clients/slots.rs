@@ -1,6 +1,6 @@
 //! The upload slots of one client: how many of its uploads run at once, and those that wait for one.
 //!
-//! An upload beyond the limit waits for a short time, first come, first served, before it is refused. So a client
+//! A request beyond the limit waits for a short time, first come, first served, before it is refused. So a client
 //! with hundreds of requests costs the gateway the work of those that run, and no more; without the wait, each
 //! refusal would bring the next request at once, and the gateway would be busy with refusals instead of other clients.
 
@@ -12,18 +12,16 @@ use tokio::sync::oneshot;
 
 /// Longest wait for a slot.
 pub(super) const SLOT_WAIT: Duration = Duration::from_secs(2);
-/// Maximum number of uploads of one client that wait. Each holds a connection and its head.
+/// Maximum number of requests of one client that wait. Each holds a connection and its head.
 const WAITING_MAX: usize = 1000;
 
 /// The slots of one client. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slots(Arc<Mutex<Queue<oneshot::Sender<TakenSlot>>>>);
 
-/// Counts as one of the concurrent uploads of a client until it and its clones are dropped.
+/// Counts as one of the concurrent requests of a client until it and its clones are dropped.
 #[derive(Clone, Debug)]
-pub(crate) struct UploadSlot(
-    #[expect(dead_code, reason = "only its end has an effect")] Arc<TakenSlot>,
-);
+pub(crate) struct Slot(#[expect(dead_code, reason = "only its end has an effect")] Arc<TakenSlot>);
 
 #[derive(Debug)]
 struct TakenSlot(Slots);
@@ -81,8 +79,8 @@ impl<W> Queue<W> {
 }
 
 impl Slots {
-    /// Takes a slot. Returns `None` if `limit` uploads are in progress and none of them ends in time.
-    pub(super) async fn take(&self, limit: usize) -> Option<UploadSlot> {
+    /// Takes a slot. Returns `None` if `limit` requests are in progress and none of them ends in time.
+    pub(super) async fn take(&self, limit: usize) -> Option<Slot> {
         let (waiter, turn) = oneshot::channel();
         let answer = self.lock().request(limit, || waiter);
         let taken = match answer {
@@ -96,7 +94,7 @@ impl Slots {
             },
             Answer::Refused => None,
         };
-        taken.map(|taken| UploadSlot(Arc::new(taken)))
+        taken.map(|taken| Slot(Arc::new(taken)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue<oneshot::Sender<TakenSlot>>> {

@@ -22,7 +22,7 @@ use tokio_util::io::StreamReader;
 
 use self::fields::{FieldName, Fields, body_error, form_refusal, text_of};
 use self::temp_file::{TempFile, write_temp_file};
-use crate::clients::{Client, Right, UploadSlot};
+use crate::clients::{Client, Right, Slot};
 use crate::gateway::Gateway;
 use crate::openapi::{UploadForm, UploadRefusals};
 use crate::refusal::Refusal;
@@ -108,7 +108,7 @@ enum FileState {
         file: TempFile,
         content_type: Option<String>,
         /// Limits the number of temporary files.
-        slot: UploadSlot,
+        slot: Slot,
     },
 }
 
@@ -177,7 +177,7 @@ impl Form {
         fields: &Fields,
         announced: AnnouncedLength,
         announced_type: Option<&str>,
-        slot: Option<UploadSlot>,
+        slot: Option<Slot>,
     ) -> Result<IncomingFile, Refusal> {
         let missing = || Refusal::new(Code::BadRequest, "expected a form field `path`, found none");
         let path = fields.path.as_ref().ok_or_else(missing)?;

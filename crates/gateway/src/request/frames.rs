@@ -24,7 +24,7 @@ pub enum FrameError {
     HeaderTooLong { found: usize },
     #[error("header of a file: {0}; expected JSON with `path`, `size` and `sha256`")]
     Header(serde_json::Error),
-    #[error("the request body ended within a file; files without an answer were not stored")]
+    #[error("the request body ended within a file, and files without an answer were not stored")]
     EndedEarly,
     #[error(transparent)]
     Read(io::Error),

@@ -169,9 +169,10 @@ mod tests {
     proptest! {
         #[test]
         fn no_number_changes_its_value(text in "-?[0-9]{1,4}(\\.[0-9]{1,4})?([eE][+-]?[0-9]{1,2})?") {
-            let Ok(before) = serde_json::from_str::<f64>(&text) else { return Ok(()) };
             let Some(after) = with_integers(text.as_bytes()) else { return Ok(()) };
-            prop_assert_eq!(serde_json::from_slice::<f64>(&after).unwrap(), before);
+            let after = String::from_utf8(after).unwrap();
+            // Parsed by the standard library: that of JSON does not always find the nearest one.
+            prop_assert_eq!(after.parse::<f64>().unwrap(), text.parse::<f64>().unwrap());
         }
 
         #[test]

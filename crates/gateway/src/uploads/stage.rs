@@ -25,7 +25,7 @@ use super::record::OpenUpload;
 use super::turn::UploadTurn;
 use super::{RETRY_FOR, Uploads};
 use crate::buffer_wait::BUFFER_WAIT;
-use crate::clients::{Client, UploadSlot};
+use crate::clients::{Client, Slot};
 use crate::clock::CLOCK;
 use crate::refusal::store::require_s3;
 use crate::refusal::{Refusal, SUPERSEDED};
@@ -41,7 +41,7 @@ pub(crate) struct IncomingFile {
     pub metadata: FileMetadata,
     pub content_type: String,
     /// The slot, if the request has taken one already.
-    pub slot: Option<UploadSlot>,
+    pub slot: Option<Slot>,
 }
 
 /// The bytes of a file.
@@ -69,7 +69,7 @@ pub(crate) struct StagedFile {
     staged: StagedUpload,
     claim: Option<QuotaClaim>,
     // Freed before the lock, so that the next upload of the key finds it free.
-    slot: UploadSlot,
+    slot: Slot,
     turn: UploadTurn,
     lock: KeyLock,
 }
@@ -83,7 +83,7 @@ enum BeginResult {
     Staged {
         staged: Box<StagedUpload>,
         claim: Option<QuotaClaim>,
-        slot: UploadSlot,
+        slot: Slot,
         lock: KeyLock,
         turn: UploadTurn,
     },

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::buffer_wait::BUFFER_WAIT;
-use crate::clients::{Client, UploadSlot};
+use crate::clients::{Client, Slot};
 use crate::gateway::Gateway;
 use crate::refusal::{Refusal, RefusedRequest};
 use crate::request::frames::{FrameError, Frames};
@@ -38,7 +38,7 @@ pub(super) struct FileBatch<R> {
     gateway: Gateway,
     client: Arc<Client>,
     frames: Frames<R>,
-    slot: UploadSlot,
+    slot: Slot,
     answers: Answers,
     /// Aborted when the batch is dropped. A file that is being made visible is not interrupted.
     storing: JoinSet<Key>,
@@ -61,7 +61,7 @@ impl<R: AsyncRead + Unpin> FileBatch<R> {
         gateway: Gateway,
         client: Arc<Client>,
         frames: Frames<R>,
-        slot: UploadSlot,
+        slot: Slot,
         lines: mpsc::Sender<BatchAnswer>,
     ) -> FileBatch<R> {
         let answers = Answers { client: client.clone(), lines };
