@@ -81,7 +81,9 @@ fn components(path: &Path) -> VecDeque<OsString> {
     let names = path.components().map(|component| match component {
         // An absolute path, which `openat` resolves from the root.
         Component::RootDir => OsStr::new("/"),
-        other => other.as_os_str(),
+        Component::Prefix(_) | Component::CurDir | Component::ParentDir | Component::Normal(_) => {
+            component.as_os_str()
+        }
     });
     names.map(OsStr::to_owned).collect()
 }

@@ -33,11 +33,13 @@ pub(super) struct Batch {
     pub last_stored: BTreeMap<ClientName, Millis>,
     /// The state before, the state, and its reason.
     pub client_states: BTreeMap<ClientName, (Option<ClientState>, RecordedState, Option<String>)>,
-    /// The body, and the watches.
-    pub heartbeats: BTreeMap<ClientName, (Millis, Arc<str>, Option<Arc<str>>)>,
+    pub heartbeats: BTreeMap<ClientName, HeartbeatRow>,
     pub reports: BTreeMap<(ClientName, String), (Millis, Arc<str>)>,
     pub backup_reports: BTreeMap<ClientName, (Millis, Arc<str>)>,
 }
+
+/// Time of arrival, body and watches of a heartbeat.
+pub(super) type HeartbeatRow = (Millis, Arc<str>, Option<Arc<str>>);
 
 /// The newest version of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]

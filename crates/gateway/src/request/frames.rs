@@ -75,10 +75,10 @@ impl<R: AsyncRead + Unpin> Frames<R> {
 }
 
 fn not_read(err: io::Error) -> FrameError {
-    match err.kind() {
-        io::ErrorKind::UnexpectedEof => FrameError::EndedEarly,
-        _ => FrameError::Read(err),
+    if err.kind() == io::ErrorKind::UnexpectedEof {
+        return FrameError::EndedEarly;
     }
+    FrameError::Read(err)
 }
 
 #[cfg(test)]

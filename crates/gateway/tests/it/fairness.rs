@@ -107,9 +107,8 @@ async fn a_busy_client_keeps_its_requests_in_flight() {
             }
         })
     });
-    for task in busy.collect::<Vec<_>>() {
-        task.await.unwrap();
-    }
+    let (ended, ..) = futures::future::select_all(busy.collect::<Vec<_>>()).await;
+    panic!("a request failed: {:?}", ended.map_or_else(|err| err.to_string(), |_| String::new()));
 }
 
 /// Waits until the gateway has a number of requests.

@@ -16,7 +16,7 @@ pub(super) enum IndexCheck {
     Nothing,
     Problem(String),
     Compare {
-        stored: Table,
+        stored: Box<Table>,
         building: IndexBuilding,
     },
 }
@@ -32,7 +32,7 @@ impl IndexCheck {
             Ok(None) => (IndexCheck::Nothing, None),
             Ok(Some(stored)) => {
                 let (commands, building) = IndexBuilding::start(&std::env::temp_dir());
-                (IndexCheck::Compare { stored, building }, Some(commands))
+                (IndexCheck::Compare { stored: Box::new(stored), building }, Some(commands))
             }
             Err(err) if err.is_damage() => (IndexCheck::Problem(error_chain(&err)), None),
             Err(IndexError::Store(err)) => return Err(err.into()),
