@@ -103,7 +103,7 @@ fn the_timer_fires_every_hour_and_makes_up_for_what_it_missed() {
     let Some(output) = analyze(Path::new("/"), &["calendar", value("OnCalendar")]) else { return };
 
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("*-*-* *:00:00"), "{said}");
+    assert!(output.status.success() && said.contains("*-*-* *:00:00 UTC"), "{said}");
 }
 
 #[test]
