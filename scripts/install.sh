@@ -31,7 +31,7 @@ RCLONE_VERSION=1.75.2
 tool_facts() {
   case $1 in
     apache2) echo "apache2 apache2" ;;
-    promtool) echo "promtool prometheus" ;;
+    promtool) echo "prometheus promtool" ;;
     aiosmtpd) echo "python3-aiosmtpd aiosmtpd" ;;
     faketime) echo "faketime faketime" ;;
     attr) echo "attr getfattr" ;;
