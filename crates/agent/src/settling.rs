@@ -101,7 +101,13 @@ struct Waiting {
     hot_at: Option<Instant>,
     /// True if the upload at `hot_at` stored the file, and no change was found since.
     hot_is_stored: bool,
+    /// Number of hot uploads in a row that were torn.
+    hot_torn: u32,
 }
+
+/// Maximum number of hot uploads in a row that are torn; the next one is due after `hot_every`. Each is unlucky: the
+/// content of a short file is read at once.
+const HOT_TORN_MAX: u32 = 5;
 
 impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
     pub fn new(policy: SettlePolicy) -> SettleWheel<K> {
@@ -148,6 +154,18 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
     pub fn note_hot_stored(&mut self, key: &K) {
         if let Some(waiting) = self.waiting.get_mut(key) {
             waiting.hot_is_stored = true;
+            waiting.hot_torn = 0;
+        }
+    }
+
+    /// Notes that the upload of a hot file was torn and stored nothing. The next change of the file is
+    /// [`SettleVerdict::Hot`] again, unless this happened [`HOT_TORN_MAX`] times in a row.
+    pub fn note_hot_torn(&mut self, key: &K) {
+        let Some(waiting) = self.waiting.get_mut(key) else { return };
+        waiting.hot_torn += 1;
+        match waiting.hot_torn < HOT_TORN_MAX {
+            true => waiting.hot_at = None,
+            false => waiting.hot_torn = 0,
         }
     }
 
@@ -253,6 +271,7 @@ impl Waiting {
             given_up: false,
             hot_at: None,
             hot_is_stored: false,
+            hot_torn: 0,
         }
     }
 

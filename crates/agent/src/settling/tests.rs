@@ -157,6 +157,25 @@ fn a_change_after_a_hot_upload_that_stored_the_file_is_reported_once() {
 }
 
 #[test]
+fn a_torn_hot_upload_is_repeated_a_few_times_and_then_waits() {
+    let clock = Clock::start();
+    let mut wheel = SettleWheel::new(UPLOAD);
+    wheel.note_event("f", Writes::NONE, clock.at(0.0).instant);
+    let mut hot = Vec::new();
+    for second in (0..3660).step_by(3) {
+        let now = clock.at(f64::from(second));
+        for key in wheel.take_due(9, now.instant) {
+            let verdict = wheel.observe(&key, dated(f64::from(second), 0.0), now);
+            if matches!(verdict, SettleVerdict::Hot(_)) {
+                hot.push(second);
+                wheel.note_hot_torn(&key);
+            }
+        }
+    }
+    assert_eq!(hot, [12, 15, 18, 21, 24, 3624, 3627, 3630, 3633, 3636]);
+}
+
+#[test]
 fn a_file_settles_once_it_was_quiet_for_long_enough() {
     const WHOLE: i64 = -1; // to the whole second before
     #[rustfmt::skip]

@@ -143,7 +143,7 @@ async fn files_are_found_by_a_pattern_of_their_name_or_path() {
     assert_eq!(found("*.gif").await, (Some(1), String::new()));
     let broken = Process::output(&host, &["find", "a["]).await;
     assert_eq!(broken.code, Some(2));
-    assert!(broken.stderr.starts_with("s3up: error: pattern \"a[\": "), "{broken:?}");
+    assert!(broken.stderr.starts_with("s3up: error: parse the pattern \"a[\": "), "{broken:?}");
 }
 
 #[tokio::test]

@@ -160,7 +160,7 @@ async fn a_sweep_aborts_what_a_killed_gateway_left_behind() {
 
     assert_eq!(stdout(&young), "aborted 0 multipart uploads older than 168 h\n");
     let dry = stdout(&dry);
-    assert!(dry.contains("  sites/webapp/left\nfound 1 multipart uploads"), "{dry}");
+    assert!(dry.contains("  sites/webapp/left\nfound 1 multipart upload "), "{dry}");
     let line: serde_json::Value = serde_json::from_str(stdout(&swept).trim()).expect("one line");
     assert_eq!((&line["key"], &line["aborted"]), (&"sites/webapp/left".into(), &true.into()));
     assert_eq!(stdout(&again), "aborted 0 multipart uploads older than 0 h\n");

@@ -44,14 +44,14 @@ fn a_wrong_field_is_named() {
         ("\"parent_manifest\": null", "\"parent_manifest\": \"a\"", "`parent_manifest`: a full must not have a parent"),
         ("\"kind\": \"full\"", "\"kind\": \"incremental\"", "`parent_manifest`: an incremental must have a parent"),
         ("b/subvol/data/full/chunk", "/../chunk", "`chunks[0].key`: "),
-        ("\"kind\": \"full\"", "\"kind\": \"half\"", "not valid JSON for this document"),
-        ("20260131T235959Z\",\n", "yesterday\",\n", "not valid JSON for this document"),
+        ("\"kind\": \"full\"", "\"kind\": \"half\"", "expected the JSON of this document, found something else"),
+        ("20260131T235959Z\",\n", "yesterday\",\n", "expected the JSON of this document, found something else"),
         ("\"size\": 3", "\"size\": 3, \"part_size\": 0", "`chunks[0].part_size`: expected 1 to 5368709120, found 0"),
         ("\"size\": 3", "\"size\": 3, \"part_size\": 5368709121", "`chunks[0].part_size`: expected 1 to 5368709120, found 5368709121"),
         ("\"size\": 3", "\"size\": 3, \"form\": \"aes256-gcm\"", "`chunks[0].form`: expected no form, for parts that are the bytes of the stream, found \"aes256-gcm\"; use a newer version of btrfs-to-s3"),
-        ("\"size\": 3", "\"size\": 3, \"form\": 2", "not valid JSON for this document"),
-        ("\"size\": 3", "\"size\": -3", "not valid JSON for this document"),
-        ("ba7816bf", "", "not valid JSON for this document"),
+        ("\"size\": 3", "\"size\": 3, \"form\": 2", "expected the JSON of this document, found something else"),
+        ("\"size\": 3", "\"size\": -3", "expected the JSON of this document, found something else"),
+        ("ba7816bf", "", "expected the JSON of this document, found something else"),
     ];
     for (from, to, want) in cases {
         let text = LEAST.replacen(from, to, 1);

@@ -74,6 +74,9 @@ impl Engine {
             }
             Outcome::Changed => {
                 self.breaker.released(permit);
+                if job.mode == UploadMode::Hot {
+                    self.wheel.note_hot_torn(&name);
+                }
                 self.note_torn(&name);
                 self.queue.note_change(&name, changed(&job));
                 self.finish(&name, now.instant);
