@@ -119,8 +119,9 @@ impl Delivery {
             match receiver.send(alert).await {
                 Ok(()) => {
                     self.is_failing = false;
+                    let recorded = database.alert_delivered(alert, channel).await;
                     tracing::info!(event = "alert_delivered", channel = channel_name, %host, id, client);
-                    if let Err(err) = database.alert_delivered(alert, channel).await {
+                    if let Err(err) = recorded {
                         let error = error_chain(&err);
                         tracing::warn!(
                             event = "alert_not_recorded",
