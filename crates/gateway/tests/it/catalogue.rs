@@ -94,10 +94,14 @@ async fn an_upload_without_a_digest_saves_the_requests_of_those_that_follow() {
     let world = World::start().await;
     stored(world.put("plain", b"plain".to_vec())).await;
     let complete = "SELECT client FROM clients WHERE complete_since IS NOT NULL";
-    for _ in 0..100 {
+    for number in 1..=100 {
         world.commit_records().await;
         if !world.rows(complete).await.is_empty() {
             break;
+        }
+        // S3 may have listed the file of the upload itself before it was recorded: a later upload tries again.
+        if number % 25 == 0 {
+            stored(world.put(&format!("plain-{number}"), b"plain".to_vec())).await;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -106,7 +110,8 @@ async fn an_upload_without_a_digest_saves_the_requests_of_those_that_follow() {
     stored(world.put("new", b"new".to_vec()).header("repr-digest", digest)).await;
 
     assert_eq!(world.rows(complete).await, ["webapp"]);
-    assert_eq!((world.calls(Op::HeadObject), world.calls(Op::ListObjectsV2)), (0, 1));
+    assert_eq!(world.calls(Op::HeadObject), 0);
+    assert!((1..=3).contains(&world.calls(Op::ListObjectsV2)));
     world.stop().await;
 }
 
