@@ -10,6 +10,7 @@ pub(crate) mod connect;
 pub(crate) mod credentials;
 pub(crate) mod latencies;
 pub(crate) mod pace;
+pub(crate) mod put_form;
 pub(crate) mod reachability;
 mod renewal;
 mod retry;

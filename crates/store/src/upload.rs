@@ -8,6 +8,7 @@ mod chunk_stream;
 mod chunks;
 mod conditional;
 mod duplicates;
+mod form_put;
 mod multipart;
 mod multipart_calls;
 mod part_sender;

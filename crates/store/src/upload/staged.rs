@@ -24,6 +24,7 @@ use crate::transport::capabilities::ConditionalCall;
 use crate::transport::checksums::Header;
 use crate::transport::connect::Store;
 use crate::upload::attributes::ObjectAttributes;
+use crate::upload::form_put::FormPut;
 use crate::upload::multipart::Multipart;
 use crate::upload::part_sender::{PartSender, SentParts, Slots};
 use crate::upload::part_splitter::{Boundary, BufferWait, Part, PartSplitter, SplitError};
@@ -31,7 +32,7 @@ use crate::upload::parts::PartSent;
 use crate::upload::put::{Facts, Put, Stored, WriteAnswer};
 
 /// The version ID that means that there is none.
-const NULL: &str = "null";
+pub(crate) const NULL: &str = "null";
 /// Maximum time for which HEAD is retried after a write that has succeeded.
 const HEAD_RETRY_FOR_MAX: Duration = Duration::from_secs(10);
 
@@ -127,6 +128,10 @@ impl Store {
     ) -> Result<WriteAnswer, StoreError> {
         let headers = self.condition_headers(ConditionalCall::Put, put).await?;
         let _permit = self.throttle.acquire().await;
+        let status = match self.put_by_form(put, facts, bytes).await? {
+            FormPut::Stored(answer) => return Ok(answer),
+            FormPut::Unsuitable { status } => status,
+        };
         let checksum = self.checksums.get();
         let attributes = ObjectAttributes::of(self, put, Some(facts.sha256));
         let call = self
@@ -164,6 +169,10 @@ impl Store {
         };
         let echoed = answer.checksum_crc64_nvme();
         self.check_echo((Operation::Put, &put.key), checksum.header(), facts.crc64nvme, echoed)?;
+        match FormPut::is_refusal(status) {
+            true => self.put_forms.refuse(),
+            false => self.put_forms.learn(&put.key),
+        }
         let version_id = answer.version_id.filter(|id| id != NULL);
         Ok(WriteAnswer { etag: answer.e_tag, version_id })
     }

@@ -13,6 +13,7 @@ mod download_sequence;
 mod dropped;
 mod every_call;
 mod fixture;
+mod form_put;
 mod lifecycle;
 mod memory;
 mod network;
