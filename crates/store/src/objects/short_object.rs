@@ -1,7 +1,10 @@
 //! Fetches a short object with its facts, in one call instead of a HEAD and a GET.
 
+use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat as Format};
+use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
 use bytes::{Bytes, BytesMut};
 use s3up_core::{Key, Sha256Digest};
 
@@ -9,6 +12,8 @@ use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::objects::facts::ObjectFacts;
 use crate::objects::head::facts_of;
 use crate::transport::connect::Store;
+use crate::transport::form_call::FormAnswer;
+use crate::transport::request_form::FormCall;
 
 /// Maximum size of a short object. It is in memory besides the buffers of the pool, for each download.
 pub const SHORT_BYTES_MAX: u64 = 64 << 10;
@@ -31,20 +36,42 @@ impl Store {
         (short.facts.sha256 == Some(Sha256Digest::of(&short.bytes))).then_some(short)
     }
 
-    async fn try_short_object(
+    /// Asks for the first [`SHORT_BYTES_MAX`] bytes, in the form of a call that the SDK made before if that is
+    /// known. Returns `None` if there are none.
+    async fn get_short(
         &self,
         key: &Key,
         version_id: Option<&str>,
-    ) -> Result<Option<ShortObject>, StoreError> {
+    ) -> Result<Option<GetObjectOutput>, StoreError> {
+        let idle = self.settings.timeouts.idle;
+        let range = format!("bytes=0-{}", SHORT_BYTES_MAX - 1);
+        let headers = vec![("range".to_owned(), range.clone())];
+        let call = FormCall { method: "GET", key, version_id, headers, body: None };
+        let failure = match self.call_by_form(idle, Operation::Get, call).await? {
+            FormAnswer::Success(answer) => return Ok(Some(as_output(*answer))),
+            FormAnswer::Failure { status: 404 | 416 } => return Ok(None),
+            FormAnswer::Failure { status } => Some(status),
+            FormAnswer::Unsuitable => None,
+        };
         let call = self
             .client
             .get_object()
             .bucket(self.bucket())
             .key(key.as_str())
-            .range(format!("bytes=0-{}", SHORT_BYTES_MAX - 1))
+            .range(range)
             .set_version_id(version_id.map(str::to_owned));
+        let answer = self.call_within(idle, Operation::Get, key, call.send()).await?;
+        self.sdk_succeeded(key, failure);
+        Ok(Some(answer))
+    }
+
+    async fn try_short_object(
+        &self,
+        key: &Key,
+        version_id: Option<&str>,
+    ) -> Result<Option<ShortObject>, StoreError> {
         let idle = self.settings.timeouts.idle;
-        let mut answer = self.call_within(idle, Operation::Get, key, call.send()).await?;
+        let Some(mut answer) = self.get_short(key, version_id).await? else { return Ok(None) };
         let Some(expected) = expected_bytes(&answer) else { return Ok(None) };
         let mut bytes = BytesMut::with_capacity(expected);
         while bytes.len() < expected {
@@ -65,6 +92,31 @@ impl Store {
         let facts = facts_of(key, as_head(answer))?;
         Ok(Some(ShortObject { facts, bytes: bytes.freeze() }))
     }
+}
+
+/// Returns the answer to a GET in the form as the SDK would return it.
+fn as_output(mut answer: HttpResponse) -> GetObjectOutput {
+    let body = answer.take_body();
+    let text = |name: &str| answer.headers().get(name).map(str::to_owned);
+    let metadata = answer.headers().iter().filter_map(|(name, value)| {
+        Some((name.strip_prefix("x-amz-meta-")?.to_owned(), value.to_owned()))
+    });
+    let modified = text("last-modified");
+    let modified = modified.and_then(|text| DateTime::from_str(&text, Format::HttpDate).ok());
+    GetObjectOutput::builder()
+        .set_content_range(text("content-range"))
+        .set_content_length(text("content-length").and_then(|length| length.parse().ok()))
+        .set_e_tag(text("etag"))
+        .set_version_id(text("x-amz-version-id"))
+        .set_content_type(text("content-type"))
+        .set_last_modified(modified)
+        .set_metadata(Some(metadata.collect()))
+        .set_storage_class(text("x-amz-storage-class").as_deref().map(StorageClass::from))
+        .set_server_side_encryption(
+            text("x-amz-server-side-encryption").as_deref().map(ServerSideEncryption::from),
+        )
+        .body(ByteStream::new(body))
+        .build()
 }
 
 /// Returns the length of the body, if it is the whole object.

@@ -27,8 +27,8 @@ use crate::transport::call_counters::{CallCounters, CallTotals};
 use crate::transport::capabilities::Learned;
 use crate::transport::checksums::Checksums;
 use crate::transport::credentials::RenewableCredentials;
-use crate::transport::put_form::PutForms;
 use crate::transport::reachability::Reachability;
+use crate::transport::request_form::RequestForms;
 use crate::transport::throttle::Throttle;
 
 /// A bucket and everything that is needed to upload to it and download from it.
@@ -39,7 +39,7 @@ pub struct Store {
     pub(crate) client: Client,
     pub(crate) settings: Arc<Settings>,
     pub(crate) credentials: RenewableCredentials,
-    pub(crate) put_forms: PutForms,
+    pub(crate) request_forms: RequestForms,
     pub(crate) pool: Pool,
     pub(crate) checksums: Arc<Checksums>,
     pub(crate) learned: Arc<Learned>,
@@ -67,11 +67,11 @@ impl Store {
     /// Creates the client without sending a request; [`Store::probe`] sends the
     /// first.
     pub async fn connect(settings: Settings) -> Result<Store, ConnectError> {
-        let (client, credentials, put_forms) = client(&settings).await?;
+        let (client, credentials, request_forms) = client(&settings).await?;
         Ok(Store {
             client,
             credentials,
-            put_forms,
+            request_forms,
             pool: Pool::new(settings.buffer_budget_bytes),
             checksums: Arc::new(Checksums::of(settings.profile)),
             learned: Arc::new(Learned::of(settings.profile)),
@@ -103,9 +103,9 @@ impl Store {
             bandwidth: now.bandwidth,
             ..settings
         };
-        let (client, credentials, put_forms) = client(&settings).await?;
+        let (client, credentials, request_forms) = client(&settings).await?;
         let settings = Arc::new(settings);
-        Ok(Store { client, credentials, put_forms, settings, ..self.clone() })
+        Ok(Store { client, credentials, request_forms, settings, ..self.clone() })
     }
 
     /// Returns the settings of this store.
@@ -148,17 +148,17 @@ impl Store {
 
 async fn client(
     settings: &Settings,
-) -> Result<(Client, RenewableCredentials, PutForms), ConnectError> {
+) -> Result<(Client, RenewableCredentials, RequestForms), ConnectError> {
     let http = tls::Provider::Rustls(CryptoMode::AwsLc);
     let http: SharedHttpClient = aws_smithy_http_client::Builder::new()
         .tls_provider(http)
         .tls_context(tls_context(settings)?)
         .build_https();
     let credentials = RenewableCredentials::of(settings, http.clone()).await;
-    let put_forms = PutForms::default();
+    let request_forms = RequestForms::default();
     let base = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(settings.region.clone()))
-        .http_client(put_forms.observe(http))
+        .http_client(request_forms.observe(http))
         .credentials_provider(credentials.clone())
         // Its own cache is the one that can be renewed.
         .identity_cache(IdentityCache::no_cache())
@@ -175,7 +175,7 @@ async fn client(
     if let Some(endpoint) = &settings.endpoint {
         config = config.endpoint_url(endpoint);
     }
-    Ok((Client::from_conf(config.build()), credentials, put_forms))
+    Ok((Client::from_conf(config.build()), credentials, request_forms))
 }
 
 fn tls_context(settings: &Settings) -> Result<TlsContext, ConnectError> {

@@ -128,9 +128,9 @@ impl Store {
     ) -> Result<WriteAnswer, StoreError> {
         let headers = self.condition_headers(ConditionalCall::Put, put).await?;
         let _permit = self.throttle.acquire().await;
-        let status = match self.put_by_form(put, facts, bytes).await? {
+        let failure = match self.put_by_form(put, facts, bytes).await? {
             FormPut::Stored(answer) => return Ok(answer),
-            FormPut::Unsuitable { status } => status,
+            FormPut::NotStored { failure } => failure,
         };
         let checksum = self.checksums.get();
         let attributes = ObjectAttributes::of(self, put, Some(facts.sha256));
@@ -169,10 +169,7 @@ impl Store {
         };
         let echoed = answer.checksum_crc64_nvme();
         self.check_echo((Operation::Put, &put.key), checksum.header(), facts.crc64nvme, echoed)?;
-        match FormPut::is_refusal(status) {
-            true => self.put_forms.refuse(),
-            false => self.put_forms.learn(&put.key),
-        }
+        self.sdk_succeeded(&put.key, failure);
         let version_id = answer.version_id.filter(|id| id != NULL);
         Ok(WriteAnswer { etag: answer.e_tag, version_id })
     }

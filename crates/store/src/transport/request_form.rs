@@ -1,13 +1,14 @@
-//! The form of a PUT: how the SDK sends an object to this server, learned from one that it stored.
+//! The form of a request about an object: how the SDK addresses this server, learned from an upload or a
+//! download that it made.
 //!
-//! The SDK takes 0.12 ms of CPU time for each call, more than storing a short object takes otherwise. So it
-//! makes the first PUT, and the next ones of short objects repeat its form: the same URL but for the key, the
-//! same region, connections and header fields. The signature is made by the library that the SDK uses. The
-//! SDK remains in charge of everything unusual: a call in the form that is not answered by success is made
-//! again by the SDK, which knows the errors, and the form is forgotten until the SDK stores an object again.
-//! A form that S3 refuses where it accepts the SDK is not used again.
+//! The SDK takes half of the CPU time that a short object costs. So it makes the first call, and the next
+//! ones for short objects repeat its form: the same URL but for the key, the same region, connections and
+//! header fields. The signature is made by the library that the SDK uses. The SDK remains in charge of
+//! everything unusual: a call in the form that is not answered by success is made again by the SDK, which
+//! knows the errors, and the form is forgotten until the SDK succeeds again. A form that S3 refuses where it
+//! accepts the SDK is not used again.
 //!
-//! Not here: which objects are stored in this way (`upload::form_put`).
+//! Not here: which calls are made in this way (`upload::form_put`, `objects::short_object`).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,15 +38,16 @@ use s3up_core::{Key, Sha256Digest};
 /// The characters of a key that its URL has encoded.
 const ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// The query of a PUT of the SDK.
-const QUERY: &str = "?x-id=PutObject";
-/// Maximum number of PUTs of the SDK that are remembered.
+/// The start of the query of an upload or a download of the SDK.
+const QUERIES: [&str; 2] = ["x-id=PutObject", "x-id=GetObject"];
+/// Maximum number of requests of the SDK that are remembered.
 const SENT_MAX: usize = 64;
+const USER_AGENT: &str = concat!("s3up/", env!("CARGO_PKG_VERSION"));
 const SCHEME: &str = "AWS4-HMAC-SHA256 Credential=";
 
-/// The form of a PUT to one bucket, and the connections for it.
+/// The form of a request about an object of one bucket, and the connections for it.
 #[derive(Clone, Debug)]
-pub(crate) struct PutForm {
+pub(crate) struct RequestForm {
     /// The URL of an object without its key.
     base_url: String,
     /// The region of the signature.
@@ -53,51 +55,63 @@ pub(crate) struct PutForm {
     pub connector: SharedHttpConnector,
 }
 
-/// The form of the PUTs of a store, once it is known. Clones are the same.
+/// A call about one object that can be made in the form.
+pub(crate) struct FormCall<'a> {
+    pub method: &'static str,
+    pub key: &'a Key,
+    pub version_id: Option<&'a str>,
+    /// The header fields without those of the signature.
+    pub headers: Vec<(String, String)>,
+    /// The body and its SHA-256, if there is one.
+    pub body: Option<(Bytes, Sha256Digest)>,
+}
+
+/// The form of the requests of a store, once it is known. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct PutForms(Arc<Shared>);
+pub(crate) struct RequestForms(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     /// True if S3 refused a call in this form, and not the same call by the SDK.
     is_refused: AtomicBool,
-    /// The last PUTs of the SDK, while no form is known.
-    sent: Mutex<VecDeque<SentPut>>,
-    learned: RwLock<Option<Arc<PutForm>>>,
+    /// The last requests of the SDK, while no form is known.
+    sent: Mutex<VecDeque<SentRequest>>,
+    learned: RwLock<Option<Arc<RequestForm>>>,
 }
 
-/// A PUT that the SDK sends.
+/// A request that the SDK sends.
 #[derive(Clone, Debug)]
-struct SentPut {
+struct SentRequest {
+    /// Without its query.
     url: String,
     authorization: String,
     connector: SharedHttpConnector,
 }
 
-impl PutForms {
-    /// Returns an HTTP client that shows the PUTs of the SDK to these forms.
+impl RequestForms {
+    /// Returns an HTTP client that shows the requests of the SDK to these forms.
     pub(crate) fn observe(&self, inner: SharedHttpClient) -> SharedHttpClient {
         SharedHttpClient::new(ObservedClient { inner, forms: self.clone() })
     }
 
-    pub(crate) fn get(&self) -> Option<Arc<PutForm>> {
+    pub(crate) fn get(&self) -> Option<Arc<RequestForm>> {
         self.0.learned.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Learns the form, after the SDK has stored an object under `key`. If that was sent before many others,
-    /// this learns nothing, and the next object is stored by the SDK as well.
+    /// Learns the form, after the SDK has stored or fetched the object under `key`. If that was sent before
+    /// many others, this learns nothing, and the next call is made by the SDK as well.
     pub(crate) fn learn(&self, key: &Key) {
         if !self.is_wanted() {
             return;
         }
         let mut sent = self.0.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(form) = sent.iter().rev().find_map(|sent| PutForm::of(sent, key)) {
+        if let Some(form) = sent.iter().rev().find_map(|sent| RequestForm::of(sent, key)) {
             sent.clear();
             *self.0.learned.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(form));
         }
     }
 
-    /// Forgets the form, until the SDK has stored an object again.
+    /// Forgets the form, until a call of the SDK succeeds again.
     pub(crate) fn forget(&self) {
         *self.0.learned.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -106,8 +120,8 @@ impl PutForms {
     pub(crate) fn refuse(&self) {
         if !self.0.is_refused.swap(true, Ordering::Relaxed) {
             tracing::debug!(
-                event = "put_form_refused",
-                "S3 refused an upload that it accepted from the SDK; all uploads are made by the SDK now"
+                event = "request_form_refused",
+                "S3 refused a request that it accepted from the SDK; all requests are made by the SDK now"
             );
         }
         self.forget();
@@ -118,12 +132,13 @@ impl PutForms {
     }
 
     fn note_sent(&self, request: &HttpRequest, connector: &SharedHttpConnector) {
-        if request.method() != "PUT" || !request.uri().ends_with(QUERY) {
+        let Some((url, query)) = request.uri().split_once('?') else { return };
+        if !QUERIES.iter().any(|start| query.starts_with(start)) {
             return;
         }
         let Some(authorization) = request.headers().get("authorization") else { return };
-        let sent = SentPut {
-            url: request.uri().to_owned(),
+        let sent = SentRequest {
+            url: url.to_owned(),
             authorization: authorization.to_owned(),
             connector: connector.clone(),
         };
@@ -135,37 +150,38 @@ impl PutForms {
     }
 }
 
-impl PutForm {
-    /// Returns the form of a PUT of the SDK, if it is the usual one: the URL ends with the key, and the
+impl RequestForm {
+    /// Returns the form of a request of the SDK, if it is the usual one: the URL ends with the key, and the
     /// signature is of version 4, for one region and S3.
-    fn of(sent: &SentPut, key: &Key) -> Option<PutForm> {
-        let SentPut { url, authorization, connector } = sent;
-        let base_url = url.strip_suffix(QUERY)?.strip_suffix(&encoded(key))?;
+    fn of(sent: &SentRequest, key: &Key) -> Option<RequestForm> {
+        let SentRequest { url, authorization, connector } = sent;
+        let base_url = url.strip_suffix(&encoded(key))?;
         let scope = authorization.strip_prefix(SCHEME)?.split(',').next()?;
         let mut scope = scope.rsplit('/');
         let (version, service, region) = (scope.next()?, scope.next()?, scope.next()?);
         let is_usual = base_url.ends_with('/') && version == "aws4_request" && service == "s3";
-        is_usual.then(|| PutForm {
+        is_usual.then(|| RequestForm {
             base_url: base_url.to_owned(),
             region: region.to_owned(),
             connector: connector.clone(),
         })
     }
 
-    /// Returns the signed request of a PUT with these header fields and bytes.
+    /// Returns a signed request.
     ///
     /// # Errors
     ///
     /// A header field is not valid.
     pub(crate) fn request(
         &self,
-        key: &Key,
-        headers: &[(String, String)],
-        bytes: &Bytes,
-        sha256: Sha256Digest,
+        call: &FormCall<'_>,
         (credentials, now): (Credentials, SystemTime),
     ) -> Result<HttpRequest, BoxError> {
-        let url = format!("{}{}", self.base_url, encoded(key));
+        let mut url = format!("{}{}", self.base_url, encoded(call.key));
+        if let Some(version_id) = call.version_id {
+            url.push_str("?versionId=");
+            url.extend(utf8_percent_encode(version_id, NON_ALPHANUMERIC));
+        }
         let identity = credentials.into();
         let mut settings = SigningSettings::default();
         settings.percent_encoding_mode = PercentEncodingMode::Single;
@@ -179,17 +195,23 @@ impl PutForm {
             .settings(settings)
             .build()?
             .into();
-        let signed = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let body = SignableBody::Precomputed(sha256.to_string());
-        let signable = SignableRequest::new("PUT", url.as_str(), signed, body)?;
+        let headers = call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let (body, signed_body) = match &call.body {
+            Some((bytes, sha256)) => {
+                (SdkBody::from(bytes.clone()), SignableBody::Precomputed(sha256.to_string()))
+            }
+            None => (SdkBody::empty(), SignableBody::Bytes(&[])),
+        };
+        let signable = SignableRequest::new(call.method, url.as_str(), headers, signed_body)?;
         let (signature, _) = sign(signable, &params)?.into_parts();
 
-        let mut request = HttpRequest::new(SdkBody::from(bytes.clone()));
-        request.set_method("PUT")?;
+        let mut request = HttpRequest::new(body);
+        request.set_method(call.method)?;
         request.set_uri(url)?;
-        for (name, value) in headers {
+        for (name, value) in &call.headers {
             request.headers_mut().try_insert(name.clone(), value.clone())?;
         }
+        request.headers_mut().try_insert("user-agent", USER_AGENT)?;
         for (name, value) in signature.headers() {
             request.headers_mut().try_insert(name.to_owned(), value.to_owned())?;
         }
@@ -201,17 +223,17 @@ fn encoded(key: &Key) -> String {
     utf8_percent_encode(key.as_str(), ENCODED).to_string()
 }
 
-/// An HTTP client that shows the PUTs of the SDK to the forms that want to learn.
+/// An HTTP client that shows the requests of the SDK to the forms that want to learn.
 #[derive(Debug)]
 struct ObservedClient {
     inner: SharedHttpClient,
-    forms: PutForms,
+    forms: RequestForms,
 }
 
 #[derive(Debug)]
 struct ObservedConnector {
     inner: SharedHttpConnector,
-    forms: PutForms,
+    forms: RequestForms,
 }
 
 impl HttpClient for ObservedClient {
@@ -274,8 +296,10 @@ mod tests {
     fn form(url: &str, authorization: &str, key: &str) -> Option<(String, String)> {
         let connector = SharedHttpConnector::new(Unreachable);
         let (url, authorization) = (url.to_owned(), authorization.to_owned());
-        let form =
-            PutForm::of(&SentPut { url, authorization, connector }, &Key::parse(key).unwrap());
+        let form = RequestForm::of(
+            &SentRequest { url, authorization, connector },
+            &Key::parse(key).unwrap(),
+        );
         form.map(|form| (form.base_url, form.region))
     }
 
@@ -287,14 +311,14 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             // URL                                      key     authorization    base URL
-            ("http://h:1/b/a/c?x-id=PutObject",         "a/c",  usual,           Some("http://h:1/b/")),
-            ("https://b.h/a%20%2B?x-id=PutObject",      "a +",  usual,           Some("https://b.h/")),
-            ("https://h/p/b/a?x-id=PutObject",          "a",    usual,           Some("https://h/p/b/")),
-            ("http://h/b/a/c?x-id=PutObject",           "c/c",  usual,           None),
-            ("http://h/b/aa?x-id=PutObject",            "a",    usual,           None),
-            ("http://h/b/a",                            "a",    usual,           None),
-            ("http://h/b/a?x-id=PutObject",             "a",    &express,        None),
-            ("http://h/b/a?x-id=PutObject",             "a",    of_many_regions, None),
+            ("http://h:1/b/a/c",         "a/c",  usual,           Some("http://h:1/b/")),
+            ("https://b.h/a%20%2B",      "a +",  usual,           Some("https://b.h/")),
+            ("https://h/p/b/a",          "a",    usual,           Some("https://h/p/b/")),
+            ("http://h/b/a/c",           "c/c",  usual,           None),
+            ("http://h/b/aa",            "a",    usual,           None),
+            ("http://h/b/a?x=y",                        "a",    usual,           None),
+            ("http://h/b/a",             "a",    &express,        None),
+            ("http://h/b/a",             "a",    of_many_regions, None),
         ];
         for (url, key, authorization, base_url) in cases {
             let want = base_url.map(|base_url| (base_url.to_owned(), "eu-1".to_owned()));

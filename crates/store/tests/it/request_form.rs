@@ -1,4 +1,4 @@
-//! Short objects that are sent in the form of a PUT that the SDK made before.
+//! Short objects that are stored and fetched in the form of a call that the SDK made before.
 
 use std::collections::BTreeMap;
 
@@ -136,5 +136,54 @@ async fn long_objects_and_conditions_are_left_to_the_sdk() {
 
     let by_sdk: Vec<_> = (1..=4).map(|call| is_of_sdk(&world, call)).collect();
     assert_eq!(by_sdk, [true, true, true, false]);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_short_object_has_the_same_facts_from_the_sdk_and_in_its_form() {
+    let world = World::versioned().await;
+    let described = Put {
+        content_type: Some("image/png".to_owned()),
+        metadata: [("mode".to_owned(), "0644".to_owned())].into(),
+        storage_class: Some("STANDARD_IA".to_owned()),
+        ..put("folder/a +ü")
+    };
+    let key = described.key.clone();
+    let old = world.store.upload(described.clone(), &b"old"[..]).await.expect("an upload");
+    world.store.upload(described, &b"new"[..]).await.expect("an upload");
+    let reader = Store::connect(settings(world.s3.endpoint())).await.expect("a store");
+
+    for version_id in [None, old.version_id.as_deref()] {
+        let mut found = Vec::new();
+        for _ in 0..2 {
+            found.push(reader.short_object(&key, version_id).await.expect("an object"));
+        }
+        let want = if version_id.is_some() { "old" } else { "new" };
+        assert!(found.iter().all(|object| object.bytes == want));
+        assert_eq!(format!("{:?}", found[0].facts), format!("{:?}", found[1].facts));
+        assert_eq!(found[0].facts.storage_class.as_deref(), Some("STANDARD_IA"));
+    }
+    let agents: Vec<_> = (1..=world.calls(Op::GetObject))
+        .map(|call| world.s3.faults().headers(Op::GetObject, call).expect("a call"))
+        .map(|headers| headers["user-agent"].to_str().expect("a text").to_owned())
+        .collect();
+    assert!(agents[0].starts_with("aws-sdk-rust/"), "{agents:?}");
+    assert!(agents[1..].iter().all(|agent| agent.starts_with("s3up/")), "{agents:?}");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_object_that_is_missing_is_no_reason_to_forget_the_form() {
+    let world = World::start().await;
+    for key in ["a", "b"] {
+        world.store.upload(put(key), key.as_bytes()).await.expect("an upload");
+    }
+    let missing = s3up_core::Key::parse("missing").expect("a key");
+    assert!(world.store.short_object(&missing, None).await.is_none());
+    assert_eq!(world.calls(Op::GetObject), 1);
+
+    world.store.upload(put("c"), &b"c"[..]).await.expect("an upload");
+
+    assert!(!is_of_sdk(&world, 3));
     world.stop().await;
 }
