@@ -4,17 +4,18 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek};
 use std::os::unix::fs::FileExt;
+use std::sync::mpsc;
+use std::thread;
 
 use bytes::Bytes;
-use futures::Stream;
 use futures::future::join_all;
+use futures::{Stream, stream};
 use md5::{Digest, Md5};
+use rustix::buffer::spare_capacity;
 use rustix::fs::fdatasync;
-use rustix::io::Errno;
+use rustix::io::{Errno, pread};
 use s3up_core::{RemotePath, Sha256, Sha256Digest};
 use s3up_writeback::write_pages;
-use tokio::io::AsyncReadExt;
-use tokio_util::io::ReaderStream;
 
 use super::outcome::{Outcome, SkippedAs};
 use super::queue::SHORT_BYTES_MAX;
@@ -37,8 +38,10 @@ const DIRTY_NS_MAX: i64 = 10 * 60 * 1_000_000_000;
 const READ_ON_ONE_THREAD: usize = 16;
 /// Size of the read buffer for hashing.
 const HASH_BYTES: usize = 1 << 20;
+/// Number of pieces of a long file that are read before they are hashed or sent.
+const PIECES_READ_AHEAD: usize = 2;
 /// Size of the pieces in which a long file is sent.
-const PIECE_BYTES: usize = 256 * 1024;
+const PIECE_BYTES: u64 = 256 * 1024;
 
 #[derive(Debug)]
 pub(super) struct OpenFile {
@@ -251,21 +254,38 @@ fn hash_short(mut opened: OpenFile) -> io::Result<Content> {
     Ok(Content::Short { opened, body: Bytes::from(body), sha256 })
 }
 
+/// Reads and hashes at the same time, on two threads.
 fn hash_long(mut opened: OpenFile) -> io::Result<Content> {
-    let mut buffer = vec![0; HASH_BYTES];
-    let mut hasher = Sha256::default();
-    let mut left = opened.identity.size;
-    while left > 0 {
-        let wanted = left.min(HASH_BYTES as u64) as usize;
-        let len = opened.file.read(&mut buffer[..wanted])?;
-        if len == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    let (pieces, hashed) = mpsc::sync_channel::<Vec<u8>>(PIECES_READ_AHEAD);
+    let (spent, free) = mpsc::channel();
+    let sha256 = thread::scope(|scope| {
+        let hashing = thread::Builder::new().name("hash".to_owned()).spawn_scoped(scope, move || {
+            let mut hasher = Sha256::default();
+            for piece in hashed {
+                hasher.update(&piece);
+                // The reader may be done.
+                spent.send(piece).ok();
+            }
+            hasher.finish()
+        })?;
+        let mut left = opened.identity.size;
+        while left > 0 {
+            let mut piece = free.try_recv().unwrap_or_else(|_| Vec::with_capacity(HASH_BYTES));
+            piece.clear();
+            let wanted = left.min(HASH_BYTES as u64);
+            left -= (&opened.file).take(wanted).read_to_end(&mut piece)? as u64;
+            if (piece.len() as u64) < wanted {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if pieces.send(piece).is_err() {
+                break;
+            }
         }
-        hasher.update(&buffer[..len]);
-        left -= len as u64;
-    }
+        drop(pieces);
+        hashing.join().map_err(|_| io::Error::other("the thread that hashes the file panicked"))
+    })?;
     opened.file.rewind()?;
-    Ok(Content::Long { opened, sha256: hasher.finish() })
+    Ok(Content::Long { opened, sha256 })
 }
 
 /// Reads the file without moving the position from which it is sent.
@@ -346,12 +366,41 @@ impl Content {
         changed_since(self.opened())
     }
 
-    /// Returns the bytes of the file, at most as many as were hashed.
+    /// Returns the bytes of the file, at most as many as were hashed. A thread that may wait for the disk reads
+    /// ahead of the network.
     pub(super) fn stream(
         &self,
     ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + 'static, Outcome> {
         let file = self.opened().file.try_clone().map_err(|err| unreadable(&err))?;
-        let reader = tokio::fs::File::from_std(file).take(self.bytes());
-        Ok(ReaderStream::with_capacity(reader, PIECE_BYTES))
+        let bytes = self.bytes();
+        let (pieces, read) = tokio::sync::mpsc::channel(PIECES_READ_AHEAD);
+        tokio::task::spawn_blocking(move || {
+            let mut at = 0;
+            while at < bytes {
+                let piece = read_piece(&file, at, (bytes - at).min(PIECE_BYTES));
+                let is_last = !piece.as_ref().is_ok_and(|piece| !piece.is_empty());
+                at += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+                // The stream may have been dropped.
+                if pieces.blocking_send(piece).is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        Ok(stream::unfold(read, async |mut read| Some((read.recv().await?, read))))
     }
+}
+
+/// Returns up to `bytes` bytes of the file; fewer at its end. Other readers of the file are not disturbed.
+fn read_piece(file: &File, at: u64, bytes: u64) -> io::Result<Bytes> {
+    let mut piece = Vec::with_capacity(bytes as usize);
+    while (piece.len() as u64) < bytes {
+        let from = at + piece.len() as u64;
+        match pread(file, spare_capacity(&mut piece), from) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(err) => return Err(err.into()),
+        }
+    }
+    piece.truncate(bytes as usize);
+    Ok(Bytes::from(piece))
 }
