@@ -7,7 +7,7 @@
 //! Uploads of one key hold its lock one at a time. One that is dropped while it
 //! waits leaves the queue and does not affect those behind it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use s3up_core::Key;
@@ -62,6 +62,11 @@ impl InFlight {
         let registration = Registration { in_flight: self.clone(), key: key.clone(), superseded };
         let guard = registration.run(lock.lock_owned()).await?;
         Ok(KeyLock { _guard: guard, registration })
+    }
+
+    /// Returns the keys of all uploads in flight.
+    pub(crate) fn keys(&self) -> HashSet<String> {
+        self.entries().keys().map(Key::to_string).collect()
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {

@@ -142,9 +142,11 @@ impl Uploads {
         }
         let prefix = self.recorder.client_prefix(client);
         let page = self.store().list_after(&prefix, None, LISTED_MAX, Duration::ZERO).await.ok()?;
-        let keys = page.objects.iter();
+        // An upload is in flight until it is recorded, so each object is of one of these or was recorded before.
+        let in_flight = self.in_flight.keys();
+        let objects = page.objects.iter().filter(|it| !in_flight.contains(&it.key));
         let paths: Option<Vec<_>> =
-            keys.map(|it| self.recorder.path_of_text(client, &it.key)).collect();
+            objects.map(|it| self.recorder.path_of_text(client, &it.key)).collect();
         let known = match paths {
             Some(paths) if page.is_last => self.database.knows_all(client, &paths).await,
             Some(_) | None => false,
