@@ -27,7 +27,7 @@ pub struct Get {
     pub in_flight: usize,
     /// Time for which a failing call is retried without a byte of progress.
     pub retry_for: Duration,
-    /// Time to wait for a buffer; `None` means forever.
+    /// Time to wait for the first buffer; `None` means forever. For later ones there is no limit.
     pub buffer_wait: Option<Duration>,
     /// The share of the pool that the download may use; `None` means all of it.
     pub share: Option<Share>,

@@ -155,7 +155,9 @@ impl DownloadSequence {
             let (pool, share) = (&self.store.pool, get.share.as_ref());
             let len = range.end - range.start;
             let buffer = if self.fetches.is_empty() {
-                pool.take_within(len, share, get.buffer_wait).await.map(Some)
+                // The reader has a part of the stream already, unless this is the first one.
+                let limit = get.buffer_wait.filter(|_| self.read == Position::default());
+                pool.take_within(len, share, limit).await.map(Some)
             } else {
                 pool.try_take(len, share)
             };

@@ -35,7 +35,8 @@ impl Length {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BufferWait {
     pub share: Option<Share>,
-    /// `None` means forever.
+    /// Limit for the first buffer; `None` means forever. For a later one there is no limit: others
+    /// send theirs meanwhile, and what was sent would be lost.
     pub limit: Option<Duration>,
 }
 
@@ -127,10 +128,9 @@ impl<R: AsyncRead + Unpin> PartSplitter<R> {
             let object_left = self.object_bytes - self.object_taken;
             let stream_left = self.length.max() - self.returned();
             let len = self.part_bytes.min(object_left).min(stream_left);
-            let buffer = self
-                .pool
-                .take_within(len, self.buffer_wait.share.as_ref(), self.buffer_wait.limit)
-                .await;
+            let BufferWait { share, limit } = &self.buffer_wait;
+            let limit = limit.filter(|_| self.read == 0);
+            let buffer = self.pool.take_within(len, share.as_ref(), limit).await;
             let mut buffer = buffer.map_err(SplitError::Pool)?;
             let taken = buffer.fill_from(&self.lookahead);
             self.lookahead.drain(..taken);

@@ -1,6 +1,7 @@
 //! The promises of the store, checked over HTTP on the embedded S3 server.
 
 mod answers;
+mod buffers;
 mod capabilities;
 mod chunks;
 mod conditions;
