@@ -1,13 +1,12 @@
 //! Reads backups by their indexes: directories, names and differences. Reads no chunk, and thaws
 //! nothing.
 
-use std::collections::BTreeMap;
+pub mod tree_diff;
 
+use btrfs_stream_index::TableError;
 use btrfs_stream_index::chain::{
-    ChainFile, Entries, IndexChain, IndexChainError, PAGE_ENTRIES, SeenDirectories, TreeWalk,
-    Visit, join,
+    ChainFile, Entries, EntryReader, IndexChain, IndexChainError, TreeWalk, Visit, join,
 };
-use btrfs_stream_index::{FileMetadata, TableError};
 use s3up_core::Key;
 use s3up_repository::chain::Chain;
 use s3up_repository::documents::Bucket;
@@ -48,14 +47,6 @@ pub(crate) fn is_archived(err: &BrowseError) -> bool {
     let TableError::Unreadable { source, .. } = table else { return false };
     let of_store = source.get_ref().and_then(|source| source.downcast_ref::<StoreError>());
     of_store.is_some_and(|err| err.kind == StoreErrorKind::Archived)
-}
-
-/// The way in which a path differs between two backups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PathChange {
-    Added,
-    Removed,
-    Changed,
 }
 
 /// Opens the indexes of a chain.
@@ -102,13 +93,13 @@ pub fn list(
     if !file.is_directory() {
         return each(&path, &file);
     }
-    let mut next = Some(Vec::new());
-    while let Some(after) = next {
-        let page = chain.list_page(&file, &after, PAGE_ENTRIES)?;
-        for (name, file) in &page.entries {
-            each(&join(&path, name), file)?;
-        }
-        next = page.next;
+    let mut below = join(&path, b"");
+    let directory_bytes = below.len();
+    let mut entries = EntryReader::new(file);
+    while let Some((name, file)) = entries.take(chain)? {
+        below.truncate(directory_bytes);
+        below.extend_from_slice(&name);
+        each(&below, &file)?;
     }
     Ok(())
 }
@@ -129,75 +120,6 @@ pub fn walk(
         }
     }
     Ok(())
-}
-
-/// Returns the differences between two backups of one chain or of two, the older one first. Two files differ if their
-/// type, length, time of change, mode or owner do, or if a backup between them changed them. A
-/// directory that was added or removed stands for all of its content.
-pub fn diff(
-    before: &IndexChain,
-    after: &IndexChain,
-    is_one_chain: bool,
-) -> Result<Vec<(PathChange, Vec<u8>)>, BrowseError> {
-    let mut changes = Vec::new();
-    let roots = (before.lookup(b"")?, after.lookup(b"")?);
-    let (Some(before_root), Some(after_root)) = roots else { return Ok(changes) };
-    let mut waiting = vec![(Vec::new(), before_root, after_root)];
-    let (mut seen_before, mut seen_after) =
-        (SeenDirectories::default(), SeenDirectories::default());
-    while let Some((path, old, new)) = waiting.pop() {
-        if is_one_chain && old.is_unchanged(&new) {
-            continue;
-        }
-        seen_before.add(&old)?;
-        seen_after.add(&new)?;
-        let mut names: BTreeMap<Vec<u8>, (Option<ChainFile>, Option<ChainFile>)> = BTreeMap::new();
-        for (name, file) in before.list(&old)? {
-            names.entry(name).or_default().0 = Some(file);
-        }
-        for (name, file) in after.list(&new)? {
-            names.entry(name).or_default().1 = Some(file);
-        }
-        for (name, files) in names {
-            let path = join(&path, &name);
-            match files {
-                (Some(old), Some(new)) => {
-                    let has_changed = has_changed(after, &old, &new, is_one_chain)?;
-                    if has_changed {
-                        changes.push((PathChange::Changed, path.clone()));
-                    }
-                    if old.is_directory() && new.is_directory() {
-                        waiting.push((path, old, new));
-                    }
-                }
-                (Some(_), None) => changes.push((PathChange::Removed, path)),
-                (None, _) => changes.push((PathChange::Added, path)),
-            }
-        }
-    }
-    changes.sort_by(|(_, a), (_, b)| a.cmp(b));
-    Ok(changes)
-}
-
-/// Returns true if two files of one name differ. The time of the last access does not count.
-fn has_changed(
-    after: &IndexChain,
-    old: &ChainFile,
-    new: &ChainFile,
-    is_one_chain: bool,
-) -> Result<bool, BrowseError> {
-    let metadata = FileMetadata { accessed: old.metadata.accessed, ..new.metadata.clone() };
-    if old.metadata != metadata || (is_one_chain && old.id() != new.id()) {
-        return Ok(true);
-    }
-    if !is_one_chain {
-        return Ok(false);
-    }
-    let (old, new) = (old.content_nodes(), new.content_nodes());
-    Ok(match new.strip_prefix(&old[..]) {
-        Some(since) => after.has_operations(since)?,
-        None => true,
-    })
 }
 
 /// Returns a path as text, with the bytes that are no text escaped.

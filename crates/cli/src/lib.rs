@@ -44,4 +44,4 @@ pub use secret_url::{RequestError, SecretUrl, SecretUrlError};
 pub use service::{ServiceState, feed_watchdog, notify, notify_status};
 pub use shell_files::ShellFilesCommand;
 pub use shutdown::{ShutdownSignal, Signal};
-pub use table::table;
+pub use table::{AlignedRows, Header, table};

@@ -9,6 +9,9 @@
 
 /// Encodes `name`, which is one name or a path with `/` between names.
 pub fn encode(name: &[u8]) -> String {
+    if let Some(text) = unescaped(name) {
+        return text.to_owned();
+    }
     let mut text = String::with_capacity(name.len());
     let mut rest = name;
     for piece in name.utf8_chunks() {
@@ -42,6 +45,13 @@ pub fn decode(text: &str) -> Vec<u8> {
         }
     }
     name
+}
+
+/// Returns a name that is ASCII and has nothing to escape, as most names are. Listings encode millions.
+fn unescaped(name: &[u8]) -> Option<&str> {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'\\') & (byte != b'%');
+    let all_plain = name.iter().fold(true, |plain, byte| plain & is_plain(*byte));
+    all_plain.then(|| str::from_utf8(name).ok())?
 }
 
 /// Returns the byte that a `%XX` at the start of `bytes` stands for.

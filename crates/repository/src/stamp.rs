@@ -7,10 +7,15 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::TimeZone;
 use s3up_core::Key;
 use serde::{Deserialize, Serialize};
 
+/// Drops the fraction of a second.
+const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
+/// Start of the year 0.
+const YEAR_0: Timestamp = Timestamp::constant(-62_167_219_200, 0);
 const FORMAT: &str = "%Y%m%dT%H%M%SZ";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -81,7 +86,12 @@ pub fn timestamp(now: SystemTime) -> Timestamp {
 
 /// Formats a time as `2026-01-31T23:59:59Z`.
 pub fn seconds(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    // The printer is ten times as fast, and a listing formats millions of times. It writes years
+    // before the year 0 in another form.
+    if time < YEAR_0 {
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    }
+    PRINTER.timestamp_to_string(&time)
 }
 
 /// Returns time and key of a manifest. `None` for its part index.
@@ -98,6 +108,26 @@ mod tests {
     fn a_stamp_survives_a_round_trip() {
         for text in ["20260131T235959Z", "19700101T000000Z", "20240229T120000Z"] {
             assert_eq!(Stamp::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_time_is_formatted_in_whole_seconds_however_old_it_is() {
+        #[rustfmt::skip]
+        let cases = [
+            (1_769_903_999,  999_999_999, "2026-01-31T23:59:59Z"),
+            (0,              0,           "1970-01-01T00:00:00Z"),
+            (-1,             1,           "1969-12-31T23:59:59Z"),
+            (0,              -1,          "1969-12-31T23:59:59Z"),
+            (253_402_207_200, 999_999_999, "9999-12-30T22:00:00Z"),
+            (-62_167_219_200, 0,          "0000-01-01T00:00:00Z"),
+            (-62_167_219_200, -1,         "-001-12-31T23:59:59Z"),
+            (-377_705_023_201, 0,         "-9999-01-02T01:59:59Z"),
+        ];
+        for (second, nanosecond, want) in cases {
+            let time = Timestamp::new(second, nanosecond).unwrap();
+            assert_eq!(seconds(time), want);
+            assert_eq!(seconds(time), time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
         }
     }
 

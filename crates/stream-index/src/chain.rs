@@ -9,6 +9,7 @@
 
 mod changes_by_file;
 pub mod content;
+mod entry_reader;
 mod error;
 mod file;
 mod listing;
@@ -16,8 +17,9 @@ mod other_names;
 mod tree;
 mod walk;
 
-pub use self::error::IndexChainError;
+pub use self::entry_reader::{EntryReader, HELD_ENTRIES_MAX, release_outer};
+pub use self::error::{IndexChainError, check_path};
 pub use self::file::{ChainFile, FileId};
-pub use self::listing::{PAGE_ENTRIES, Page};
+pub use self::listing::Page;
 pub use self::tree::{IndexChain, join};
 pub use self::walk::{Entries, SeenDirectories, TreeWalk, Visit};

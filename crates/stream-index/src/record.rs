@@ -19,6 +19,10 @@ use crate::codec::{Decoder, Malformed, put_number, put_signed, put_text};
 pub type NodeId = u32;
 pub const ROOT: NodeId = 0;
 
+/// Length of the target of a symlink, of which Linux takes one byte less. A page of longer ones would
+/// take all memory.
+const TARGET_BYTES_MAX: usize = 4096;
+
 /// Kind of a file, by its number in the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileType {
@@ -200,7 +204,11 @@ impl FileMetadata {
         metadata.modified = time(has(5))?;
         metadata.accessed = time(has(6))?;
         if has(7) {
-            metadata.target = Some(from.text()?.to_vec());
+            let target = from.text()?;
+            if target.len() > TARGET_BYTES_MAX {
+                return Err(Malformed("a target of at most 4 KiB"));
+            }
+            metadata.target = Some(target.to_vec());
         }
         if has(8) {
             metadata.rdev = Some(from.number()?);

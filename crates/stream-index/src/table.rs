@@ -12,6 +12,7 @@
 //! used only after its SHA-256 agreed.
 
 pub mod block;
+pub mod cache;
 pub mod directory;
 pub mod read;
 pub mod write;

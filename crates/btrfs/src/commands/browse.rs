@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use btrfs_stream_index::chain::IndexChain;
-use btrfs_to_s3::browse;
+use btrfs_to_s3::browse::tree_diff::TreeDiff;
+use btrfs_to_s3::browse::{self, BrowseError};
 use btrfs_to_s3::path_pattern::PathPattern;
 use btrfs_to_s3::restore::select_backup::{BackupSelector, ChainReader};
 use clap::Args;
@@ -17,7 +18,8 @@ use s3up_repository::stream_index::{self, IndexBuild};
 
 use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
-use super::show::browse::{ChangeLine, IndexLine, changes_text, index_table};
+use super::show::browse::{IndexLine, index_table};
+use super::show::change_printer::ChangePrinter;
 use super::show::file_printer::FilePrinter;
 use super::show::progress::bars;
 use super::{CLOCK, connect, help, now, print, stopped_by};
@@ -97,10 +99,13 @@ async fn chain_of(
 }
 
 /// Opens the indexes of the selected backup.
-async fn indexes(access: &BucketAccess, which: &WhichArgs) -> anyhow::Result<IndexChain> {
-    let shutdown = ShutdownSignal::listen();
+async fn indexes(
+    access: &BucketAccess,
+    which: &WhichArgs,
+    shutdown: &ShutdownSignal,
+) -> anyhow::Result<IndexChain> {
     let (subvolume, wanted) = which.parse()?;
-    let bucket = connect(&access.bucket, &shutdown).await?;
+    let bucket = connect(&access.bucket, shutdown).await?;
     let opening = async {
         let chain = chain_of(access, &bucket, &subvolume, &wanted).await?;
         Ok(browse::open(&bucket, &chain).await?)
@@ -111,33 +116,45 @@ async fn indexes(access: &BucketAccess, which: &WhichArgs) -> anyhow::Result<Ind
     }
 }
 
+/// Prints on a thread that may wait for S3 and for the reader of the output.
+async fn print_on_own_thread(
+    shutdown: &ShutdownSignal,
+    work: impl FnOnce() -> Result<(), BrowseError> + Send + 'static,
+) -> anyhow::Result<Exit> {
+    tokio::select! {
+        printed = browse::on_own_thread(work) => printed?,
+        stop = shutdown.wait() => return Err(stopped_by(stop)),
+    }
+    Ok(Exit::Done)
+}
+
 /// Takes no lock and needs no root. Reads indexes only.
 pub async fn ls(access: &BucketAccess, args: LsArgs) -> anyhow::Result<Exit> {
-    let chain = indexes(access, &args.which).await?;
+    let shutdown = ShutdownSignal::listen();
+    let chain = indexes(access, &args.which, &shutdown).await?;
     let path = args.path.unwrap_or_default().as_os_str().as_bytes().to_vec();
-    let listing = browse::on_own_thread(move || {
+    let print = move || {
         let mut printer = FilePrinter::new(args.json);
         browse::list(&chain, &path, |path, file| printer.add(path, file))?;
         printer.finish()
-    });
-    listing.await?;
-    Ok(Exit::Done)
+    };
+    print_on_own_thread(&shutdown, print).await
 }
 
 pub async fn find(access: &BucketAccess, args: FindArgs) -> anyhow::Result<Exit> {
     let pattern = PathPattern::parse(&args.pattern)
         .map_err(|err| Exit::Usage.with(anyhow!(err).context("PATTERN")))?;
-    let chain = indexes(access, &args.which).await?;
-    let finding = browse::on_own_thread(move || {
+    let shutdown = ShutdownSignal::listen();
+    let chain = indexes(access, &args.which, &shutdown).await?;
+    let print = move || {
         let mut printer = FilePrinter::new(args.json);
         browse::walk(&chain, |path, file| match pattern.is_match(path) {
             true => printer.add(path, file),
             false => Ok(()),
         })?;
         printer.finish()
-    });
-    finding.await?;
-    Ok(Exit::Done)
+    };
+    print_on_own_thread(&shutdown, print).await
 }
 
 pub async fn diff(access: &BucketAccess, args: DiffArgs) -> anyhow::Result<Exit> {
@@ -151,21 +168,26 @@ pub async fn diff(access: &BucketAccess, args: DiffArgs) -> anyhow::Result<Exit>
     let before = at(&args.before).context("BEFORE")?;
     let after = args.after.as_deref().map_or(Ok(BackupSelector::Newest), at).context("AFTER")?;
     let bucket = connect(&access.bucket, &shutdown).await?;
-    let work = async {
+    let opening = async {
         let before = chain_of(access, &bucket, &subvolume, &before).await?;
         let after = chain_of(access, &bucket, &subvolume, &after).await?;
         let is_one_chain = before.full().key == after.full().key;
         let indexes = (browse::open(&bucket, &before).await?, browse::open(&bucket, &after).await?);
-        let changes =
-            browse::on_own_thread(move || browse::diff(&indexes.0, &indexes.1, is_one_chain));
-        anyhow::Ok(changes.await?)
+        anyhow::Ok((indexes, is_one_chain))
     };
-    let changes = tokio::select! {
-        changes = work => changes?,
+    let ((before, after), is_one_chain) = tokio::select! {
+        opened = opening => opened?,
         stop = shutdown.wait() => return Err(stopped_by(stop)),
     };
-    let lines: Vec<_> = changes.iter().map(ChangeLine::of).collect();
-    print(&if args.json { json(&lines) } else { changes_text(&lines) })
+    let print = move || {
+        let mut diff = TreeDiff::new(&before, &after, is_one_chain)?;
+        let mut printer = ChangePrinter::new(args.json);
+        while let Some((change, path)) = diff.next_change()? {
+            printer.add(change, &path)?;
+        }
+        printer.finish()
+    };
+    print_on_own_thread(&shutdown, print).await
 }
 
 /// Shows which backups of a chain have an index, or builds those that are missing. Takes no lock

@@ -2,10 +2,12 @@
 
 pub mod benchmark;
 pub mod browse;
+pub mod change_printer;
 pub mod cost;
 pub mod drill;
 pub mod estimate;
 pub mod file_printer;
+pub mod json_list;
 pub mod list;
 pub mod plan;
 pub mod progress;

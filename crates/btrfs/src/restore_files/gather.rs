@@ -204,7 +204,9 @@ impl Gathering<'_> {
         });
         match added {
             Err(FileRestoreError::Chain(
-                err @ (IndexChainError::ClonesWithin { .. } | IndexChainError::TooDeep { .. }),
+                err @ (IndexChainError::ClonesWithin { .. }
+                | IndexChainError::TooDeep { .. }
+                | IndexChainError::TooManySteps { .. }),
             )) => {
                 let reason = error_chain(&err);
                 self.unreadable.insert(number, reason.clone());

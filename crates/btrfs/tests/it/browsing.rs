@@ -2,12 +2,19 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::Stdio;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use s3up_devstore::{Fault, Op};
 use s3up_testkit::noise;
 use serde_json::Value;
+use tokio::io::AsyncReadExt;
 
 use crate::fixture::{World, index_of};
+
+/// A program that stops ends its threads within a second. The rest is a margin.
+const STOP_LIMIT: Duration = Duration::from_secs(40);
 
 /// Makes a chain of three backups.
 async fn world() -> Option<World> {
@@ -213,4 +220,29 @@ async fn a_backup_without_its_index_is_as_good() {
     assert!(world.read(&index_of(&manifest)).await.is_none());
     let verified = world.run(&["verify", "--deep"]).await;
     assert_eq!(verified.code, Some(0), "{}", verified.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_no_program_reads_any_more_ends_with_a_signal() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    for n in 0..3000 {
+        // Far more text than a pipe holds.
+        let name = format!("a file with a name that is not short at all {n}");
+        fs::write(world.subvolume("data").join(name), "content").expect("a file of the tree");
+    }
+    world.backup().await;
+    let commands: [&[&str]; 2] = [&["ls"], &["find", "*"]];
+    for arguments in commands {
+        let arguments = [arguments, &["--subvolume", "data"][..]].concat();
+        let mut run = world.command(&arguments).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut printed = run.stdout.take().expect("a pipe");
+        printed.read_exact(&mut [0]).await.expect("it prints");
+        let pid = run.id().and_then(|id| Pid::from_raw(id as i32)).expect("it runs");
+
+        kill_process(pid, Signal::INT).expect("it runs");
+
+        let ended = tokio::time::timeout(STOP_LIMIT, run.wait()).await;
+        let status = ended.expect("it ends although its output is not read").expect("a status");
+        assert_eq!(status.code(), Some(130), "{arguments:?}");
+    }
 }

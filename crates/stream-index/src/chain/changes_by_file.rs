@@ -12,6 +12,7 @@ use super::file::FileId;
 use crate::codec::Decoder;
 use crate::record::Node;
 use crate::sort::Sorter;
+use crate::table::cache::CacheLimits;
 use crate::table::directory::StreamId;
 use crate::table::read::Table;
 use crate::table::write::TableWriter;
@@ -52,7 +53,9 @@ impl ChangesBuilder {
     pub(super) fn finish(self) -> Result<Changes, IndexChainError> {
         let (file, directory_sha256) = write(self.0).map_err(IndexChainError::Sort)?;
         let name = "of changes by file".to_owned();
-        Ok(Changes(Table::open(name, Box::new(file), Some(directory_sha256))?))
+        let mut table = Table::open(name, Box::new(file), Some(directory_sha256))?;
+        table.limit_cache(CacheLimits::of_lookups());
+        Ok(Changes(table))
     }
 }
 

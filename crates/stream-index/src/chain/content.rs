@@ -6,7 +6,7 @@ mod replay;
 use std::collections::BTreeMap;
 
 pub use self::pieces::{Extent, Source};
-use self::replay::{Replay, ReplayError};
+use self::replay::{Replay, ReplayError, ReplayLimits};
 use super::error::IndexChainError;
 use super::file::ChainFile;
 use super::tree::IndexChain;
@@ -17,6 +17,9 @@ use crate::table::TableError;
 /// Number of extents of one file that are held at once, at some 120 bytes each. A file with more
 /// is read in several ranges.
 const EXTENTS_MAX: usize = 1 << 20;
+/// Number of steps of the replay of one file, which take some minutes. A file of a million extents that
+/// are clones of as many takes two million.
+const STEPS_MAX: u64 = 1 << 32;
 
 impl IndexChain {
     /// Calls `each` for the extents of a file, in order. What lies between them is a hole.
@@ -25,18 +28,19 @@ impl IndexChain {
         file: &ChainFile,
         each: impl FnMut(Extent) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.extents_within(file, EXTENTS_MAX, each)
+        let limits = ReplayLimits { extents: EXTENTS_MAX, steps: STEPS_MAX };
+        self.extents_within(file, limits, each)
     }
 
-    /// Does the same and holds at most `limit` extents at once.
+    /// Does the same within these limits.
     fn extents_within<E: From<IndexChainError>>(
         &self,
         file: &ChainFile,
-        limit: usize,
+        limits: ReplayLimits,
         mut each: impl FnMut(Extent) -> Result<(), E>,
     ) -> Result<(), E> {
         let (nodes, length) = (file.content_nodes(), file.metadata.length.after(0));
-        let mut replay = Replay::new(self, limit);
+        let mut replay = Replay::new(self, limits);
         // The stream may have written beyond the end, and cloned from there.
         let mut waiting: Vec<_> = std::iter::once(0..u64::MAX).collect();
         while let Some(range) = waiting.pop() {
@@ -108,3 +112,6 @@ impl IndexChain {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

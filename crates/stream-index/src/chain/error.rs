@@ -4,7 +4,7 @@ use crate::codec::Malformed;
 use crate::table::TableError;
 
 /// Maximum length of a path in a lookup. The kernel sends paths of at most 4 KiB.
-pub(super) const PATH_BYTES_MAX: usize = 64 << 10;
+const PATH_BYTES_MAX: usize = 64 << 10;
 
 #[derive(Debug, thiserror::Error)]
 pub enum IndexChainError {
@@ -40,6 +40,18 @@ pub enum IndexChainError {
         .level + 1
     )]
     ClonesWithin { level: usize, of: usize },
+    #[error(
+        "the clones of a file of backup {} of {of} lead through more operations than an index can \
+         follow; restore the whole subvolume to btrfs instead",
+        .level + 1
+    )]
+    TooManySteps { level: usize, of: usize },
+}
+
+/// Fails if a path is longer than any of a backup.
+pub fn check_path(path: &[u8]) -> Result<(), IndexChainError> {
+    let bytes = path.len();
+    if bytes <= PATH_BYTES_MAX { Ok(()) } else { Err(IndexChainError::TooLong { bytes }) }
 }
 
 fn kind(is_incremental: bool) -> &'static str {

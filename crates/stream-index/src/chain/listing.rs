@@ -6,14 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::IndexChainError;
 use super::file::{ChainFile, FileSource};
 use super::tree::{IndexChain, join};
-use crate::codec::Decoder;
+use crate::codec::{Decoder, Malformed};
 use crate::record::{Entry, Node, NodeId, base_keys_below, entry_key, entry_keys};
 
 /// Length of the key of an entry before its name.
 const ENTRY_KEY_BYTES: usize = 1 + size_of::<NodeId>();
 
-/// Number of entries that are read at once, at some 300 bytes each.
-pub const PAGE_ENTRIES: usize = 4096;
+/// Number of entries that are read at once, at some 300 bytes each: few enough for the cache of the
+/// processor.
+pub const PAGE_ENTRIES: usize = 1024;
+
+/// Length of a name in btrfs. A page of longer ones would take all memory.
+const NAME_BYTES_MAX: usize = 255;
 
 /// Number of records below one directory after which a scan skips the others.
 const BELOW_MAX: usize = 32;
@@ -59,20 +63,6 @@ impl<T> Partial<T> {
 }
 
 impl IndexChain {
-    /// Returns all entries of a directory, by name.
-    pub fn list(
-        &self,
-        directory: &ChainFile,
-    ) -> Result<Vec<(Vec<u8>, ChainFile)>, IndexChainError> {
-        let mut page = self.list_page(directory, b"", PAGE_ENTRIES)?;
-        let mut entries = page.entries;
-        while let Some(after) = page.next {
-            page = self.list_page(directory, &after, PAGE_ENTRIES)?;
-            entries.append(&mut page.entries);
-        }
-        Ok(entries)
-    }
-
     /// Returns up to `limit` entries of a directory whose names are after this one, at least one if
     /// there are any. A page may be empty although another one follows.
     pub fn list_page(
@@ -81,10 +71,11 @@ impl IndexChain {
         after: &[u8],
         limit: usize,
     ) -> Result<Page, IndexChainError> {
-        let Partial { names, until: next } = self.by_path(directory, after, limit.max(1))?;
-        let settle =
-            |(name, found)| Ok((name, self.with_changes_by_other_names(self.top(), found)?));
-        let entries = names.into_iter().map(settle).collect::<Result<_, IndexChainError>>()?;
+        let Partial { names: mut entries, until: next } =
+            self.by_path(directory, after, limit.max(1))?;
+        for (_, file) in &mut entries {
+            self.add_changes_by_other_names(self.top(), file)?;
+        }
         Ok(Page { entries, next })
     }
 
@@ -97,21 +88,26 @@ impl IndexChain {
         let level = directory.level;
         let (path, nodes, below) = match &directory.at {
             FileSource::New(id) => {
-                let Partial { names: own, until } = self.entries(level, &[*id], after, limit)?;
-                let mut names = Vec::with_capacity(own.len());
-                for (name, entry) in own {
-                    names.extend(self.follow(level, entry)?.map(|file| (name, file)));
-                }
-                return Ok(Partial { names, until });
+                return self.entries(level, *id, after, limit, |name, entry| {
+                    let file = self.follow(level, entry)?;
+                    Ok(file.map(|file| (name.to_vec(), file)))
+                });
             }
             FileSource::Parent { path, nodes, below } => (path, nodes, below),
         };
         let mut inherited = self.by_path(below, after, limit)?;
-        let mut own = self.entries(level, nodes, after, limit)?;
+        let mut own = self.entries_of_all(level, nodes, after, limit)?;
         let until = earlier(inherited.until.take(), own.until.take());
         inherited.cut(&until);
         own.cut(&until);
-        let touched = self.touched_below(level, path, after, until.as_deref())?;
+        let is_inherited = |name: &[u8]| {
+            inherited
+                .names
+                .binary_search_by(|(inherited, _)| inherited.as_slice().cmp(name))
+                .is_ok()
+        };
+        let range = (after, until.as_deref());
+        let touched = self.touched_below(level, path, range, is_inherited)?;
         let mut names = Vec::with_capacity(inherited.names.len() + own.names.len());
         let mut own = own.names.into_iter().peekable();
         for (name, below) in inherited.names {
@@ -137,9 +133,9 @@ impl IndexChain {
         Ok(Partial { names, until })
     }
 
-    /// Returns the entries that a level writes for a directory. If it has several nodes there,
-    /// those of the last one count.
-    fn entries(
+    /// Returns the entries that a level writes for a directory of the parent. If it has several nodes
+    /// there, those of the last one count.
+    fn entries_of_all(
         &self,
         level: usize,
         nodes: &[NodeId],
@@ -148,20 +144,8 @@ impl IndexChain {
     ) -> Result<Partial<Entry>, IndexChainError> {
         let mut all: Option<Partial<Entry>> = None;
         for node in nodes {
-            let mut found = Partial { names: Vec::new(), until: None };
-            let from = entry_key(*node, after);
-            self.levels[level].scan_from(&entry_keys(*node), &from, |key, value| {
-                let name = &key[ENTRY_KEY_BYTES..];
-                if name <= after {
-                    return Ok(true);
-                }
-                if found.names.len() == limit {
-                    found.until = found.names.last().map(|(name, _)| name.clone());
-                    return Ok(false);
-                }
-                found.names.push((name.to_vec(), Entry::decode(value)?));
-                Ok::<_, IndexChainError>(true)
-            })?;
+            let own = |name: &[u8], entry| Ok(Some((name.to_vec(), entry)));
+            let mut found = self.entries(level, *node, after, limit, own)?;
             all = Some(match all.take() {
                 None => found,
                 Some(mut earlier_nodes) => {
@@ -177,17 +161,54 @@ impl IndexChain {
         Ok(all.unwrap_or(Partial { names: Vec::new(), until: None }))
     }
 
-    /// Returns what a level changes below a directory, of the names after `after` up to `until`.
+    /// Reads up to `limit` entries of one node, and returns what `found` makes of them.
+    fn entries<T>(
+        &self,
+        level: usize,
+        node: NodeId,
+        after: &[u8],
+        limit: usize,
+        mut found: impl FnMut(&[u8], Entry) -> Result<Option<(Vec<u8>, T)>, IndexChainError>,
+    ) -> Result<Partial<T>, IndexChainError> {
+        let mut page = Partial { names: Vec::new(), until: None };
+        let (mut last, mut count) = (Vec::new(), 0);
+        let from = entry_key(node, after);
+        self.levels[level].scan_from(&entry_keys(node), &from, |key, value| {
+            let name = &key[ENTRY_KEY_BYTES..];
+            if name <= after {
+                return Ok(true);
+            }
+            if name.len() > NAME_BYTES_MAX {
+                return Err(Malformed("a name of at most 255 bytes").into());
+            }
+            if count == limit {
+                page.until = Some(std::mem::take(&mut last));
+                return Ok(false);
+            }
+            count += 1;
+            if count == limit {
+                last = name.to_vec();
+            }
+            page.names.extend(found(name, Entry::decode(value)?)?);
+            Ok::<_, IndexChainError>(true)
+        })?;
+        Ok(page)
+    }
+
+    /// Returns what a level changes below a directory, of the names after `after` up to `until` that
+    /// the parent has there. A damaged index may have any number of others.
     fn touched_below(
         &self,
         level: usize,
         path: &[u8],
-        after: &[u8],
-        until: Option<&[u8]>,
+        (after, until): (&[u8], Option<&[u8]>),
+        is_inherited: impl Fn(&[u8]) -> bool,
     ) -> Result<Touched, IndexChainError> {
         let mut touched = Touched::default();
         let prefix = base_keys_below(path);
-        let is_wanted = |name: &[u8]| name > after && until.is_none_or(|until| name <= until);
+        let is_wanted = |name: &[u8]| {
+            name > after && until.is_none_or(|until| name <= until) && is_inherited(name)
+        };
         // All paths below `until` sort before this.
         let end = until.map(|until| [until, &[b'/' + 1]].concat());
         let mut next = Some([&prefix[..], after].concat());
@@ -233,3 +254,6 @@ impl IndexChain {
         Ok(touched)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,11 +24,21 @@ impl IndexChain {
         top: usize,
         mut found: ChainFile,
     ) -> Result<ChainFile, IndexChainError> {
+        self.add_changes_by_other_names(top, &mut found)?;
+        Ok(found)
+    }
+
+    /// Does the same to a file in place.
+    pub(super) fn add_changes_by_other_names(
+        &self,
+        top: usize,
+        found: &mut ChainFile,
+    ) -> Result<(), IndexChainError> {
         if !found.is_linked || found.is_directory() {
-            return Ok(found);
+            return Ok(());
         }
         let id = found.id();
-        let mut metadata = created(&found).metadata.clone();
+        let mut metadata = created(found).metadata.clone();
         let mut nodes: Vec<(usize, NodeId)> = Vec::new();
         for level in id.level + 1..=top {
             for node in self.changes(level)?.of(id)? {
@@ -38,7 +48,7 @@ impl IndexChain {
         }
         found.metadata = metadata;
         found.changes = Some(nodes);
-        Ok(found)
+        Ok(())
     }
 
     fn changes(&self, level: usize) -> Result<Arc<Changes>, IndexChainError> {

@@ -1,10 +1,11 @@
 //! Finds the file at a path of a chain.
 
 use super::changes_by_file::ChangesByFile;
-use super::error::{IndexChainError, PATH_BYTES_MAX};
+use super::error::{IndexChainError, check_path};
 use super::file::{ChainFile, FileSource};
 use crate::codec::Decoder;
 use crate::record::{Entry, Node, NodeId, ROOT, base_keys, base_keys_below, entry_key};
+use crate::table::cache::CacheLimits;
 use crate::table::read::Table;
 
 /// The indexes of a chain, from its full on. The tree is that of the last one.
@@ -14,7 +15,9 @@ pub struct IndexChain {
 }
 
 impl IndexChain {
-    pub fn new(levels: Vec<Table>) -> Result<IndexChain, IndexChainError> {
+    pub fn new(mut levels: Vec<Table>) -> Result<IndexChain, IndexChainError> {
+        let limits = CacheLimits::of_chain(levels.len());
+        levels.iter_mut().for_each(|table| table.limit_cache(limits));
         for (level, table) in levels.iter().enumerate() {
             if table.stream().is_incremental != (level > 0) {
                 return Err(IndexChainError::Order { level, of: levels.len() });
@@ -44,9 +47,7 @@ impl IndexChain {
         level: usize,
         path: &[u8],
     ) -> Result<Option<ChainFile>, IndexChainError> {
-        if path.len() > PATH_BYTES_MAX {
-            return Err(IndexChainError::TooLong { bytes: path.len() });
-        }
+        check_path(path)?;
         let mut found = self.root(level)?;
         for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
             let Some(next) = self.child(&found, name)? else { return Ok(None) };

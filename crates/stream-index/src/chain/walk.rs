@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::error::IndexChainError;
+use super::entry_reader::{EntryReader, release_outer};
+use super::error::{IndexChainError, check_path};
 use super::file::{ChainFile, FileId};
-use super::listing::PAGE_ENTRIES;
 use super::tree::{IndexChain, join};
 use crate::codec::Malformed;
 
@@ -15,17 +15,17 @@ const PAGE_NODES: u32 = 4096;
 /// each of them.
 pub struct TreeWalk<T> {
     entered: Vec<Entered<T>>,
+    /// The path of the present directory.
+    path: Vec<u8>,
     seen: SeenDirectories,
 }
 
 /// A directory whose entries are being visited.
 struct Entered<T> {
-    path: Vec<u8>,
-    directory: ChainFile,
+    /// Length of its path, with which the present path begins.
+    path_bytes: usize,
+    reader: EntryReader,
     note: T,
-    entries: std::vec::IntoIter<(Vec<u8>, ChainFile)>,
-    /// The name after which the next page begins.
-    next: Option<Vec<u8>>,
 }
 
 /// The entries of a directory that a walk visits.
@@ -50,12 +50,13 @@ pub enum Visit<T> {
 
 impl<T> Default for TreeWalk<T> {
     fn default() -> TreeWalk<T> {
-        TreeWalk { entered: Vec::new(), seen: SeenDirectories::default() }
+        TreeWalk { entered: Vec::new(), path: Vec::new(), seen: SeenDirectories::default() }
     }
 }
 
 impl<T> TreeWalk<T> {
-    /// Visits entries of a directory next. Fails if the walk was in this directory before.
+    /// Visits entries of a directory next, which is below the present one. Fails if the walk was in this
+    /// directory before.
     pub fn enter(
         &mut self,
         path: Vec<u8>,
@@ -63,13 +64,16 @@ impl<T> TreeWalk<T> {
         note: T,
         entries: Entries,
     ) -> Result<(), IndexChainError> {
+        check_path(&path)?;
         self.seen.add(&directory)?;
-        let (entries, next) = match entries {
-            Entries::All => (Vec::new(), Some(Vec::new())),
-            Entries::Some(entries) => (entries, None),
+        let held = self.entered.iter().map(|entered| entered.reader.held()).sum();
+        release_outer(held, self.entered.iter_mut().map(|entered| &mut entered.reader));
+        let reader = match entries {
+            Entries::All => EntryReader::new(directory),
+            Entries::Some(entries) => EntryReader::of(directory, entries),
         };
-        let entries = entries.into_iter();
-        self.entered.push(Entered { path, directory, note, entries, next });
+        self.entered.push(Entered { path_bytes: path.len(), reader, note });
+        self.path = path;
         Ok(())
     }
 
@@ -81,16 +85,18 @@ impl<T> TreeWalk<T> {
     /// Returns the next entry, or the directory that is left. `None` is the end.
     pub fn next_visit(&mut self, chain: &IndexChain) -> Result<Option<Visit<T>>, IndexChainError> {
         let Some(last) = self.entered.last_mut() else { return Ok(None) };
-        loop {
-            if let Some((name, file)) = last.entries.next() {
-                return Ok(Some(Visit::Entry { path: join(&last.path, &name), file }));
-            }
-            let Some(after) = last.next.take() else { break };
-            let page = chain.list_page(&last.directory, &after, PAGE_ENTRIES)?;
-            (last.entries, last.next) = (page.entries.into_iter(), page.next);
+        if let Some((name, file)) = last.reader.take(chain)? {
+            return Ok(Some(Visit::Entry { path: join(&self.path, &name), file }));
         }
         let left = self.entered.pop();
-        Ok(left.map(|Entered { path, directory, note, .. }| Visit::Leave { path, directory, note }))
+        let above = self.entered.last().map_or(0, |above| above.path_bytes);
+        let path = self.path.clone();
+        self.path.truncate(above);
+        Ok(left.map(|Entered { reader, note, .. }| Visit::Leave {
+            path,
+            directory: reader.into_directory(),
+            note,
+        }))
     }
 }
 

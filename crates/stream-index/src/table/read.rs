@@ -1,6 +1,5 @@
 //! Reads an index: its directory first, then only the blocks that are asked for.
 
-use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use s3up_core::{Sha256, Sha256Digest};
 
 use super::block::Block;
+use super::cache::{BlockCache, CacheLimits};
 use super::directory::{BlockForm, Directory, StreamId};
 use super::{
     BLOCK_BYTES_MAX, DIRECTORY_BYTES_MAX, HEADER_BYTES, MAGIC, STORED_BYTES_MAX, TRAILER_BYTES,
@@ -15,17 +15,8 @@ use super::{
 };
 use crate::codec::Malformed;
 
-/// Number of decoded blocks of one index that are kept, of some 200 KiB each.
-const CACHED_BLOCKS_MAX: usize = 32;
-/// Maximum length of these blocks in memory. A longer block is kept alone.
-const CACHED_BYTES_MAX: usize = 16 << 20;
-/// Number of blocks that are read at once by scans that continue each other, such as the pages of a
-/// directory. They are kept, since the next scan begins with them.
-const KEPT_AHEAD_MAX: usize = CACHED_BLOCKS_MAX / 2;
 /// Number of blocks that one scan reads at once after it has read several.
 const AHEAD_MAX: usize = 128;
-/// Number of runs of scans that are followed.
-const RUNS_MAX: usize = 4;
 /// Bytes that a scan reads at once.
 const SCAN_BYTES_MAX: u64 = 4 << 20;
 /// Maximum length of their content.
@@ -43,47 +34,7 @@ pub struct Table {
     name: String,
     source: Box<dyn ReadAt>,
     directory: Directory,
-    cache: Mutex<Cache>,
-}
-
-#[derive(Default)]
-struct Cache {
-    blocks: HashMap<usize, Arc<Block>>,
-    order: VecDeque<usize>,
-    /// Length of the blocks in memory.
-    bytes: usize,
-    /// Ends of the last reads of scans, and the number of blocks that each has read.
-    runs: VecDeque<(usize, usize)>,
-}
-
-impl Cache {
-    fn add(&mut self, n: usize, block: &Arc<Block>) {
-        self.bytes += block.memory_bytes();
-        while self.order.len() == CACHED_BLOCKS_MAX || self.bytes > CACHED_BYTES_MAX {
-            let Some(oldest) = self.order.pop_front() else { break };
-            let removed = self.blocks.remove(&oldest);
-            self.bytes -= removed.map_or(0, |block| block.memory_bytes());
-        }
-        match self.blocks.insert(n, Arc::clone(block)) {
-            None => self.order.push_back(n),
-            // Another thread has read it, too.
-            Some(same) => self.bytes -= same.memory_bytes(),
-        }
-    }
-
-    /// Returns how many blocks a scan reads from number `n` on, if it continues an earlier one.
-    fn ahead(&mut self, n: usize) -> usize {
-        let run = self.runs.iter().position(|(next, _)| *next == n);
-        let read = run.and_then(|run| self.runs.remove(run));
-        read.map_or(1, |(_, count)| (count * 2).min(KEPT_AHEAD_MAX))
-    }
-
-    fn note_read(&mut self, next: usize, count: usize) {
-        if self.runs.len() == RUNS_MAX {
-            self.runs.pop_front();
-        }
-        self.runs.push_back((next, count));
-    }
+    cache: Mutex<BlockCache>,
 }
 
 fn damaged(name: &str, expected: impl Into<String>, found: impl Into<String>) -> TableError {
@@ -150,7 +101,19 @@ impl Table {
         }
         let directory = Directory::decode(&directory).map_err(|err| malformed(&name, err))?;
         check_blocks(&name, &directory, offset)?;
-        Ok(Table { name, source, directory, cache: Mutex::default() })
+        let cache = Mutex::new(BlockCache::new(CacheLimits::of_one()));
+        Ok(Table { name, source, directory, cache })
+    }
+
+    /// Limits the blocks that are kept in memory, in place of the limits of an index that is read
+    /// alone.
+    pub fn limit_cache(&mut self, limits: CacheLimits) {
+        self.cache = Mutex::new(BlockCache::new(limits));
+    }
+
+    /// Returns the length of the blocks that are kept in memory.
+    pub fn cached_bytes(&self) -> usize {
+        self.cache().bytes()
     }
 
     pub fn stream(&self) -> &StreamId {
@@ -203,7 +166,7 @@ impl Table {
             if first.as_slice() > prefix && !first.starts_with(prefix) {
                 return Ok(());
             }
-            let kept = self.cache().blocks.get(&n).cloned();
+            let kept = self.cache().get(n);
             let blocks = match kept {
                 Some(block) => vec![block],
                 None => self.read_ahead(n, &mut ahead)?,
@@ -227,7 +190,7 @@ impl Table {
         let count = self.cache().ahead(n).max(*ahead);
         let blocks = self.blocks(n, count)?;
         let mut cache = self.cache();
-        if count <= KEPT_AHEAD_MAX {
+        if count <= cache.kept_ahead_max() {
             (n..).zip(&blocks).for_each(|(n, block)| cache.add(n, block));
         }
         cache.note_read(n + blocks.len(), count);
@@ -255,8 +218,8 @@ impl Table {
     }
 
     fn block(&self, n: usize) -> Result<Arc<Block>, TableError> {
-        if let Some(block) = self.cache().blocks.get(&n) {
-            return Ok(Arc::clone(block));
+        if let Some(block) = self.cache().get(n) {
+            return Ok(block);
         }
         let mut read = self.blocks(n, 1)?;
         let block = read.pop().ok_or_else(|| damaged(&self.name, "a block", "none"))?;
@@ -264,16 +227,16 @@ impl Table {
         Ok(block)
     }
 
-    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+    fn cache(&self) -> std::sync::MutexGuard<'_, BlockCache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads up to `count` blocks from number `from` on, with one call.
     fn blocks(&self, from: usize, count: usize) -> Result<Vec<Arc<Block>>, TableError> {
         if count == 1
-            && let Some(block) = self.cache().blocks.get(&from)
+            && let Some(block) = self.cache().get(from)
         {
-            return Ok(vec![Arc::clone(block)]);
+            return Ok(vec![block]);
         }
         let wanted = self.directory.blocks.iter().skip(from).take(count);
         let (mut stored, mut content) = (0, 0);
@@ -291,7 +254,9 @@ impl Table {
         let start = first.offset;
         let range = start..last.offset + last.stored_bytes;
         let stored = read(&self.name, &*self.source, range)?;
-        let decode = |facts: &&super::directory::BlockFacts| {
+        let unusable = |err: io::Error| damaged(&self.name, "content of zstd", err.to_string());
+        let mut decompressor = zstd::bulk::Decompressor::new().map_err(unusable)?;
+        let mut decode = |facts: &&super::directory::BlockFacts| {
             let stored = &stored[(facts.offset - start) as usize..][..facts.stored_bytes as usize];
             let found = Sha256Digest::of(stored);
             if found != facts.sha256 {
@@ -301,8 +266,8 @@ impl Table {
             if let BlockForm::Unknown(found) = facts.form {
                 return Err(TableError::Form { name: self.name.clone(), found });
             }
-            let content = zstd::bulk::decompress(stored, facts.bytes as usize)
-                .map_err(|err| damaged(&self.name, "content of zstd", err.to_string()))?;
+            let content =
+                decompressor.decompress(stored, facts.bytes as usize).map_err(unusable)?;
             if content.len() as u64 != facts.bytes {
                 let expected = format!("a block of {} bytes", facts.bytes);
                 return Err(damaged(&self.name, expected, format!("{} bytes", content.len())));
@@ -310,7 +275,7 @@ impl Table {
             let block = Block::decode(content).map_err(|err| malformed(&self.name, err))?;
             Ok(Arc::new(block))
         };
-        wanted.iter().map(decode).collect()
+        wanted.iter().map(&mut decode).collect()
     }
 }
 

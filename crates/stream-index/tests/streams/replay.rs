@@ -9,7 +9,7 @@ use std::path::Path;
 
 use btrfs_sendstream::{CommandBatch, Verifier};
 use btrfs_stream_index::chain::content::Source;
-use btrfs_stream_index::chain::{ChainFile, IndexChain, IndexChainError, join};
+use btrfs_stream_index::chain::{ChainFile, EntryReader, IndexChain, IndexChainError, join};
 use btrfs_stream_index::{BuildError, FileType, IndexBuilder, IndexFacts, MemoryLimits, Table};
 
 #[derive(Default)]
@@ -210,7 +210,10 @@ impl Replay {
 
 /// Lists a directory in pages of several lengths, which must be the same.
 fn listed_in_pages(chain: &IndexChain, found: &ChainFile) -> Vec<(Vec<u8>, ChainFile)> {
-    let listed = chain.list(found).expect("a readable tree and index");
+    let (mut entries, mut listed) = (EntryReader::new(found.clone()), Vec::new());
+    while let Some(entry) = entries.take(chain).expect("a readable tree and index") {
+        listed.push(entry);
+    }
     for limit in [1, 3, 10] {
         let (mut again, mut after) = (Vec::new(), Some(Vec::new()));
         while let Some(from) = after {

@@ -1,15 +1,21 @@
 //! Files of backups, their differences and the indexes, as tables and as JSON.
 
+use std::fmt;
+
 use btrfs_stream_index::FileType;
 use btrfs_stream_index::chain::ChainFile;
-use btrfs_to_s3::browse::{PathChange, shown};
+use btrfs_to_s3::browse::shown;
+use btrfs_to_s3::browse::tree_diff::PathChange;
 use jiff::Timestamp;
-use s3up_cli::table;
+use s3up_cli::{AlignedRows, table};
 use s3up_core::{Size, error_chain};
 use s3up_repository::chain::ChainEntry;
 use s3up_repository::stamp::seconds;
 use s3up_repository::stream_index::IndexError;
 use serde::Serialize;
+
+/// Files as rows of a table.
+pub type FileRows = AlignedRows<5>;
 
 /// A file in the JSON output.
 #[derive(Debug, Serialize)]
@@ -79,7 +85,7 @@ impl FileLine {
 }
 
 impl ChangeLine {
-    pub fn of((change, path): &(PathChange, Vec<u8>)) -> ChangeLine {
+    pub fn of(change: PathChange, path: &[u8]) -> ChangeLine {
         let change = match change {
             PathChange::Added => "added",
             PathChange::Removed => "removed",
@@ -100,32 +106,27 @@ impl IndexLine {
     }
 }
 
-/// Returns the lines of files. Those after the first files have no header.
-pub fn files_table(lines: Vec<FileLine>, has_header: bool) -> String {
-    let row = |line: FileLine| {
-        let owner = match (line.uid, line.gid) {
-            (Some(uid), Some(gid)) => format!("{uid}:{gid}"),
-            _ => "-".to_owned(),
-        };
-        let mut path = line.path;
-        match &line.target {
-            Some(target) => path.extend([" -> ", target]),
-            None if line.file_type == "directory" => path.push('/'),
-            None => {}
-        }
-        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-        [or_dash(line.mode), owner, line.size.to_string(), or_dash(line.modified_at), path]
-    };
-    let text = table(["MODE", "OWNER", "BYTES", "MODIFIED", "PATH"], lines.into_iter().map(row));
-    match text.split_once('\n') {
-        Some((_, rows)) if !has_header => rows.to_owned(),
-        Some(_) | None => text,
-    }
+/// Returns the table of files, without rows.
+pub fn file_rows() -> FileRows {
+    FileRows::new(["MODE", "OWNER", "BYTES", "MODIFIED", "PATH"])
 }
 
-pub fn changes_text(lines: &[ChangeLine]) -> String {
-    let line = |line: &ChangeLine| format!("{:<8} {}\n", line.change, line.path);
-    lines.iter().map(line).collect()
+pub fn add_file(rows: &mut FileRows, line: &FileLine) {
+    let owner = fmt::from_fn(|f| match (line.uid, line.gid) {
+        (Some(uid), Some(gid)) => write!(f, "{uid}:{gid}"),
+        _ => f.write_str("-"),
+    });
+    let path = fmt::from_fn(|f| {
+        f.write_str(&line.path)?;
+        match &line.target {
+            Some(target) => write!(f, " -> {target}"),
+            None if line.file_type == "directory" => f.write_str("/"),
+            None => Ok(()),
+        }
+    });
+    let mode = line.mode.as_deref().unwrap_or("-");
+    let modified_at = line.modified_at.as_deref().unwrap_or("-");
+    rows.add([&mode, &owner, &line.size, &modified_at, &path]);
 }
 
 pub fn index_table(lines: &[IndexLine]) -> String {

@@ -4,62 +4,68 @@ use std::io::{self, BufWriter, Stdout, Write};
 
 use btrfs_stream_index::chain::ChainFile;
 use btrfs_to_s3::browse::BrowseError;
+use s3up_cli::Header;
 
-use super::browse::{FileLine, files_table};
+use super::browse::{FileLine, FileRows, add_file, file_rows};
+use super::json_list::{JsonList, long_writes};
 
 /// Number of files whose columns are aligned with each other.
 const ALIGNED_FILES: usize = 4096;
 
-pub struct FilePrinter {
-    is_json: bool,
+pub struct FilePrinter(Form);
+
+enum Form {
+    Json(JsonList<BufWriter<Stdout>>),
+    Table(TablePrinter),
+}
+
+struct TablePrinter {
     out: BufWriter<Stdout>,
-    waiting: Vec<FileLine>,
-    /// True once the first files were printed.
-    has_begun: bool,
+    rows: FileRows,
+    /// Shown before the first rows.
+    header: Header,
 }
 
 impl FilePrinter {
     pub fn new(is_json: bool) -> FilePrinter {
-        let out = BufWriter::new(io::stdout());
-        FilePrinter { is_json, out, waiting: Vec::new(), has_begun: false }
+        let out = long_writes();
+        FilePrinter(match is_json {
+            true => Form::Json(JsonList::new(out)),
+            false => Form::Table(TablePrinter { out, rows: file_rows(), header: Header::Shown }),
+        })
     }
 
     pub fn add(&mut self, path: &[u8], file: &ChainFile) -> Result<(), BrowseError> {
-        self.waiting.push(FileLine::of(path, file));
-        if self.waiting.len() < ALIGNED_FILES {
-            return Ok(());
-        }
-        self.print().map_err(BrowseError::Print)
+        let line = FileLine::of(path, file);
+        let added = match &mut self.0 {
+            Form::Json(list) => list.add(&line),
+            Form::Table(table) => table.add(line),
+        };
+        added.map_err(BrowseError::Print)
+    }
+
+    pub fn finish(self) -> Result<(), BrowseError> {
+        let finished = match self.0 {
+            Form::Json(list) => list.finish().map(drop),
+            Form::Table(table) => table.finish(),
+        };
+        finished.map_err(BrowseError::Print)
+    }
+}
+
+impl TablePrinter {
+    fn add(&mut self, line: FileLine) -> io::Result<()> {
+        add_file(&mut self.rows, &line);
+        if self.rows.count() < ALIGNED_FILES { Ok(()) } else { self.print() }
     }
 
     fn print(&mut self) -> io::Result<()> {
-        let has_begun = std::mem::replace(&mut self.has_begun, true);
-        let lines = std::mem::take(&mut self.waiting);
-        if !self.is_json {
-            return self.out.write_all(files_table(lines, !has_begun).as_bytes());
-        }
-        for (n, line) in lines.iter().enumerate() {
-            let is_first = n == 0 && !has_begun;
-            self.out.write_all(if is_first { b"[\n" } else { b",\n" })?;
-            let json = serde_json::to_string_pretty(line)?;
-            for (n, line) in json.lines().enumerate() {
-                write!(self.out, "{}  {line}", if n == 0 { "" } else { "\n" })?;
-            }
-        }
-        Ok(())
+        let header = std::mem::replace(&mut self.header, Header::Hidden);
+        self.out.write_all(self.rows.take(header).as_bytes())
     }
 
-    pub fn finish(mut self) -> Result<(), BrowseError> {
-        self.end().map_err(BrowseError::Print)
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        if !self.waiting.is_empty() || (!self.is_json && !self.has_begun) {
-            self.print()?;
-        }
-        if self.is_json {
-            self.out.write_all(if self.has_begun { b"\n]\n" } else { b"[]\n" })?;
-        }
+    fn finish(mut self) -> io::Result<()> {
+        self.print()?;
         self.out.flush()
     }
 }

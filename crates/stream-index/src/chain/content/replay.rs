@@ -18,11 +18,21 @@ use crate::table::TableError;
 /// The moment of a stream up to which operations count.
 type Moment = u64;
 const END: Moment = u64::MAX;
-/// Maximum number of clones that lead from one to the next within other files.
+/// Maximum number of clones that lead from one to the next within other files. Each holds one extent at
+/// least.
 const DEPTH_MAX: usize = 128;
 /// Number of sources of clones whose content is kept. A copy needs one, and each file that it leads
 /// through another one.
 const SOURCES_MAX: usize = 16;
+
+/// Limits of the replay of one file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReplayLimits {
+    /// Number of extents that are held of each file.
+    pub(super) extents: usize,
+    /// Number of operations that are applied and of extents that clones take.
+    pub(super) steps: u64,
+}
 
 #[derive(Debug)]
 pub(super) enum ReplayError {
@@ -49,6 +59,9 @@ type Nodes = Vec<(usize, NodeId)>;
 pub(super) struct Replay<'c> {
     chain: &'c IndexChain,
     limit: usize,
+    steps_left: u64,
+    /// Number of extents of the files whose clones are being followed.
+    held: usize,
     sources: VecDeque<KeptSource>,
 }
 
@@ -72,9 +85,9 @@ struct Building<'n> {
 }
 
 impl<'c> Replay<'c> {
-    /// Returns a replay that holds at most `limit` extents of each file.
-    pub(super) fn new(chain: &'c IndexChain, limit: usize) -> Replay<'c> {
-        Replay { chain, limit, sources: VecDeque::new() }
+    pub(super) fn new(chain: &'c IndexChain, limits: ReplayLimits) -> Replay<'c> {
+        let ReplayLimits { extents: limit, steps: steps_left } = limits;
+        Replay { chain, limit, steps_left, held: 0, sources: VecDeque::new() }
     }
 
     /// Returns a range of the file that these nodes make.
@@ -112,8 +125,11 @@ impl<'c> Replay<'c> {
                 if is_last {
                     after = after.max(Some(operation.at));
                 }
+                self.step(1, *level)?;
                 self.apply(&mut building, n, operation)?;
-                if building.pieces.count() > self.limit {
+                // Together the files may hold as much as one, beside an extent of each.
+                let count = building.pieces.count();
+                if count > self.limit || self.held + count > self.limit + DEPTH_MAX {
                     return Err(ReplayError::TooMany);
                 }
                 Ok(true)
@@ -121,6 +137,14 @@ impl<'c> Replay<'c> {
         }
         let Building { range, pieces, .. } = building;
         Ok(KeptSource { nodes: nodes.to_vec(), range, after, until: first_left, pieces })
+    }
+
+    /// Counts steps. A damaged index may lead through the same clones again and again.
+    fn step(&mut self, count: u64, level: usize) -> Result<(), ReplayError> {
+        let of = self.chain.levels.len();
+        let too_many = IndexChainError::TooManySteps { level, of };
+        self.steps_left = self.steps_left.checked_sub(count).ok_or(too_many)?;
+        Ok(())
     }
 
     /// Applies an operation of node number `n`.
@@ -157,8 +181,13 @@ impl<'c> Replay<'c> {
                 let cloned = if is_own {
                     self.own(building, &wanted)?
                 } else {
-                    self.source(nodes, until, building.depth + 1, wanted.clone())?
+                    let held = building.pieces.count();
+                    self.held += held;
+                    let cloned = self.source(nodes, until, building.depth + 1, wanted.clone());
+                    self.held -= held;
+                    cloned?
                 };
+                self.step(cloned.len() as u64, level)?;
                 let pieces = &mut building.pieces;
                 pieces.clear(start, end - start);
                 for extent in cloned {

@@ -106,8 +106,8 @@ fn a_scan_holds_little_of_many_blocks_that_compress_well() {
     let most = length * SCAN_CONTENT_BYTES_MAX / (60 << 20);
     assert!(largest.load(Ordering::Relaxed) <= most, "{largest:?} of {length}");
     (0..60_u8).for_each(|n| assert!(table.get(&[n]).unwrap().is_some()));
-    let cache = table.cache();
-    assert!(cache.bytes <= CACHED_BYTES_MAX && cache.order.len() < 20, "{}", cache.bytes);
+    let cached = table.cached_bytes();
+    assert!(cached <= 16 << 20, "{cached}");
 }
 
 #[test]
@@ -154,4 +154,27 @@ fn scans_that_continue_each_other_read_several_blocks_at_once() {
 
     let reads = reads.load(Ordering::Relaxed);
     assert!(reads < blocks / 8, "{reads} reads of {blocks} blocks");
+}
+
+#[test]
+fn an_index_of_a_long_chain_keeps_few_blocks_whatever_is_read() {
+    let mut writer = TableWriter::new(Vec::new(), stream()).unwrap();
+    let key = |n: u32| n.to_be_bytes();
+    (0..4000).for_each(|n| writer.put(&key(n), &s3up_testkit::noise(4000)).unwrap());
+    let (bytes, _) = writer.finish().unwrap();
+    let mut table = Table::open("index".to_owned(), Box::new(bytes), None).unwrap();
+    for (backups, most) in [(1, 16 << 20), (100, 1 << 20), (1000, 512 << 10)] {
+        table.limit_cache(CacheLimits::of_chain(backups));
+
+        let mut count = 0;
+        let scanned = table.scan::<TableError>(b"", |_, _| {
+            count += 1;
+            Ok(true)
+        });
+        scanned.unwrap();
+        (0..4000).for_each(|n| assert!(table.get(&key(n)).unwrap().is_some()));
+
+        let cached = table.cached_bytes();
+        assert!(count == 4000 && 0 < cached && cached <= most, "{backups}: {cached}");
+    }
 }
