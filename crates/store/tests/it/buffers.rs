@@ -31,7 +31,9 @@ async fn an_upload_in_progress_waits_for_buffers_and_a_new_one_is_refused() {
     assert!(tokio::time::timeout(MOMENT, &mut upload).await.is_err(), "it waits");
     let refused = store.upload(impatient("b"), &b"x"[..]).await;
     assert!(matches!(refused, Err(UploadError::Buffers { .. })), "{refused:?}");
-    held.map(|held| held.release());
+    for held in held {
+        held.release();
+    }
 
     upload.await.expect("an upload");
     assert!(world.read("a").await.expect("an object") == body);

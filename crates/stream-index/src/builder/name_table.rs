@@ -5,10 +5,12 @@
 //! temporary files, and other files are forgotten. A stream that names a forgotten file again has
 //! no index.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::Path;
+
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 use super::disk_map::DiskMap;
 use super::error::BuildError;
