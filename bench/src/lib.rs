@@ -2,7 +2,7 @@
 //!
 //! A [`Case`](cases::Case) prepares a [`workspace`] and names its contenders.
 //! Each contender is a whole process, run in turn with the others ([`measure`]),
-//! and the measurements become a table ([`report`]). [`NullServer`] is an S3
+//! and the measurements become a table ([`report`]; [`latencies`] of single requests). [`NullServer`] is an S3
 //! server that costs nearly nothing, so that the client is what is measured.
 //! [`load`] has the clients that are not programs by themselves: the bare SDK,
 //! the store and plain HTTP.
@@ -11,6 +11,7 @@ pub mod cases;
 pub mod clients;
 pub mod console;
 pub mod disk_limit;
+pub mod latencies;
 pub mod load;
 pub mod measure;
 pub mod noise;

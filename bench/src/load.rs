@@ -3,5 +3,6 @@
 
 pub mod engine;
 pub mod gateway;
+pub mod latency;
 pub mod objects;
 pub mod stream;

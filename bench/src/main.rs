@@ -14,9 +14,8 @@ use s3up_bench::cases::{self, Case};
 use s3up_bench::console;
 use s3up_bench::load::{gateway, objects, stream};
 use s3up_bench::null_server::{NullServer, Options};
-use s3up_bench::report::Report;
 use s3up_bench::workspace::Workspace;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Benchmarks of s3up, compared with other tools
 #[derive(Parser)]
@@ -139,15 +138,15 @@ fn run_cases(args: &RunArgs) -> anyhow::Result<()> {
         console::status(&format!("{}:", case.name));
         // Each case has a workspace of its own, so that its data is removed with it.
         let workspace = Workspace::new(&args.dir, args.rounds, args.gib)?;
-        let report =
-            (case.run)(&workspace).with_context(|| format!("run the case {}", case.name))?;
-        let table = format!("\n{}", report.markdown());
+        let results =
+            case.run(&workspace).with_context(|| format!("run the case {}", case.name))?;
+        let table = format!("\n{}", results.markdown);
         console::print(&table)?;
         if let Some(file) = &mut tables {
             file.write_all(table.as_bytes()).context("write the tables")?;
         }
         if let Some(directory) = &args.results {
-            write_json(directory, args.gib, &report)?;
+            write_json(directory, args.gib, case.name, &results.json)?;
         }
     }
     Ok(())
@@ -182,10 +181,10 @@ fn create_tables(path: &Path, args: &RunArgs) -> anyhow::Result<File> {
     Ok(file)
 }
 
-fn write_json(directory: &Path, gib: u64, report: &Report) -> anyhow::Result<()> {
+fn write_json(directory: &Path, gib: u64, name: &str, report: &Value) -> anyhow::Result<()> {
     fs::create_dir_all(directory).with_context(|| format!("create {directory:?}"))?;
-    let path = directory.join(format!("{}.json", report.name));
-    let facts = json!({"machine": machine(), "gib": gib, "report": report.json()});
+    let path = directory.join(format!("{name}.json"));
+    let facts = json!({"machine": machine(), "gib": gib, "report": report});
     fs::write(&path, format!("{facts:#}\n")).with_context(|| format!("write {path:?}"))
 }
 

@@ -69,7 +69,7 @@ impl Workspace {
     }
 
     /// Returns the path of one of our programs.
-    fn program(&self, name: &str) -> PathBuf {
+    pub fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)
     }
 }

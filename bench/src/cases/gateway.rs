@@ -11,7 +11,11 @@ use crate::units::{GIB, MIB};
 use crate::workspace::Workspace;
 
 pub const API_KEY: &str = "sk_live_bench_0123456789012345678901234567890";
-const SLOW_KEY: &str = "sk_live_slow_01234567890123456789012345678901";
+/// Key of another client.
+pub const OTHER_KEY: &str = "sk_live_other_0123456789012345678901234567890";
+pub const ADMIN_KEY: &str = "s3up_admin_bench_01234567890123456789012345678";
+/// Concurrent uploads of each client.
+const CONCURRENT_MAX: u64 = 1000;
 const UPLOADS: u64 = 200;
 /// Number of slow uploads of another client beside them.
 const SLOW_UPLOADS: u64 = 100;
@@ -19,15 +23,26 @@ const SLOW_UPLOADS: u64 = 100;
 /// with its second part.
 const UPLOAD_MIB: u64 = 128;
 
-/// Starts a gateway with its default settings in front of the S3 server `s3`.
+/// Starts a gateway in front of the S3 server `s3`, with its default settings but for the number of concurrent uploads.
 pub fn start_gateway(workspace: &Workspace, s3: &Server) -> anyhow::Result<Server> {
+    start_gateway_with(workspace, s3, Some(CONCURRENT_MAX))
+}
+
+/// Starts a gateway whose clients may have that number of concurrent uploads, by default (`None`) as many as usual.
+pub fn start_gateway_with(
+    workspace: &Workspace,
+    s3: &Server,
+    uploads_max: Option<u64>,
+) -> anyhow::Result<Server> {
+    let limit =
+        uploads_max.map_or_else(String::new, |max| format!(", max_concurrent_uploads: {max}"));
     let port = free_port()?;
     let text = format!(
         "server: {{ host: \"127.0.0.1\", port: {port} }}\ns3:\n  endpoint: \"{}\"\n  \
          region: \"{REGION}\"\n  bucket: \"{BUCKET}\"\n  path_prefix: \"gateway/\"\n  \
-         access_key_id: \"{}\"\n  secret_access_key: \"{}\"\ndatabase: {{ path: {:?} }}\nclients:\n  - {{ name: \"bench\", \
-         api_key: \"{API_KEY}\", max_file_size_mb: 1000000, max_concurrent_uploads: 1000 }}\n  - {{ name: \"slow\", \
-         api_key: \"{SLOW_KEY}\", max_concurrent_uploads: 1000 }}\n",
+         access_key_id: \"{}\"\n  secret_access_key: \"{}\"\ndatabase: {{ path: {:?} }}\nadmin_keys: [\"{ADMIN_KEY}\"]\n\
+         clients:\n  - {{ name: \"bench\", api_key: \"{API_KEY}\", max_file_size_mb: 1000000{limit} }}\n  \
+         - {{ name: \"other\", api_key: \"{OTHER_KEY}\"{limit} }}\n",
         s3.url,
         clients::KEY_ID,
         clients::SECRET,
@@ -128,7 +143,7 @@ fn uploads_at_once(
             command.args(["--mib", &mib.to_string(), "--count", &UPLOADS.to_string()]);
             command.args(["--concurrency", &concurrency.to_string()]);
             command.args(["--directory", &format!("long-{round}")]);
-            command.args(["--slow", &slow.to_string(), "--slow-key", SLOW_KEY]);
+            command.args(["--slow", &slow.to_string(), "--slow-key", OTHER_KEY]);
             Ok(command)
         })
         .with_server(&gateway)

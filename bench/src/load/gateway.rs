@@ -1,5 +1,5 @@
 //! Uploads into the gateway by plain HTTP: the small objects of [`super::objects`],
-//! or long ones.
+//! or long ones; or questions whether they are stored.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use clap::Args;
 use futures::stream;
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::Frame;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, StatusCode, header};
@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use super::objects::{Object, Objects};
 use crate::units::MIB;
 
-type Body = BoxBody<Bytes, std::convert::Infallible>;
+pub(super) type Body = BoxBody<Bytes, std::convert::Infallible>;
 
 #[derive(Args)]
 pub struct Upload {
@@ -40,6 +40,12 @@ pub struct Upload {
     /// Announce the SHA-256 of each object
     #[arg(long)]
     digest: bool,
+    /// Ask whether each object exists instead of uploading it
+    #[arg(long)]
+    exists: bool,
+    /// Send a request again that was refused because the client has too many
+    #[arg(long)]
+    retry_refused: bool,
     /// Length of each object in MiB, instead of 4 to 64 KiB
     #[arg(long)]
     mib: Option<u64>,
@@ -54,6 +60,8 @@ pub struct Upload {
     slow_key: Option<String>,
 }
 
+/// Pause after a refusal: the gateway asks for a second.
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 /// Pieces of a slow upload, one each second.
 const SLOW_PIECE_BYTES: usize = 4 << 10;
 
@@ -74,6 +82,8 @@ pub async fn upload(args: &Upload) -> anyhow::Result<()> {
             authorization: format!("Bearer {}", args.api_key),
             directory: args.directory.clone(),
             digest: args.digest,
+            exists: args.exists,
+            retry_refused: args.retry_refused,
             mib: args.mib,
         };
         tasks.spawn(client.send_all(objects.clone()));
@@ -116,35 +126,52 @@ struct Client {
     authorization: String,
     directory: String,
     digest: bool,
+    exists: bool,
+    retry_refused: bool,
     mib: Option<u64>,
+}
+
+/// Opens a connection to the gateway at `HOST:PORT`.
+pub(super) async fn connect(host: &str) -> anyhow::Result<SendRequest<Body>> {
+    let stream = TcpStream::connect(host).await.context("connect to the gateway")?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // The request reports an error of the connection.
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 impl Client {
     async fn send_all(self, objects: Objects) -> anyhow::Result<()> {
-        let mut connection = self.connect().await?;
+        let mut connection = connect(&self.host).await?;
         while let Some(object) = objects.next() {
-            let answer = connection.send_request(self.request(object)?).await?;
-            let status = answer.status();
-            let text = answer.into_body().collect().await?.to_bytes();
-            let text = String::from_utf8_lossy(&text).into_owned();
-            ensure!(
-                status == StatusCode::OK,
-                "expected 200 from the gateway, found {status}: {text}"
-            );
+            loop {
+                let answer = connection.send_request(self.request(&object)?).await?;
+                let status = answer.status();
+                let text = answer.into_body().collect().await?.to_bytes();
+                if status == StatusCode::TOO_MANY_REQUESTS && self.retry_refused {
+                    tokio::time::sleep(REFUSED_PAUSE).await;
+                    continue;
+                }
+                let text = String::from_utf8_lossy(&text).into_owned();
+                ensure!(
+                    status == StatusCode::OK,
+                    "expected 200 from the gateway, found {status}: {text}"
+                );
+                break;
+            }
         }
         Ok(())
     }
 
-    async fn connect(&self) -> anyhow::Result<SendRequest<Body>> {
-        let stream = TcpStream::connect(&self.host).await.context("connect to the gateway")?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // The request reports an error of the connection.
-        tokio::spawn(connection);
-        Ok(sender)
-    }
-
-    fn request(&self, object: Object) -> anyhow::Result<Request<Body>> {
+    fn request(&self, object: &Object) -> anyhow::Result<Request<Body>> {
+        if self.exists {
+            let url = format!("/exists?path={}/{}", self.directory, object.number);
+            let request = Request::get(url)
+                .header(header::HOST, &self.host)
+                .header(header::AUTHORIZATION, &self.authorization);
+            return Ok(request.body(BodyExt::boxed(Empty::new()))?);
+        }
         let request = Request::put(format!("/files/{}/{}", self.directory, object.number))
             .header(header::HOST, &self.host)
             .header(header::AUTHORIZATION, &self.authorization);
@@ -156,7 +183,7 @@ impl Client {
             } else {
                 request
             };
-            return Ok(request.body(BodyExt::boxed(Full::new(object.bytes)))?);
+            return Ok(request.body(BodyExt::boxed(Full::new(object.bytes.clone())))?);
         };
         let mut block = object.bytes.repeat(MIB as usize / object.bytes.len() + 1);
         block.truncate(MIB as usize);

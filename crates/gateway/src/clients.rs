@@ -24,6 +24,7 @@ use tokio::sync::SemaphorePermit;
 
 pub use self::admin_keys::AdminKeys;
 pub use self::policy::{ClientPolicy, OverwritePolicy, Right};
+use self::resources::REQUESTS_MAX;
 pub(crate) use self::resources::Resources;
 pub(crate) use self::slots::Slot;
 use crate::refusal::Refusal;
@@ -54,6 +55,24 @@ impl Client {
             );
             Refusal::new(Code::RateLimited, what)
         })
+    }
+
+    /// Takes one of the request slots of the client, which a request that is no upload keeps until its response
+    /// begins. It waits for one for a short time.
+    pub(crate) async fn request_slot(&self) -> Result<Slot, Refusal> {
+        self.resources.request_slot().await.ok_or_else(|| {
+            let found = Count::of(REQUESTS_MAX, "request");
+            let what = format!(
+                "this client has {found} in progress, the limit of a client; try again later"
+            );
+            Refusal::new(Code::RateLimited, what)
+        })
+    }
+
+    /// Waits until the client may ask S3 about one more of the files that its requests name. One request names up to a
+    /// thousand.
+    pub(crate) async fn file_query_permit(&self) -> SemaphorePermit<'_> {
+        self.resources.file_queries.acquire().await.expect("the semaphore is never closed")
     }
 
     /// Returns the permit to record a report of the client, or refuses at once.

@@ -5,6 +5,7 @@ mod client_address;
 mod early_answer;
 mod idle_connections;
 mod lingering;
+mod listen;
 mod router;
 mod unparsed;
 
@@ -13,7 +14,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use s3up_core::{Stopwatch, error_chain};
@@ -26,6 +31,7 @@ use tokio_util::task::TaskTracker;
 
 use self::idle_connections::{Connection, IdleConnections};
 use self::lingering::{Lingering, UnreadBytes};
+pub use self::listen::listen;
 use self::router::{ConnectionState, router};
 use self::unparsed::{Exchange, READ_BUFFER_BYTES, WithProblems};
 use crate::clock::CLOCK;
@@ -102,6 +108,7 @@ pub async fn serve_with(
     // A server that is dropped ends its connections as well.
     let end_connections = closing.clone().drop_guard();
     let mut places = Places::new(connections_max);
+    let routes = router(&gateway);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = async {
@@ -118,7 +125,7 @@ pub async fn serve_with(
                 let peer = peer.ip().to_canonical();
                 let (closing, close) = (closing.clone(), cancel.child_token());
                 let connection = places.idle.add(close.clone());
-                let http = Http { gateway: gateway.clone(), peer, timeouts, closing, connection };
+                let http = Http { routes: routes.clone(), peer, timeouts, closing, connection };
                 let connection = handle_connection(socket, acceptor.clone(), http);
                 connections.spawn(async move {
                     close.run_until_cancelled(connection).await;
@@ -224,7 +231,7 @@ impl AllConnections {
 
 /// Serves the requests of one connection.
 struct Http {
-    gateway: Gateway,
+    routes: Router,
     peer: IpAddr,
     timeouts: Timeouts,
     closing: CancellationToken,
@@ -255,19 +262,23 @@ impl Http {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Http { gateway, peer, timeouts, closing, connection } = self;
+        let Http { routes, peer, timeouts, closing, connection } = self;
         let (unread, exchange) = (UnreadBytes::default(), Exchange::default());
-        let (of_router, of_socket) = (unread.clone(), exchange.clone());
-        let state = ConnectionState { peer, unread: of_router, connection, exchange };
-        let router = router(&gateway, state);
-        let socket = WithProblems::new(Lingering::new(socket, unread, timeouts.write), of_socket);
+        let lingering = Lingering::new(socket, unread.clone(), timeouts.write);
+        let socket = WithProblems::new(lingering, exchange.clone());
+        let state = ConnectionState { peer, unread, connection, exchange };
+        let routes = TowerToHyperService::new(routes);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(state.clone());
+            routes.call(request)
+        });
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(timeouts.header)
             .max_buf_size(READ_BUFFER_BYTES)
             // A client may close its side of the connection after its request.
             .half_close(true)
-            .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
+            .serve_connection(TokioIo::new(socket), service);
         let mut is_closing = false;
         let served = loop {
             tokio::select! {

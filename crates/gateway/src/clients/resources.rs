@@ -13,6 +13,11 @@ use super::slots::{Slot, Slots};
 use crate::clock::CLOCK;
 use crate::request::json_memory::JsonShare;
 
+/// Maximum number of requests of one client, without uploads, that the gateway works on at once, and of files about
+/// which they ask S3 at once. With an S3 server that answers after 20 ms, that makes 3,200 a second; more would only
+/// lengthen the queues that all clients share.
+pub(super) const REQUESTS_MAX: usize = 64;
+
 #[derive(Debug)]
 pub(crate) struct Resources {
     pub buffer_share: Share,
@@ -25,7 +30,10 @@ pub(crate) struct Resources {
     pub completeness_failures: AtomicU32,
     /// Held by the one report of the client that is being recorded.
     pub report: Arc<Semaphore>,
+    /// Permits to ask S3 about one of the files that a request names.
+    pub file_queries: Semaphore,
     uploads: Slots,
+    requests: Slots,
     rate: Mutex<RequestRate>,
     running: Stopwatch,
 }
@@ -39,7 +47,9 @@ impl Resources {
             completeness_check: Arc::new(Semaphore::new(1)),
             completeness_failures: AtomicU32::new(0),
             report: Arc::new(Semaphore::new(1)),
+            file_queries: Semaphore::new(REQUESTS_MAX),
             uploads: Slots::default(),
+            requests: Slots::default(),
             rate: Mutex::default(),
             running: CLOCK.start(),
         }
@@ -48,6 +58,11 @@ impl Resources {
     /// Returns `None` if `limit` uploads are in progress and none of them ends in time.
     pub(super) async fn upload_slot(&self, limit: usize) -> Option<Slot> {
         self.uploads.take(limit).await
+    }
+
+    /// Returns `None` if [`REQUESTS_MAX`] other requests are in progress and none of them ends in time.
+    pub(super) async fn request_slot(&self) -> Option<Slot> {
+        self.requests.take(REQUESTS_MAX).await
     }
 
     /// Counts a request, or returns the time to wait before it.

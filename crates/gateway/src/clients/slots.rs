@@ -1,8 +1,10 @@
-//! The upload slots of one client: how many of its uploads run at once, and those that wait for one.
+//! The slots of one client, for its uploads or for its other requests: how many of them run at once, and those that
+//! wait for one.
 //!
-//! A request beyond the limit waits for a short time, first come, first served, before it is refused. So a client
-//! with hundreds of requests costs the gateway the work of those that run, and no more; without the wait, each
-//! refusal would bring the next request at once, and the gateway would be busy with refusals instead of other clients.
+//! A request beyond the limit waits for a short time, first come, first served, before it is refused. It waits before
+//! its body is read and before it asks S3 or the database. So a client with hundreds of requests costs the gateway the
+//! work of those that run, and no more; without the wait, each refusal would bring the next request at once, and the
+//! gateway would be busy with refusals instead of other clients.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use s3up_cli::{Exit, LogArgs, ServiceState, ShutdownSignal};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit_code::start_error;
@@ -15,7 +14,7 @@ use crate::gateway::Gateway;
 use crate::reload::Reloader;
 use crate::renewal;
 use crate::s3_outage;
-use crate::server::{SHUTDOWN_GRACE, ServeOptions, serve};
+use crate::server::{self, SHUTDOWN_GRACE, ServeOptions, serve};
 
 /// Open files that are no connections: the database, temporary files of forms, certificates.
 const OTHER_FILES: u64 = 480;
@@ -34,8 +33,7 @@ pub(super) async fn run(files: ConfigFiles, log: LogArgs) -> anyhow::Result<Exit
     let load = Arc::new(move || files.load().map(Config::into_loaded));
     // Before the socket is open, so that every accepted request can be served.
     let gateway = Gateway::start(config).await.map_err(start_error)?;
-    let listener =
-        TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
+    let listener = server::listen(listen).with_context(|| format!("listen on {listen}"))?;
     // Before the start is announced: from then on, a signal may stop the gateway.
     let signals = ShutdownSignal::listen();
     let address = listener.local_addr().context("get the address of the listening socket")?;

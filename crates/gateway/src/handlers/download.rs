@@ -53,6 +53,7 @@ pub(crate) async fn download(
 ) -> Result<Response, Refusal> {
     let client = gateway.authenticate(request.headers())?;
     client.require(Right::Download)?;
+    let _slot = client.request_slot().await?;
     let file = StoredVersion {
         client: client.policy.name.clone(),
         path: query::path_parameter(request.uri().query())?,

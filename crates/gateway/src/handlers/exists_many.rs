@@ -44,6 +44,7 @@ pub(crate) async fn exists_many(
 ) -> Result<Json<Verdicts>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
     client.require(Right::Exists)?;
+    let _slot = client.request_slot().await?;
     let (query, _memory): (ExistsQuery, _) =
         json::read(&gateway, &client, request, BODY_BYTES_MAX).await?;
     if query.files.len() > EXISTS_FILES_MAX {
@@ -73,7 +74,9 @@ async fn verdict_of(
     let bad_path = |path| VerdictOfFile { path, verdict: Verdict::BadPath, version_id: None };
     let Ok(path) = RemotePath::parse(&file.path) else { return Ok(bad_path(file.path)) };
     let Ok(key) = gateway.key(client, &path) else { return Ok(bad_path(file.path)) };
+    let permit = client.file_query_permit().await;
     let found = gateway.answering_store()?.head(&key, None, RETRY_FOR).await?;
+    drop(permit);
     let may_upload = client.policy.rights.contains(&Right::Upload);
     let refused = match gateway.try_admit(client, &path, AnnouncedLength::Exactly(file.size)) {
         Err(refusal) if may_upload => Some(refusal.code),

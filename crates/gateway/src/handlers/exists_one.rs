@@ -29,6 +29,7 @@ pub(crate) async fn exists_one(
 ) -> Result<Json<ExistsResponse>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
     client.require(Right::Exists)?;
+    let _slot = client.request_slot().await?;
     let path = query::path_parameter(request.uri().query())?;
     let key = gateway.key(&client, &path)?;
     let found = gateway.answering_store()?.head(&key, None, RETRY_FOR).await?;

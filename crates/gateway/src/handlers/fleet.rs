@@ -31,6 +31,7 @@ pub(crate) async fn heartbeat(
 ) -> Result<Json<Accepted>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
     client.require_own_key()?;
+    let _slot = client.request_slot().await?;
     let (mut heartbeat, _memory): (Heartbeat, _) =
         json::read(&gateway, &client, request, HEARTBEAT_BYTES_MAX).await?;
     heartbeat.check().map_err(|err| Refusal::new(Code::BadRequest, err))?;

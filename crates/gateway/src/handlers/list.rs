@@ -37,6 +37,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Listing>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
     client.require(Right::List)?;
+    let _slot = client.request_slot().await?;
     let query = request.uri().query();
     let directory = directory(query::parameter(query, "prefix")?.as_deref().unwrap_or_default())?;
     let directory = directory.map(|path| gateway.key(&client, &path)).transpose()?;

@@ -12,7 +12,7 @@ use s3up_core::wire::{
 use s3up_core::{Code, Key, RemotePath};
 use s3up_store::ExpiryRules;
 
-use crate::clients::Right;
+use crate::clients::{Client, Right};
 use crate::gateway::Gateway;
 use crate::openapi::{ProofBody, ProofRefusals};
 use crate::refusal::Refusal;
@@ -42,6 +42,7 @@ pub(crate) async fn proof(
 ) -> Result<Json<Proofs>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
     client.require(Right::Exists)?;
+    let _slot = client.request_slot().await?;
     let (query, _memory): (ProofQuery, _) =
         json::read(&gateway, &client, request, BODY_BYTES_MAX).await?;
     if query.paths.len() > PROOF_FILES_MAX {
@@ -58,7 +59,8 @@ pub(crate) async fn proof(
     let checked = checked.collect::<Result<Vec<_>, Refusal>>()?;
     gateway.answering_store()?;
     let (versioning, rules) = tokio::join!(gateway.readiness(), expiry_rules(&gateway));
-    let files = stream::iter(checked).map(|(key, path)| prove(&gateway, &rules, key, path));
+    let files =
+        stream::iter(checked).map(|(key, path)| prove(&gateway, &client, &rules, key, path));
     let files = files.buffered(HEADS_IN_FLIGHT).try_collect().await?;
     Ok(Json(Proofs { versioning: versioning.versioning, files }))
 }
@@ -78,10 +80,12 @@ async fn expiry_rules(gateway: &Gateway) -> ExpiryRules {
 
 async fn prove(
     gateway: &Gateway,
+    client: &Client,
     rules: &ExpiryRules,
     key: Key,
     path: String,
 ) -> Result<FileProof, Refusal> {
+    let _permit = client.file_query_permit().await;
     let Some(found) = gateway.answering_store()?.prove(&key, RETRY_FOR).await? else {
         return Ok(FileProof { path, stored: None });
     };

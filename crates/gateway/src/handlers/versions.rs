@@ -39,6 +39,7 @@ pub(crate) async fn versions(
 ) -> Result<Json<Versions>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
     client.require(Right::List)?;
+    let _slot = client.request_slot().await?;
     let query = request.uri().query();
     match query::parameter(query, "prefix")? {
         None => {

@@ -67,7 +67,8 @@ fn routes() -> [(&'static str, MethodRouter<Gateway>); 21] {
     ]
 }
 
-/// The facts of one connection.
+/// The state of one connection. It is an extension of each of its requests.
+#[derive(Clone)]
 pub(super) struct ConnectionState {
     pub peer: IpAddr,
     pub unread: UnreadBytes,
@@ -75,9 +76,9 @@ pub(super) struct ConnectionState {
     pub exchange: Exchange,
 }
 
-/// Returns the routes for one connection.
-pub(super) fn router(gateway: &Gateway, of: ConnectionState) -> Router {
-    let ConnectionState { peer, unread, connection, exchange } = of;
+/// Returns the routes for the requests of all connections. Routes for each connection would take 60 KB of memory, which
+/// an idle connection would hold, too.
+pub(super) fn router(gateway: &Gateway) -> Router {
     let (logged, limited) = (gateway.clone(), gateway.clone());
     let mut router = Router::new();
     for (path, methods) in routes() {
@@ -87,25 +88,34 @@ pub(super) fn router(gateway: &Gateway, of: ConnectionState) -> Router {
         .merge(dashboard::routes())
         .fallback(unknown_url)
         .method_not_allowed_fallback(unknown_method)
-        .layer(middleware::from_fn(move |request: Request, next: Next| {
-            limit_failed_keys(limited.clone(), peer, request, next)
-        }))
-        .layer(middleware::from_fn(move |request: Request, next: Next| {
-            answer(unread.clone(), request, next)
-        }))
+        .layer(middleware::from_fn(
+            move |Extension(of): Extension<ConnectionState>, request: Request, next: Next| {
+                limit_failed_keys(limited.clone(), of.peer, request, next)
+            },
+        ))
+        .layer(middleware::from_fn(
+            |Extension(of): Extension<ConnectionState>, request: Request, next: Next| {
+                answer(of.unread, request, next)
+            },
+        ))
         .layer(middleware::from_fn(dashboard::guard))
-        .layer(Extension(Peer(peer)))
-        .layer(middleware::from_fn(move |request: Request, next: Next| {
-            log(logged.clone(), peer, request, next)
-        }))
-        .layer(middleware::from_fn(move |request: Request, next: Next| {
-            let exchange = exchange.clone();
-            exchange.begin();
-            async move { exchange.until_the_end_of(next.run(request).await) }
-        }))
-        .layer(middleware::from_fn(move |request: Request, next: Next| {
-            keep_open(connection.clone(), request, next)
-        }))
+        .layer(middleware::from_fn(
+            move |Extension(of): Extension<ConnectionState>, request: Request, next: Next| {
+                log(logged.clone(), of.peer, request, next)
+            },
+        ))
+        .layer(middleware::from_fn(
+            |Extension(of): Extension<ConnectionState>, mut request: Request, next: Next| {
+                request.extensions_mut().insert(Peer(of.peer));
+                of.exchange.begin();
+                async move { of.exchange.until_the_end_of(next.run(request).await) }
+            },
+        ))
+        .layer(middleware::from_fn(
+            |Extension(of): Extension<ConnectionState>, request: Request, next: Next| {
+                keep_open(of.connection, request, next)
+            },
+        ))
         .with_state(gateway.clone())
 }
 

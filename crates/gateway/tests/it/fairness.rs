@@ -1,165 +1,135 @@
-//! One client with a thousand requests in flight, and another one beside it. It measures, so it has to be
-//! asked for: `S3UP_TEST_FAIRNESS=yes cargo nextest run --workspace -E 'test(/^fairness::/)' --success-output
-//! immediate`, best with `S3UP_PROGRAMS=DIR`, a directory with an optimized `s3up-server`. It prints what it measured.
-//!
-//! The busy client is a process of its own with the lowest priority, and the other one has a thread of its own: what is
-//! measured is the gateway, and not the load on this machine.
+//! One client with a thousand requests in flight does not keep another one from being served. How long the requests of
+//! the other one take is a benchmark: `bench/run fairness`.
 
-use std::ops::RangeBounds;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use reqwest::Client;
+use reqwest::{Client, RequestBuilder, StatusCode};
+use s3up_devstore::{DevStore, Fault, Op};
 use s3up_testkit::CLOCK;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
 
-use crate::fixture::{KEY, READER_KEY, config, stored};
+use crate::fixture::{KEY, OTHER_KEY, config, stored};
 use crate::running::Running;
-use crate::scale::gateway_program;
 
 const ADMIN_KEY: &str = "s3up_admin_0123456789012345678901234567890123";
-const IN_FLIGHT: usize = 1000;
-/// Requests whose latency is measured.
-const MEASURED: usize = 1000;
-/// Variable with the URL of the gateway, for the process of the busy client.
-const BUSY_URL: &str = "S3UP_FAIRNESS_URL";
+/// Requests of the busy client.
+const BUSY: usize = 1000;
+/// Those that have to be in flight at once: one that was refused comes again after a pause.
+const IN_FLIGHT_MIN: f64 = 900.0;
+/// Uploads and other requests of one client on which the gateway works at once.
+const UPLOADS_MAX: u64 = 32;
+const REQUESTS_MAX: u64 = 64;
+/// Ends a wait that would last for ever.
+const WAIT_MAX: Duration = Duration::from_secs(120);
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_is_hardly_slower_beside_one_with_a_thousand_requests_in_flight() {
-    if std::env::var_os("S3UP_TEST_FAIRNESS").is_none() {
-        println!("NOT RUN: the latency beside 1,000 requests: set S3UP_TEST_FAIRNESS=yes");
-        return;
-    }
-    let root = tempfile::tempdir().unwrap();
-    let s3 = crate::process::s3(&root).await;
+async fn start(root: &TempDir, s3: &DevStore) -> Running {
     let file = root.path().join("server.yaml");
     let text = config(&s3.endpoint(), &root.path().join("gateway.db"));
-    std::fs::write(&file, format!("{text}\nadmin_keys: [{ADMIN_KEY}]\n")).unwrap();
-    let gateway = Running::start_by(gateway_program(), &file, &[]);
-    let put = Client::new().put(format!("{}/files/a", gateway.url)).bearer_auth(KEY).body("x");
-    stored(put).await;
-    let alone = latencies(&gateway.url).await;
-    println!("alone: {alone:?}");
-    let mut slower = Vec::new();
-    for method in ["PUT"] {
-        let busy = BusyClient::start(&gateway.url, method);
-        until_in_flight(&gateway.url, IN_FLIGHT as u64 * 9 / 10..).await;
+    std::fs::write(&file, format!("{text}\nadmin_keys: [{ADMIN_KEY}]\n")).expect("a file");
+    let gateway = Running::start(&file, &[]);
+    stored(of_other(&gateway, "PUT", "/files/first.jpg").body("x")).await;
+    gateway
+}
 
-        let beside = latencies(&gateway.url).await;
+/// Returns a request of the other client.
+fn of_other(gateway: &Running, method: &str, url: &str) -> RequestBuilder {
+    let method = method.parse().expect("a method");
+    Client::new().request(method, format!("{}{url}", gateway.url)).bearer_auth(OTHER_KEY)
+}
 
-        let in_flight = in_flight(&gateway.url).await;
-        drop(busy);
-        println!("beside {in_flight} requests {method} in flight: {beside:?}");
-        if beside.p99 > 3 * alone.p99 {
-            slower.push((method, beside));
+/// Sends a thousand requests, each of them again after it was refused. S3 answers none of them. They end when this is
+/// dropped.
+fn busy_client(
+    url_of: impl Fn(usize) -> String,
+    body: Option<&'static str>,
+) -> JoinSet<StatusCode> {
+    let http = Client::new();
+    let requests = (0..BUSY).map(|n| {
+        let request = match body {
+            None => http.get(url_of(n)),
+            Some(body) => http.put(url_of(n)).body(body),
+        };
+        let request = request.bearer_auth(KEY);
+        async move {
+            loop {
+                let answer = request.try_clone().expect("a short body").send().await;
+                let status = answer.expect("a response").status();
+                if status != StatusCode::TOO_MANY_REQUESTS {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
         }
-        until_in_flight(&gateway.url, ..10).await;
+    });
+    requests.collect()
+}
+
+/// Waits until the requests of the busy client are in flight, and those on which the gateway works are at S3.
+async fn until_in_flight(gateway: &Running, s3: &DevStore, op: Op, calls: u64) {
+    let began = CLOCK.start();
+    loop {
+        let in_flight = gateway.metric(ADMIN_KEY, "s3up_requests_in_flight").await;
+        let found = s3.faults().calls(op);
+        if in_flight >= IN_FLIGHT_MIN && found >= calls {
+            return assert_eq!(found, calls, "the others wait before they ask S3");
+        }
+        assert!(began.elapsed() < WAIT_MAX, "{in_flight} in flight, {found} calls");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(slower.is_empty(), "more than three times of {alone:?}: {slower:?}");
-    assert!(gateway.stop().await.success());
+}
+
+/// Stalls the next calls of an operation. Returns the number of calls then.
+fn stall(s3: &DevStore, op: Op, count: u64) -> u64 {
+    for nth in 1..=count {
+        s3.faults().inject(op, nth, Fault::Stall);
+    }
+    s3.faults().calls(op) + count
+}
+
+/// Makes each kind of request by the other client.
+async fn each_is_served(gateway: &Running) {
+    stored(of_other(gateway, "PUT", "/files/second.jpg").body("second")).await;
+    for (url, want) in [
+        ("/exists?path=second.jpg", "\"exists\":true"),
+        ("/list", "second.jpg"),
+        ("/versions?path=second.jpg", "\"size\":6"),
+        ("/download?path=second.jpg", "second"),
+    ] {
+        let answer = of_other(gateway, "GET", url).send().await.expect("a response");
+        let (status, text) = (answer.status(), answer.text().await.expect("a body"));
+        assert!(status == StatusCode::OK && text.contains(want), "{url}: {status} {text}");
+    }
+    let heartbeat = of_other(gateway, "POST", "/heartbeat").json(&crate::fleet::heartbeat());
+    assert_eq!(heartbeat.send().await.expect("a response").status(), StatusCode::OK);
+}
+
+/// Runs the requests of the other client beside a thousand of the busy one, of which S3 gets `calls` of `op` and
+/// answers none.
+async fn another_client_is_served(op: Op, calls: u64, path: &str, body: Option<&'static str>) {
+    let root = tempfile::tempdir().expect("a directory");
+    let s3 = crate::process::s3(&root).await;
+    let gateway = start(&root, &s3).await;
+    let calls = stall(&s3, op, calls);
+    let url = gateway.url.clone();
+    let mut busy = busy_client(|n| format!("{url}{path}{n}"), body);
+    until_in_flight(&gateway, &s3, op, calls).await;
+
+    each_is_served(&gateway).await;
+
+    assert!(busy.try_join_next().is_none(), "a request of the busy client has ended");
+    until_in_flight(&gateway, &s3, op, s3.faults().calls(op)).await;
+    // The gateway would wait for S3 before it stops.
+    drop((busy, gateway));
     s3.stop().await;
 }
 
-/// Variable with the method of its requests.
-const BUSY_METHOD: &str = "S3UP_FAIRNESS_METHOD";
-
-/// The process of the busy client. Dropped, it ends.
-struct BusyClient(Child);
-
-impl BusyClient {
-    fn start(url: &str, method: &str) -> BusyClient {
-        let program = std::env::current_exe().expect("the tests");
-        let mut command = Command::new("nice");
-        command.args(["-n", "19"]).arg(program).env(BUSY_URL, url).env(BUSY_METHOD, method);
-        command.args(["--exact", "fairness::a_busy_client_keeps_its_requests_in_flight"]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        BusyClient(command.spawn().expect("a process"))
-    }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_is_served_while_another_one_has_a_thousand_uploads_in_flight() {
+    another_client_is_served(Op::PutObject, UPLOADS_MAX, "/files/busy-", Some("busy")).await;
 }
 
-impl Drop for BusyClient {
-    fn drop(&mut self) {
-        self.0.kill().expect("it runs");
-        self.0.wait().expect("its end");
-    }
-}
-
-/// The busy client: it is no test, and ends with its process.
-#[tokio::test]
-async fn a_busy_client_keeps_its_requests_in_flight() {
-    let Some(url) = std::env::var_os(BUSY_URL) else {
-        println!("NOT RUN: it is a part of another test");
-        return;
-    };
-    let (url, http) = (url.into_string().unwrap(), Client::new());
-    let reads = std::env::var_os(BUSY_METHOD).is_some_and(|method| method == "GET");
-    let busy = (0..IN_FLIGHT).map(|n| {
-        let (put, get) = (format!("{url}/files/busy-{n}"), format!("{url}/exists?path=busy-{n}"));
-        let (http, reads) = (http.clone(), reads);
-        tokio::spawn(async move {
-            loop {
-                let request =
-                    if reads { http.get(&get) } else { http.put(&put).body(vec![1; 1000]) };
-                // 200, or 429 beyond the concurrent requests of the client. The gateway may close a connection
-                // that is about to be used again, and then the request is sent again.
-                if let Ok(response) = request.bearer_auth(KEY).send().await {
-                    assert!(response.status().as_u16() < 500, "{response:?}");
-                }
-            }
-        })
-    });
-    let (ended, ..) = futures::future::select_all(busy.collect::<Vec<_>>()).await;
-    panic!("a request failed: {:?}", ended.map_or_else(|err| err.to_string(), |_| String::new()));
-}
-
-/// Waits until the gateway has a number of requests.
-async fn until_in_flight(url: &str, wanted: impl RangeBounds<u64>) {
-    let all = async {
-        while !wanted.contains(&in_flight(url).await) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(300), all).await.expect("requests in flight");
-}
-
-async fn in_flight(url: &str) -> u64 {
-    metric(url, "s3up_requests_in_flight ").await
-}
-
-async fn metric(url: &str, start: &str) -> u64 {
-    let metrics = Client::new().get(format!("{url}/metrics")).bearer_auth(ADMIN_KEY);
-    let text = metrics.send().await.expect("a response").text().await.expect("a text");
-    let value = text.lines().find_map(|line| line.strip_prefix(start));
-    let value = value.unwrap_or_else(|| panic!("no {start}in {text}"));
-    value.parse::<f64>().expect("a number") as u64
-}
-
-#[derive(Debug)]
-#[expect(dead_code, reason = "printed")]
-struct Latencies {
-    median: Duration,
-    p99: Duration,
-}
-
-/// Measures the requests of another client, one after the other, in a thread of its own.
-async fn latencies(url: &str) -> Latencies {
-    let url = url.to_owned();
-    let measured = tokio::task::spawn_blocking(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(measure(&url))
-    });
-    measured.await.expect("latencies")
-}
-
-async fn measure(url: &str) -> Latencies {
-    let http = Client::new();
-    let mut times = Vec::new();
-    for _ in 0..MEASURED {
-        let exists = http.get(format!("{url}/exists?path=a")).bearer_auth(READER_KEY);
-        let began = CLOCK.start();
-        let answer = exists.send().await.expect("a response");
-        assert_eq!(answer.status().as_u16(), 200);
-        times.push(began.elapsed());
-    }
-    times.sort();
-    Latencies { median: times[MEASURED / 2], p99: times[MEASURED * 99 / 100] }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_is_served_while_another_one_asks_for_a_thousand_files_at_once() {
+    another_client_is_served(Op::HeadObject, REQUESTS_MAX, "/exists?path=busy-", None).await;
 }

@@ -11,7 +11,7 @@ use crate::fixture::{
     KEY, MIB, OTHER_KEY, READER_KEY, World, noise, refused, stored, with_database,
 };
 
-fn heartbeat() -> Value {
+pub fn heartbeat() -> Value {
     let none = json!({"files": 0, "bytes": 0});
     json!({
         "version": 1, "from_the_future": true,
