@@ -9,8 +9,7 @@ use crate::transport::connect::Store;
 use crate::transport::form_call::FormAnswer;
 use crate::transport::request_form::FormCall;
 use crate::upload::attributes::ObjectAttributes;
-use crate::upload::put::{Facts, Put, WriteAnswer};
-use crate::upload::staged::NULL;
+use crate::upload::put::{Facts, NULL, Put, WriteAnswer};
 
 /// Maximum length of such an object. With a longer one the SDK takes a small part of the time.
 const FORM_PUT_BYTES_MAX: u64 = 1 << 20;

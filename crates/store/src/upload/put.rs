@@ -10,6 +10,9 @@ use crate::objects::facts::ObjectFacts;
 use crate::overwrite::Overwrite;
 use crate::upload::part_splitter::Length;
 
+/// The version ID that means that there is none.
+pub(crate) const NULL: &str = "null";
+
 /// The description of one upload.
 #[derive(Clone, Debug)]
 pub struct Put {

@@ -29,10 +29,8 @@ use crate::upload::multipart::Multipart;
 use crate::upload::part_sender::{PartSender, SentParts, Slots};
 use crate::upload::part_splitter::{Boundary, BufferWait, Part, PartSplitter, SplitError};
 use crate::upload::parts::PartSent;
-use crate::upload::put::{Facts, Put, Stored, WriteAnswer};
+use crate::upload::put::{Facts, NULL, Put, Stored, WriteAnswer};
 
-/// The version ID that means that there is none.
-pub(crate) const NULL: &str = "null";
 /// Maximum time for which HEAD is retried after a write that has succeeded.
 const HEAD_RETRY_FOR_MAX: Duration = Duration::from_secs(10);
 
