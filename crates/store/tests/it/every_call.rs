@@ -193,8 +193,20 @@ async fn fail_every_call(scenario: &Scenario, retry_for: Duration) -> Vec<Outcom
     futures::future::join_all(each).await.concat()
 }
 
-/// Returns the calls that the scenario makes if none fails.
+/// Returns the calls that the scenario makes if none fails. On a busy machine a call may exceed its time limit, which
+/// is short here, and others follow it; so these are the calls of the run that made the fewest.
 async fn calls_of(scenario: &Scenario) -> Vec<(Op, u64)> {
+    let mut fewest = calls_of_one_run(scenario).await;
+    for _ in 1..RUNS_MAX {
+        let calls = calls_of_one_run(scenario).await;
+        if calls.len() < fewest.len() {
+            fewest = calls;
+        }
+    }
+    fewest
+}
+
+async fn calls_of_one_run(scenario: &Scenario) -> Vec<(Op, u64)> {
     let world = World::impatient().await;
     (scenario.prepare)(&world).await;
     let before: Vec<_> = Op::ALL.iter().map(|op| (*op, world.calls(*op))).collect();

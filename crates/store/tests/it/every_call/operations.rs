@@ -182,9 +182,9 @@ pub fn key(name: &str) -> Key {
 }
 
 pub fn message(err: UploadError) -> String {
-    err.to_string()
+    s3up_core::error_chain(&err)
 }
 
 pub fn store_message(err: StoreError) -> String {
-    err.to_string()
+    s3up_core::error_chain(&err)
 }
