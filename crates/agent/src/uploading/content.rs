@@ -259,15 +259,16 @@ fn hash_long(mut opened: OpenFile) -> io::Result<Content> {
     let (pieces, hashed) = mpsc::sync_channel::<Vec<u8>>(PIECES_READ_AHEAD);
     let (spent, free) = mpsc::channel();
     let sha256 = thread::scope(|scope| {
-        let hashing = thread::Builder::new().name("hash".to_owned()).spawn_scoped(scope, move || {
-            let mut hasher = Sha256::default();
-            for piece in hashed {
-                hasher.update(&piece);
-                // The reader may be done.
-                spent.send(piece).ok();
-            }
-            hasher.finish()
-        })?;
+        let hashing =
+            thread::Builder::new().name("hash".to_owned()).spawn_scoped(scope, move || {
+                let mut hasher = Sha256::default();
+                for piece in hashed {
+                    hasher.update(&piece);
+                    // The reader may be done.
+                    spent.send(piece).ok();
+                }
+                hasher.finish()
+            })?;
         let mut left = opened.identity.size;
         while left > 0 {
             let mut piece = free.try_recv().unwrap_or_else(|_| Vec::with_capacity(HASH_BYTES));
