@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 /// Maximum number of connections that the kernel keeps until the gateway accepts them; it also applies the limit of
 /// the host (`net.core.somaxconn`), by default the same. With the 128 of the standard library, it drops connections
-/// that come at the same moment, and each such client tries again only after a second or more.
+/// that come at the same moment, and such a client tries again after a second or more.
 const BACKLOG: u32 = 4096;
 
 /// Listens on an address.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::error::{Operation, StoreError};
+use crate::error::{Operation, StoreError, StoreErrorKind};
 use crate::overwrite::Overwrite;
 use crate::transport::checksums::Header;
 use crate::transport::connect::Store;
@@ -31,7 +31,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// S3 did not answer, or it echoes another checksum.
+    /// S3 did not answer, is in trouble, or echoes another checksum.
     pub(crate) async fn put_by_form(
         &self,
         put: &Put,
@@ -53,6 +53,11 @@ impl Store {
         let limit = self.stall_limit(facts.len, None);
         let answer = match self.call_by_form(limit, Operation::Put, call).await? {
             FormAnswer::Success(answer) => answer,
+            // S3 may have stored it. So this is an attempt of its own, and the SDK makes the next one.
+            FormAnswer::Failure { status: status @ (408 | 429 | 500 | 502 | 503 | 504) } => {
+                let err = StoreError::new(Operation::Put, &put.key, StoreErrorKind::Transient);
+                return Err(err.with_cause(format!("expected success, found HTTP status {status}")));
+            }
             FormAnswer::Failure { status } => {
                 return Ok(FormPut::NotStored { failure: Some(status) });
             }
